@@ -1,0 +1,22 @@
+// Verdict: what the rules say of a statement, and Actor: of whom they say it. Types only, shared by session and log.
+
+export type Environment = 'production' | 'staging' | 'development';
+
+/** Who asks, where. All of it is authenticated before a rule sees it. */
+export interface Actor {
+  readonly agent: string;
+  readonly target: string;
+  readonly environment: Environment;
+}
+
+export type Action = 'pass' | 'hold' | 'deny';
+
+export interface Verdict {
+  readonly action: Action;
+  /** The name of the rule that decided; `no-rule` when none matched, which holds. */
+  readonly rule: string;
+  /** One plain sentence for the agent and the approver: what the statement does that the rule minds. */
+  readonly reason: string;
+  /** In shadow mode: what would have been done. The action is then `pass`. */
+  readonly shadow?: 'hold' | 'deny';
+}

@@ -1,0 +1,117 @@
+// Statement: what one SQL statement does, as facts. The vocabulary that classification fills, the rules match
+// and the approval page shows. Knows no syntax tree, no session and no rule.
+
+/**
+ * One thing a statement can do to the database or the session. A statement is the set of its effects; a rule that
+ * lets statements pass must cover all of them, a rule that holds or denies needs only one.
+ */
+export type Effect =
+  | 'read' // reads relations or computes values from functions known to be harmless
+  | 'insert' // INSERT, COPY FROM STDIN, MERGE … INSERT
+  | 'update' // UPDATE with a WHERE that can exclude rows, ON CONFLICT DO UPDATE, MERGE … UPDATE
+  | 'update-all' // UPDATE without WHERE, or with one that is constantly true
+  | 'delete' // DELETE, MERGE … DELETE, lo_unlink
+  | 'truncate'
+  | 'create' // any CREATE of a permanent object, also CREATE TABLE AS and SELECT INTO
+  | 'alter' // any ALTER, RENAME, COMMENT, SECURITY LABEL, OWNER
+  | 'drop' // any DROP, DROP OWNED, REASSIGN OWNED
+  | 'grant' // GRANT, REVOKE, default privileges, CREATE/ALTER/DROP ROLE, memberships
+  | 'temporary' // creates or drops only temporary objects
+  | 'code' // runs code of which the text shows nothing: DO, CALL, LOAD-free procedures
+  | 'function' // calls a function that is not a known builtin; what it does is not known
+  | 'sequence' // nextval
+  | 'sequence-set' // setval
+  | 'lock-rows' // SELECT … FOR UPDATE/SHARE
+  | 'lock-table' // LOCK TABLE
+  | 'advisory-lock'
+  | 'maintain' // VACUUM, ANALYZE, CLUSTER, REINDEX, REFRESH MATERIALIZED VIEW, CHECKPOINT
+  | 'rewrite' // VACUUM FULL, CLUSTER: rewrites a table under an exclusive lock
+  | 'large-object' // creates or writes large objects
+  | 'notify' // LISTEN, NOTIFY, UNLISTEN
+  | 'transaction' // BEGIN, COMMIT, ROLLBACK, SAVEPOINT, SET TRANSACTION
+  | 'two-phase' // PREPARE TRANSACTION, COMMIT PREPARED, ROLLBACK PREPARED
+  | 'setting' // SET, RESET, set_config of a session setting without influence on safety
+  | 'custom-setting' // a setting with a dot in its name
+  | 'guard-setting' // a setting that weakens a guard: session_replication_role, row_security, …
+  | 'parser-setting' // a setting that changes how later text is read: standard_conforming_strings, client_encoding, …
+  | 'role' // SET ROLE, SET SESSION AUTHORIZATION and their RESET
+  | 'sessions' // acts on other sessions: pg_terminate_backend, pg_cancel_backend
+  | 'administer' // acts on the server: ALTER SYSTEM, pg_reload_conf, statistics resets, WAL functions
+  | 'os' // files, programs, libraries: COPY PROGRAM, COPY file, LOAD, pg_read_file, lo_export
+  | 'remote' // reaches another server: dblink, foreign servers, subscriptions
+  | 'replication' // slots, origins, replication commands
+  | 'unknown'; // not understood
+
+export type Access = 'read' | 'insert' | 'update' | 'delete' | 'truncate' | 'define' | 'lock';
+
+/** A relation as the text names it; names are folded and truncated as the server does. */
+export interface RelationUse {
+  readonly schema: string | undefined;
+  readonly name: string;
+  readonly access: Access;
+}
+
+export interface FunctionUse {
+  readonly schema: string | undefined;
+  readonly name: string;
+}
+
+/** A setting the statement changes. `value` is undefined for RESET, DEFAULT and values that are not constants. */
+export interface SettingUse {
+  readonly name: string;
+  readonly value: string | undefined;
+  readonly local: boolean;
+}
+
+/**
+ * Use of a name in the namespace that SQL PREPARE/EXECUTE/DECLARE share with the protocol's Parse and Bind.
+ * `name` undefined means ALL. `inner` are the facts of the statement being prepared or declared.
+ */
+export interface NameUse {
+  readonly kind: 'prepare' | 'execute' | 'deallocate' | 'declare' | 'fetch' | 'close' | 'discard';
+  readonly name: string | undefined;
+  readonly inner: Statement | undefined;
+}
+
+/** The facts of one statement of a text. Immutable; may be cached and shared. */
+export interface Statement {
+  /** The command in the manual's words, upper case: `SELECT`, `DROP TABLE`, `ALTER ROLE`. */
+  readonly command: string;
+  /** Sorted, without repeats, never empty. An `EXECUTE` or `FETCH` is `unknown` until the session resolves its name. */
+  readonly effects: readonly Effect[];
+  readonly relations: readonly RelationUse[];
+  readonly functions: readonly FunctionUse[];
+  readonly settings: readonly SettingUse[];
+  readonly names: readonly NameUse[];
+  /** A sentence for each effect that is not evident from the command: `calls purge(), which is not a known builtin`. */
+  readonly why: readonly string[];
+  /** True if the text carries a password or another secret, which must not reach any log. */
+  readonly secret: boolean;
+  /** Byte offsets of this statement in the text it came in. */
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What is known of a whole text (one Query, one Parse). */
+export type Analysis =
+  | { readonly kind: 'statements'; readonly statements: readonly Statement[] }
+  /** PostgreSQL's own parser refuses it. `position` is 1-based, in characters. */
+  | { readonly kind: 'syntax'; readonly message: string; readonly position: number | undefined }
+  /** It never reached the parser, or the parser could not cope; `code` is the wire answer. */
+  | {
+      readonly kind: 'refused';
+      readonly code: 'protocol-violation' | 'bad-encoding' | 'too-large' | 'too-complex';
+      readonly message: string;
+    };
+
+/** The coarse class of a statement, for metrics and log: a small, fixed set. */
+export type StatementClass =
+  | 'read'
+  | 'write'
+  | 'destroy'
+  | 'define'
+  | 'session'
+  | 'transaction'
+  | 'code'
+  | 'system'
+  | 'unknown';
