@@ -11,6 +11,14 @@ export interface Actor {
 
 export type Action = 'pass' | 'hold' | 'deny';
 
+/** The least evidence that the deciding rules ask for. It only ever raises what the target asks for. */
+export interface Need {
+  /** Weakest first: link, slack, key, passkey. */
+  readonly level?: 'link' | 'slack' | 'key' | 'passkey';
+  /** How many different approvers. */
+  readonly quorum?: number;
+}
+
 export interface Verdict {
   readonly action: Action;
   /** The name of the rule that decided; `no-rule` when none matched, which holds. */
@@ -19,4 +27,6 @@ export interface Verdict {
   readonly reason: string;
   /** In shadow mode: what would have been done. The action is then `pass`. */
   readonly shadow?: 'hold' | 'deny';
+  /** Set on a hold whose rules ask for more than the target does. */
+  readonly need?: Need;
 }
