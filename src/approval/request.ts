@@ -1,8 +1,10 @@
 // Request: everything that a release is bound to, and its digest. What an approver is shown, what a decision names.
 // Pure: refuses to know stores, sockets and clocks. Format: a JSON object, canonicalised by RFC 8785 for the digest.
 
+import { createHash } from 'node:crypto';
 import type { Environment } from '../policy/verdict.ts';
 import type { Effect } from '../sql/statement.ts';
+import { canonical } from './canonical.ts';
 
 /** The least evidence that may release a request, weakest first. */
 export type Level = 'link' | 'slack' | 'key' | 'passkey';
@@ -85,3 +87,95 @@ export type Settlement =
     }
   | { readonly state: 'rejected'; readonly rid: string; readonly by: string; readonly reason: string }
   | { readonly state: 'expired' | 'canceled'; readonly rid: string };
+
+/** What the holder of a gate knows; `buildRequest` adds what follows from it. */
+export type RequestDraft = Omit<Request, 'typ' | 'sha' | 'params' | 'match'>;
+
+/** Weakest first: a level satisfies every level before it. */
+export const levels: readonly Level[] = ['link', 'slack', 'key', 'passkey'];
+
+/** True if evidence of level `given` is enough where `needed` is asked for. */
+export function levelReaches(given: Level, needed: Level): boolean {
+  return levels.indexOf(given) >= levels.indexOf(needed);
+}
+
+/** A request name from 16 random bytes. */
+export function ridFrom(random16: Buffer): string {
+  return random16.toString('base64url');
+}
+
+/** True for the only shape a request name has: 22 characters of base64url. */
+export function isRid(text: string): boolean {
+  return /^[A-Za-z0-9_-]{22}$/.test(text);
+}
+
+/** The complete Request of a gate. `values` must be in the order of the Bind. */
+export function buildRequest(draft: RequestDraft, values: RequestValues): Request {
+  const params = values.params.map((param) => ({
+    oid: param.oid,
+    format: param.format,
+    length: param.value === null ? -1 : param.value.length,
+    c: commitment(param),
+  }));
+  return {
+    ...draft,
+    typ: 'holdpoint.request.v1',
+    sha: sha256(Buffer.from(draft.sql, 'utf8')),
+    params,
+    match: matchDigest(draft, values),
+  };
+}
+
+/** rd: base64url(SHA-256("holdpoint-request-v1" NUL JCS(R))). What a decision names and a signature covers. */
+export function requestDigest(request: Request): string {
+  return sha256(Buffer.from(`holdpoint-request-v1\0${canonical(request)}`, 'utf8'));
+}
+
+/** base64url(SHA-256("holdpoint-commit-v1" NUL salt oid:u32 format:u16 presence:u8 value)); presence 0 is NULL. */
+export function commitment(param: RequestValues['params'][number]): string {
+  const head = Buffer.alloc(7);
+  head.writeUInt32BE(param.oid >>> 0, 0);
+  head.writeUInt16BE(param.format & 0xffff, 4);
+  head.writeUInt8(param.value === null ? 0 : 1, 6);
+  const salt = Buffer.from(param.salt, 'base64url');
+  return sha256(Buffer.from('holdpoint-commit-v1\0'), salt, head, param.value ?? Buffer.alloc(0));
+}
+
+/** True if `values` are the ones the request commits to. A page must not show values that are not. */
+export function valuesFit(request: Request, values: RequestValues): boolean {
+  return (
+    request.params.length === values.params.length &&
+    values.params.every((param, index) => commitment(param) === request.params[index]?.c)
+  );
+}
+
+/**
+ * What a retry must equal to use an approval: the same agent, target, database, text and parameters, under the same
+ * user, role, search_path and settings as far as the session knows them. Names of prepared statements and portals and
+ * the transaction do not count: a client makes new ones for its retry.
+ */
+export function matchDigest(
+  what: Pick<RequestDraft, 'agent' | 'db' | 'user' | 'role' | 'state' | 'sql'>,
+  values: RequestValues,
+): string {
+  const params = values.params.map((param) => [
+    param.oid,
+    param.format,
+    param.value === null ? null : param.value.toString('base64url'),
+  ]);
+  const { agent, db, user, role, state, sql } = what;
+  const context = [agent.id, db.target, db.name, user, role, state.searchPath, state.settings, sql, params];
+  return sha256(Buffer.from(`holdpoint-match-v1\0${canonical(context)}`, 'utf8'));
+}
+
+/** What a person types at level `link`: the first relation touched, as shown; the command where there is none. */
+export function phraseOf(request: Request): string {
+  const statement = request.statements.find((one) => one.relations.length > 0) ?? request.statements[0];
+  return statement?.relations[0] ?? statement?.command ?? 'approve';
+}
+
+function sha256(...parts: Buffer[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return hash.digest('base64url');
+}

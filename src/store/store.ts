@@ -1,0 +1,111 @@
+// Store: the state of requests that several proxies share, behind one port. A store moves rows and decides races; it
+// is never an authority: a row that says `approved` releases nothing, the evidence in its votes does, and whoever
+// releases verifies that evidence again. Refuses to know signatures, the meaning of a request, and the wall clock.
+
+/** Where a request is in its life; the transitions between them are in approval/decision.ts. */
+export type RequestState =
+  | 'pending'
+  | 'approved'
+  | 'consumed'
+  | 'executed'
+  | 'failed'
+  | 'unknown'
+  | 'rejected'
+  | 'expired'
+  | 'canceled';
+
+/** One person's decision with its evidence, as it was when it was cast. */
+export interface Vote {
+  /** The person, not the key. A second vote of the same person is refused. */
+  readonly approver: string;
+  readonly verdict: 'approve' | 'reject';
+  readonly level: string;
+  /** The exact RFC 8785 text of the decision. */
+  readonly decision: string;
+  /** JSON text of the evidence. Untrusted until verified again. */
+  readonly evidence: string;
+  readonly reason: string;
+  /** Milliseconds since the epoch, by the clock of the node that took it. */
+  readonly at: number;
+  /** Where the decision was recorded first: node and sequence number in that node's log. */
+  readonly node: string;
+  readonly seq: number;
+}
+
+/** How a request came to its end, for people to read. */
+export interface Ending {
+  readonly by: string;
+  readonly reason: string;
+  readonly at: number;
+}
+
+/** A request as stored. Times are milliseconds since the epoch. Everything in it is untrusted by its readers. */
+export interface StoredRequest {
+  readonly rid: string;
+  readonly rd: string;
+  /** RFC 8785 text of the Request. */
+  readonly request: string;
+  /** JSON text of the parameter values, for approvers; empty once the request has ended. */
+  readonly values: string;
+  readonly nonce: string;
+  readonly agent: string;
+  readonly target: string;
+  readonly match: string;
+  readonly quorum: number;
+  readonly created: number;
+  readonly exp: number;
+  readonly state: RequestState;
+  /** Names the session that waits for it; empty when none does, and only then may a retry take it up. */
+  readonly holder: string;
+  readonly votes: readonly Vote[];
+  readonly ending: Ending | null;
+}
+
+export interface ListFilter {
+  readonly state?: RequestState;
+  readonly agent?: string;
+  /** Newest first, at most this many. */
+  readonly rowsMax: number;
+}
+
+/** Outcome of a vote: the row after it, or why it did not count. */
+export type VoteResult =
+  | { readonly counted: true; readonly row: StoredRequest }
+  | {
+      readonly counted: false;
+      readonly why: 'missing' | 'digest' | 'settled' | 'voted';
+      readonly state?: RequestState;
+    };
+
+/**
+ * Every method is atomic against every other, also from other processes. `now` is the caller's clock. Failure to
+ * reach the store rejects with HoldpointError('store-unreachable') and has no effect that the caller may rely on.
+ */
+export interface Store {
+  /** Adds a pending row, unless its agent already has `pendingMax` rows pending that have not expired. */
+  create(row: StoredRequest, pendingMax: number, now: number): Promise<'created' | 'too-many'>;
+  get(rid: string): Promise<StoredRequest | undefined>;
+  list(filter: ListFilter): Promise<StoredRequest[]>;
+  /** The oldest row in `state` of this agent and match that nobody holds and that has not expired. */
+  findFree(
+    agent: string,
+    match: string,
+    state: 'pending' | 'approved',
+    now: number,
+  ): Promise<StoredRequest | undefined>;
+  /** Changes the holder of a pending or approved row if it is still `from`. */
+  hold(rid: string, from: string, to: string): Promise<boolean>;
+  /** Adds a vote to a pending row of digest `rd`; a reject ends it, the quorum-th approval approves it. */
+  vote(rid: string, rd: string, vote: Vote): Promise<VoteResult>;
+  /** approved → consumed, if digest and holder are these. True for exactly one caller. */
+  consume(rid: string, rd: string, holder: string): Promise<boolean>;
+  /** Ends or finishes a row that is in one of `from`; false if it is not. Values are dropped. */
+  end(rid: string, from: readonly RequestState[], to: RequestState, ending: Ending): Promise<boolean>;
+  /** Rows past their time that are still pending or approved. */
+  overdue(now: number, rowsMax: number): Promise<StoredRequest[]>;
+  /** Calls back with the name of every row that changed, here or elsewhere; returns the way to stop. */
+  watch(changed: (rid: string) => void): () => void;
+  /** Rejects when the store cannot be used. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
