@@ -1,0 +1,118 @@
+// Release: what a stored row really proves. The store is not trusted, so the row's request is digested again, its
+// values are checked against their commitments, and each vote's evidence is verified as if it had just arrived.
+// Pure given keys and now; refuses to know how rows are stored or races are settled. audit-approval §15 P11, §17.4.
+
+import { HoldpointError } from '../errors.ts';
+import type { StoredRequest, Vote } from '../store/store.ts';
+import { checkBinding, decisionText, readDecision } from './decision.ts';
+import { type EvidenceGround, foldName, type Proof, readEvidence, verifyEvidence } from './evidence.ts';
+import { matchDigest, type Request, type RequestValues, requestDigest, valuesFit } from './request.ts';
+
+/** A row whose request has the digest it says. `values` is undefined when they are gone or are not the committed ones. */
+export interface IntactRequest {
+  readonly request: Request;
+  readonly rd: string;
+  readonly nonce: string;
+  readonly values: RequestValues | undefined;
+}
+
+/** What the approvals of a row prove together. */
+export interface Release {
+  /** Distinct people, in the order of their votes. */
+  readonly by: readonly string[];
+  readonly votes: readonly { readonly vote: Vote; readonly proof: Proof }[];
+}
+
+/** Reads a row back; throws `conflict` if its request is not the one that its digest names. */
+export function intactRequest(row: StoredRequest): IntactRequest {
+  let request: Request;
+  let rd: string;
+  try {
+    request = JSON.parse(row.request) as Request;
+    rd = requestDigest(request);
+  } catch (cause) {
+    throw tampered(row.rid, cause);
+  }
+  if (rd !== row.rd || request.rid !== row.rid || request.agent?.id !== row.agent) throw tampered(row.rid);
+  const values = row.values === '' ? undefined : readValues(row.values);
+  const fit = values !== undefined && valuesFit(request, values);
+  return { request, rd, nonce: row.nonce, values: fit ? values : undefined };
+}
+
+/** True if the row's own request and values, digested again, are what `match` and `agent` ask for. */
+export function fitsGate(intact: IntactRequest, match: string, agent: string, aud: string): boolean {
+  const { request, values } = intact;
+  if (request.agent.id !== agent || request.aud !== aud || values === undefined) return false;
+  return matchDigest(request, values) === match;
+}
+
+/**
+ * The release that the votes prove for this request, or undefined when they do not: too few valid approvals of distinct
+ * people, or any reject, valid or not. `held` must be the caller's own or `intactRequest`'s, never fields of the row.
+ */
+export async function provenRelease(
+  held: { request: Request; rd: string; nonce: string },
+  votes: readonly Vote[],
+  ground: EvidenceGround,
+): Promise<Release | undefined> {
+  if (ground.nowMs >= held.request.exp || votes.some((vote) => vote.verdict !== 'approve')) return undefined;
+  const valid = new Map<string, { vote: Vote; proof: Proof }>();
+  for (const vote of votes) {
+    const proof = await provenVote(held, vote, ground);
+    if (proof !== undefined) valid.set(foldName(proof.approver), { vote, proof });
+  }
+  if (valid.size < Math.max(1, held.request.need.quorum)) return undefined;
+  const proven = [...valid.values()];
+  return { by: proven.map(({ proof }) => proof.approver), votes: proven };
+}
+
+async function provenVote(
+  held: { request: Request; rd: string; nonce: string },
+  vote: Vote,
+  ground: EvidenceGround,
+): Promise<Proof | undefined> {
+  try {
+    const decision = readDecision(JSON.parse(vote.decision));
+    if (decision.verdict !== 'approve' || decisionText(decision) !== vote.decision) return undefined;
+    checkBinding(decision, held, ground.nowMs);
+    return await verifyEvidence(readEvidence(JSON.parse(vote.evidence)), decision, held, ground);
+  } catch {
+    // A vote that does not verify is a vote that was not cast.
+    return undefined;
+  }
+}
+
+/** Values as JSON text for the store. */
+export function valuesText(values: RequestValues): string {
+  const params = values.params.map((param) => ({
+    ...param,
+    value: param.value === null ? null : param.value.toString('base64url'),
+  }));
+  return JSON.stringify({ params });
+}
+
+function readValues(text: string): RequestValues | undefined {
+  try {
+    const { params } = JSON.parse(text) as {
+      params: { oid: number; format: number; salt: string; value: string | null }[];
+    };
+    return {
+      params: params.map((param) => ({
+        oid: param.oid,
+        format: param.format,
+        salt: param.salt,
+        value: param.value === null ? null : Buffer.from(param.value, 'base64url'),
+      })),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+function tampered(rid: string, cause?: unknown): HoldpointError {
+  return new HoldpointError(
+    'conflict',
+    `request ${rid} in the store is not the one that was recorded; nothing is released: look at who writes to the store`,
+    { cause },
+  );
+}

@@ -1,0 +1,126 @@
+// Memory store: the port of store.ts inside one process, for one proxy and for the tests. Every method runs to its end
+// without awaiting, which is what makes it atomic. Forgets everything with the process: a restart ends what was open.
+
+import { HoldpointError } from '../errors.ts';
+import type { Ending, ListFilter, RequestState, Store, StoredRequest, Vote, VoteResult } from './store.ts';
+
+/** Rows kept in all. Ended ones make room, oldest first; open ones never do. */
+export const memoryRowsMax = 10_000;
+
+/** Never shared between processes; `close` drops everything. */
+export class MemoryStore implements Store {
+  /** In order of creation. Rows are replaced, not changed: a reader keeps what it got. */
+  readonly #rows = new Map<string, StoredRequest>();
+  readonly #watchers = new Set<(rid: string) => void>();
+  readonly #rowsMax: number;
+
+  constructor(rowsMax: number = memoryRowsMax) {
+    this.#rowsMax = rowsMax;
+  }
+
+  async create(row: StoredRequest, pendingMax: number, now: number): Promise<'created' | 'too-many'> {
+    if (this.#rows.has(row.rid)) throw new HoldpointError('conflict', `request ${row.rid} exists already`);
+    let pending = 0;
+    for (const other of this.#rows.values()) {
+      if (other.agent === row.agent && other.state === 'pending' && other.exp > now) pending += 1;
+    }
+    if (pending >= pendingMax || !this.#makeRoom()) return 'too-many';
+    this.#put(row);
+    return 'created';
+  }
+
+  async get(rid: string): Promise<StoredRequest | undefined> {
+    return this.#rows.get(rid);
+  }
+
+  async list(filter: ListFilter): Promise<StoredRequest[]> {
+    return [...this.#rows.values()]
+      .filter((row) => filter.state === undefined || row.state === filter.state)
+      .filter((row) => filter.agent === undefined || row.agent === filter.agent)
+      .slice(-filter.rowsMax)
+      .reverse();
+  }
+
+  async findFree(agent: string, match: string, state: 'pending' | 'approved', now: number) {
+    for (const row of this.#rows.values()) {
+      const free = row.state === state && row.holder === '' && row.exp > now;
+      if (free && row.agent === agent && row.match === match) return row;
+    }
+    return undefined;
+  }
+
+  async hold(rid: string, from: string, to: string): Promise<boolean> {
+    const row = this.#rows.get(rid);
+    if (row === undefined || row.holder !== from || !isOpen(row.state)) return false;
+    this.#put({ ...row, holder: to });
+    return true;
+  }
+
+  async vote(rid: string, rd: string, vote: Vote): Promise<VoteResult> {
+    const row = this.#rows.get(rid);
+    if (row === undefined) return { counted: false, why: 'missing' };
+    if (row.rd !== rd) return { counted: false, why: 'digest' };
+    if (row.state !== 'pending') return { counted: false, why: 'settled', state: row.state };
+    if (row.votes.some((one) => one.approver === vote.approver)) return { counted: false, why: 'voted' };
+    const votes = [...row.votes, vote];
+    const approvals = votes.filter((one) => one.verdict === 'approve').length;
+    const rejected = vote.verdict === 'reject';
+    const changed: StoredRequest = {
+      ...row,
+      votes,
+      state: rejected ? 'rejected' : approvals >= row.quorum ? 'approved' : 'pending',
+      ...(rejected && { values: '', ending: { by: vote.approver, reason: vote.reason, at: vote.at } }),
+    };
+    this.#put(changed);
+    return { counted: true, row: changed };
+  }
+
+  async consume(rid: string, rd: string, holder: string): Promise<boolean> {
+    const row = this.#rows.get(rid);
+    if (row?.state !== 'approved' || row.rd !== rd || row.holder !== holder) return false;
+    this.#put({ ...row, state: 'consumed', values: '' });
+    return true;
+  }
+
+  async end(rid: string, from: readonly RequestState[], to: RequestState, ending: Ending): Promise<boolean> {
+    const row = this.#rows.get(rid);
+    if (row === undefined || !from.includes(row.state)) return false;
+    this.#put({ ...row, state: to, values: '', ending });
+    return true;
+  }
+
+  async overdue(now: number, rowsMax: number): Promise<StoredRequest[]> {
+    return [...this.#rows.values()].filter((row) => isOpen(row.state) && row.exp <= now).slice(0, rowsMax);
+  }
+
+  watch(changed: (rid: string) => void): () => void {
+    this.#watchers.add(changed);
+    return () => this.#watchers.delete(changed);
+  }
+
+  async ping(): Promise<void> {}
+
+  async close(): Promise<void> {
+    this.#rows.clear();
+    this.#watchers.clear();
+  }
+
+  #put(row: StoredRequest): void {
+    this.#rows.set(row.rid, row);
+    for (const changed of this.#watchers) changed(row.rid);
+  }
+
+  #makeRoom(): boolean {
+    if (this.#rows.size < this.#rowsMax) return true;
+    for (const row of this.#rows.values()) {
+      if (isOpen(row.state)) continue;
+      this.#rows.delete(row.rid);
+      return true;
+    }
+    return false;
+  }
+}
+
+function isOpen(state: RequestState): boolean {
+  return state === 'pending' || state === 'approved';
+}
