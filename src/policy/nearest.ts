@@ -2,12 +2,13 @@
 // Knows edit distance and nothing of rules. Source: Damerau–Levenshtein, restricted (optimal string alignment).
 
 /**
- * The entry of `known` within a third of `word`'s length (at least 2 edits), or undefined. Case is ignored; of two
+ * The entry of `known` within a third of `word`'s length (or 2 edits if that is more), or undefined. Case is ignored; of two
  * equally near entries the first in `known` wins.
  */
 export function nearest(word: string, known: Iterable<string>): string | undefined {
   let best: string | undefined;
-  let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
+  // Fewer edits than letters, or any short word would be near to any other.
+  let bestDistance = Math.min(Math.max(2, Math.floor(word.length / 3)), word.length - 1) + 1;
   for (const candidate of known) {
     // A length gap alone already costs that many edits; it also bounds the work on absurdly long words.
     if (Math.abs(candidate.length - word.length) >= bestDistance) continue;

@@ -62,9 +62,10 @@ const extendsDepthMax = 5;
 export function parsePolicy(source: RuleSource, resolve: Resolve): Policy {
   const files = readChain(source, resolve);
   const problems = files.flatMap((file) => file.problems);
-  const rules = files.flatMap((file) =>
-    file.entries.map(({ entry, at }) => ({ entry, ...at, file: file.name })),
-  );
+  // What is extended comes first, so that the blame for an equal name falls on the file that a person is writing.
+  const rules = files
+    .toReversed()
+    .flatMap((file) => file.entries.map(({ entry, at }) => ({ entry, ...at, file: file.name })));
   problems.push(...rules.flatMap((rule) => ruleProblems(rule.entry).map((text) => located(rule, text))));
   problems.push(...crossProblems(rules));
   if (problems.length > 0) throw badRules(problems);

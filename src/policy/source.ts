@@ -5,8 +5,8 @@
 import { isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
 import type { z } from 'zod';
 
-import { effectNames, type RuleEntry, ruleFileSchema, ruleSchema } from './format.ts';
-import { didYouMean } from './nearest.ts';
+import { type RuleEntry, ruleFileSchema } from './format.ts';
+import { didYouMean, nearest } from './nearest.ts';
 
 /** One thing that is wrong. `line` is 1-based. */
 export interface Problem {
@@ -31,31 +31,38 @@ export type LineOf = (path: Path, key?: string) => number;
 const ruleFileBytesMax = 1_048_576;
 
 export function readRuleFile(text: string, file: string): ReadFile {
-  const yaml = readYaml(text, file);
-  const empty = { name: file, extends: undefined, observe: undefined, entries: [] };
-  if (yaml.problems.length > 0) return { ...empty, problems: yaml.problems };
-  const checked = ruleFileSchema.safeParse(yaml.value);
-  if (!checked.success) {
-    const problems = checked.error.issues.flatMap((issue) =>
-      explainIssue(issue, yaml.value, yaml.lineOf, file),
-    );
-    return { ...empty, problems };
-  }
-  const { extends: base, observe, rules } = checked.data;
+  const { value, lineOf, problems } = readShape(text, file, ruleFileSchema);
+  if (value === undefined)
+    return { name: file, extends: undefined, observe: undefined, entries: [], problems };
+  const { extends: base, observe, rules } = value;
   return {
     name: file,
-    extends: base === undefined ? undefined : { name: base, line: yaml.lineOf(['extends']) },
+    extends: base === undefined ? undefined : { name: base, line: lineOf(['extends']) },
     observe,
-    entries: rules.map((entry, index) => ({ entry, at: { line: yaml.lineOf(['rules', index]) } })),
-    problems: [],
+    entries: rules.map((entry, index) => ({ entry, at: { line: lineOf(['rules', index]) } })),
+    problems,
   };
 }
 
-/** Parses YAML and keeps the lines. Problems are the syntax errors; `value` is then meaningless. */
-export function readYaml(
+/** A YAML text checked against a shape. Either `value` is there, or `problems`, in order of lines, says why not. */
+export function readShape<T extends z.ZodType>(
   text: string,
   file: string,
-): { value: unknown; lineOf: LineOf; problems: Problem[] } {
+  shape: T,
+): { value: z.output<T> | undefined; lineOf: LineOf; problems: Problem[] } {
+  const { value, lineOf, problems } = readYaml(text, file);
+  if (problems.length > 0) return { value: undefined, lineOf, problems };
+  const checked = shape.safeParse(value);
+  if (checked.success) return { value: checked.data, lineOf, problems };
+  const place = { value, lineOf, file, shape };
+  const found = checked.error.issues
+    .filter((issue) => !isMistyped(issue, checked.error.issues, place))
+    .flatMap((issue) => explainIssue(issue, place));
+  return { value: undefined, lineOf, problems: found.sort((a, b) => a.line - b.line) };
+}
+
+/** Parses YAML and keeps the lines. Problems are the syntax errors; `value` is then meaningless. */
+function readYaml(text: string, file: string): { value: unknown; lineOf: LineOf; problems: Problem[] } {
   const none: LineOf = () => 1;
   if (text.length > ruleFileBytesMax) {
     const problem = {
@@ -96,63 +103,87 @@ export function readYaml(
   }
 }
 
-const fileKeys = Object.keys(ruleFileSchema.shape);
-const ruleKeys = Object.keys(ruleSchema.shape);
+interface Place {
+  readonly value: unknown;
+  readonly lineOf: LineOf;
+  readonly file: string;
+  readonly shape: z.ZodType;
+}
+
+/** True for a missing key that stands there mistyped: the mistyped one is reported, with the right one named. */
+function isMistyped(issue: z.core.$ZodIssue, issues: readonly z.core.$ZodIssue[], place: Place): boolean {
+  const key = issue.path.at(-1);
+  if (typeof key !== 'string' || valueAt(place.value, issue.path) !== undefined) return false;
+  const map = issue.path.slice(0, -1);
+  return issues.some(
+    (other) =>
+      other.code === 'unrecognized_keys' &&
+      other.path.join('\n') === map.join('\n') &&
+      other.keys.some((mistyped) => nearest(mistyped, keysAt(place.shape, map)) === key),
+  );
+}
 
 /** One finding of the checker as sentences with a place, the rule's name and the nearest known word. */
-function explainIssue(issue: z.core.$ZodIssue, value: unknown, lineOf: LineOf, file: string): Problem[] {
-  const subject = ruleName(value, issue.path);
-  const at = (line: number, text: string): Problem => ({ file, line, text: subject + text });
+function explainIssue(issue: z.core.$ZodIssue, place: Place): Problem[] {
+  const subject = subjectOf(place.value, issue.path);
+  const problem = (line: number, text: string): Problem => ({ file: place.file, line, text: subject + text });
+  if (issue.code === 'unrecognized_keys') {
+    const known = keysAt(place.shape, issue.path);
+    return issue.keys.map((key) =>
+      problem(
+        place.lineOf(issue.path, key),
+        `unknown key "${key}"${didYouMean(key, known) || `; known keys: ${known.join(', ')}`}`,
+      ),
+    );
+  }
+  return [problem(place.lineOf(issue.path), sentence(issue, valueAt(place.value, issue.path)))];
+}
+
+function sentence(issue: z.core.$ZodIssue, found: unknown): string {
   const key = String(issue.path.findLast((step) => typeof step === 'string') ?? 'the file');
-  const found = valueAt(value, issue.path);
-  const line = lineOf(issue.path);
   switch (issue.code) {
-    case 'unrecognized_keys': {
-      const known = issue.path.length === 0 ? fileKeys : key === 'approval' ? ['level', 'quorum'] : ruleKeys;
-      return issue.keys.map((unknown) =>
-        at(
-          lineOf(issue.path, unknown),
-          `unknown key "${unknown}"${didYouMean(unknown, known)}; known keys: ${known.join(', ')}`,
-        ),
-      );
-    }
     case 'invalid_value': {
-      if (found === undefined) return [at(line, `${key} is missing; it is one of ${shown(issue.values)}`)];
       const known = issue.values.map(String);
       const choices =
-        key === 'effects' ? 'the effects are listed in rules/README.md' : `known: ${known.join(', ')}`;
-      const what = key === 'effects' ? 'effect' : key;
-      const guess =
-        key === 'effects' ? didYouMean(String(found), effectNames) : didYouMean(String(found), known);
-      return [at(line, `unknown ${what} ${JSON.stringify(found)}${guess}; ${choices}`)];
+        known.length > 12 ? `the ${key} are listed in rules/README.md` : `known: ${known.join(', ')}`;
+      if (found === undefined) return `${key} is missing; ${choices}`;
+      return `${key}: ${JSON.stringify(found)} is not known${didYouMean(String(found), known)}; ${choices}`;
     }
     case 'invalid_type':
-      return [
-        at(line, found === undefined ? `${key} is missing` : `${key} must be ${article(issue.expected)}`),
-      ];
+      return found === undefined ? `${key} is missing` : `${key} must be ${described(issue.expected)}`;
     case 'too_small':
-      return [
-        at(
-          line,
-          issue.origin === 'array' ? emptyList(key) : `${key} is too small; the least is ${issue.minimum}`,
-        ),
-      ];
+      if (issue.origin !== 'array') return `${key} must be at least ${issue.minimum}`;
+      return `${key} is an empty list, which would match nothing; name something or remove the key`;
     case 'too_big':
-      return [at(line, `${key} is too large; the most is ${issue.maximum}`)];
+      return `${key} is limited to ${issue.maximum}${issue.origin === 'array' ? ' entries' : ''}`;
     default:
-      return [at(line, `${key}: ${issue.message}`)];
+      return `${key}: ${issue.message}`;
   }
 }
 
-function emptyList(key: string): string {
-  return `${key} is an empty list, which would match nothing; name something or remove the key`;
+/** `rule "name": ` for a problem inside a rule, its ordinal if the name itself is broken; `test 3: ` in a test file. */
+function subjectOf(value: unknown, path: Path): string {
+  const [list, index] = path;
+  if (typeof index !== 'number') return '';
+  const name = valueAt(value, [list!, index, 'name']);
+  const noun = String(list).replace(/s$/, '');
+  return typeof name === 'string' && name !== ''
+    ? `${noun} ${JSON.stringify(name)}: `
+    : `${noun} ${index + 1}: `;
 }
 
-/** `rule "name": ` for a problem inside a rule; its ordinal if the name itself is broken. */
-function ruleName(value: unknown, path: Path): string {
-  if (path[0] !== 'rules' || typeof path[1] !== 'number') return '';
-  const name = valueAt(value, ['rules', path[1], 'name']);
-  return typeof name === 'string' && name !== '' ? `rule ${JSON.stringify(name)}: ` : `rule ${path[1] + 1}: `;
+/** The keys that the map at `path` may have. */
+function keysAt(shape: z.ZodType, path: Path): string[] {
+  let at = unwrapped(shape);
+  for (const step of path) {
+    if ('element' in at) at = unwrapped(at.element as z.ZodType);
+    else if ('shape' in at) at = unwrapped((at.shape as Record<PropertyKey, z.ZodType>)[step]!);
+  }
+  return 'shape' in at ? Object.keys(at.shape as object) : [];
+}
+
+function unwrapped(shape: z.ZodType): z.ZodType {
+  return shape.def.type === 'optional' ? unwrapped((shape as z.ZodOptional<z.ZodType>).unwrap()) : shape;
 }
 
 function valueAt(value: unknown, path: Path): unknown {
@@ -164,16 +195,13 @@ function valueAt(value: unknown, path: Path): unknown {
   return at;
 }
 
-function shown(values: readonly unknown[]): string {
-  return values.map(String).join(', ');
-}
-
-function article(expected: string): string {
+function described(expected: string): string {
   const words: Record<string, string> = {
     array: 'a list',
     object: 'a map of keys',
     string: 'text',
     boolean: 'true or false',
+    int: 'a whole number',
   };
   return words[expected] ?? `a ${expected}`;
 }
