@@ -1,0 +1,323 @@
+// Record: what the log keeps of each thing that happened, and the bytes of it. audit-approval §3.
+// A record is one line of canonical JSON; its RFC 6962 leaf hash is both its place in the Merkle tree and the `prev` of
+// the line after it, so chain and tree cannot disagree. Pure: refuses to know files, clocks, keys and where a value
+// came from. Texts arrive here already redacted.
+
+import { hash } from 'node:crypto';
+import { canonical, canonicalString } from './jcs.ts';
+
+/** Bytes of a line without its LF. The limit of C2SP tlog-tiles entries. */
+export const lineBytesMax = 65_535;
+
+/** What the rules, or the proxy itself (`refuse`), made of a statement. */
+export type Decided = 'pass' | 'hold' | 'deny' | 'refuse';
+
+/** What came of a statement. `refused`: the proxy answered in the server's place. `unknown`: nobody can say. */
+export type OutcomeState = 'ok' | 'error' | 'canceled' | 'skipped' | 'unknown' | 'refused';
+
+/** A JSON object of integers, strings, booleans, null, arrays and objects. */
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/**
+ * One record, without the members every record has. `seq` members name other records of this log. Digests and
+ * commitments are base64url; `ts`-like members are milliseconds unless the name says otherwise; integers are exact.
+ */
+export type RecordBody =
+  /** First record of a log. `root`: RFC 7638 thumbprint of `jwk`, the key whose certificate begins the key chain. */
+  | { kind: 'genesis'; origin: string; root: string; jwk: JsonObject; config?: string | undefined }
+  | {
+      kind: 'boot';
+      version: string;
+      pid: number;
+      host: string;
+      config?: string | undefined;
+      policy?: string | undefined;
+    }
+  /** Clean end of a boot. */
+  | { kind: 'bye'; reason: string }
+  /** A login, successful or not. `client` is address and port. Never a password, never SASL bytes. */
+  | {
+      kind: 'auth';
+      sid: string;
+      client: string;
+      agent: string;
+      target: string;
+      ok: boolean;
+      method: string;
+      reason?: string | undefined;
+    }
+  | StatementBody
+  /** `ref`: seq of the `stmt`. `tags`: command tags in order. `dur_us` is rounded to whole microseconds. */
+  | {
+      kind: 'outcome';
+      ref: number;
+      st: OutcomeState;
+      tags?: readonly string[] | undefined;
+      rows?: number | undefined;
+      sqlstate?: string | undefined;
+      dur_us: number;
+    }
+  /** A request opened. `R`: its exact canonical text; `rd`: its digest; `ref`: seq of the `stmt`. */
+  | { kind: 'hold'; rid: string; rd: string; R: string; ref: number }
+  | { kind: 'view'; rid: string; by: string }
+  /** `D`: the exact canonical text that was signed. `ev`: the evidence as verified. */
+  | { kind: 'decision'; rid: string; D: string; ev: JsonObject }
+  /** The one use of an approval. `decisions`: their seqs. `ref`: seq of the `stmt` it releases. */
+  | { kind: 'grant_use'; rid: string; ref: number; by: readonly string[]; decisions: readonly number[] }
+  /** Written and on disk before the held bytes go on. `wire`: SHA-256 of exactly those bytes. `ref`: seq of the `stmt`. */
+  | { kind: 'intent'; rid: string; ref: number; wire: string }
+  | { kind: 'reject'; rid: string; by: string; reason: string }
+  | { kind: 'expire'; rid: string; by: string; reason: string }
+  | { kind: 'cancel'; rid: string; by: string; reason: string }
+  /** Rules in force from here on. */
+  | { kind: 'policy'; target: string; digest: string; source?: string | undefined }
+  /** An approver's key, enrolled or retired, so that an auditor finds it in the chain. */
+  | { kind: 'approver'; id: string; act: 'enrol' | 'retire'; kid: string; jwk?: JsonObject | undefined }
+  /** Heartbeat: nothing else happened. */
+  | { kind: 'hb' }
+  /** The next epoch's key; `cert` is a JWS by the key before it (by the root for epoch 0). */
+  | { kind: 'key'; epoch: number; kid: string; jwk: JsonObject; cert: string }
+  /** After a crash: records `from` ≤ seq < `to` were unsealed and are sealed anew; a torn last line was set aside. */
+  | { kind: 'recover'; from: number; to: number; torn_len: number; torn_sha?: string | undefined }
+  | { kind: 'gap'; reason: string; from: number; to: number; count: number };
+
+/**
+ * A gate and what was decided. Written before its bytes go on. `sql` is redacted, and in `values: 'none'` normalised;
+ * `sha` and `len` (bytes) are of the text as it came, left out where even a digest would tell a secret. `pc`:
+ * commitments to the lifted literals, then the bound parameters; `params`: bound values as text, in `values: 'clear'`.
+ */
+export interface StatementBody {
+  kind: 'stmt';
+  sid: string;
+  /** Ordinal of the gate in its session. */
+  n: number;
+  agent: string;
+  target: string;
+  db: string;
+  role: string | null;
+  /** Transaction status byte before it. */
+  tx: string;
+  /** Simple query, or extended (one Bind). `F`: a function call. */
+  proto: 'Q' | 'X' | 'F';
+  cls: string;
+  /** Commands of the text, as in `DROP TABLE`. */
+  cmd?: readonly string[] | undefined;
+  effects: readonly string[];
+  dec: Decided;
+  rule: string;
+  reason?: string | undefined;
+  shadow?: 'hold' | 'deny' | undefined;
+  sql?: string | undefined;
+  sha?: string | undefined;
+  len: number;
+  lits?: readonly string[] | undefined;
+  pc?: readonly string[] | undefined;
+  params?: readonly (string | null)[] | undefined;
+  /** The request whose earlier approval lets it pass, for a retry. */
+  rid?: string | undefined;
+}
+
+export type RecordKind = RecordBody['kind'];
+
+/** What every record carries besides its body. `ts` µs since 1970 (may step); `mono` ns since the boot (may not). */
+export interface Stamp {
+  readonly seq: number;
+  /** Leaf hash of the record before, base64url; for seq 0 the hash of the origin. */
+  readonly prev: string;
+  readonly ts: number;
+  readonly mono: number;
+  readonly node: string;
+  readonly boot: string;
+}
+
+type Form = 'text' | 'integer' | 'rounded' | 'boolean' | 'texts' | 'integers' | 'json';
+type MembersOf<K extends RecordKind> = Exclude<keyof Extract<RecordBody, { kind: K }>, 'kind'>;
+
+// The compiler holds this table and the union above together: a member in one and not in the other is an error.
+const forms: { readonly [K in RecordKind]: { readonly [M in MembersOf<K>]-?: Form } } = {
+  genesis: { origin: 'text', root: 'text', jwk: 'json', config: 'text' },
+  boot: { version: 'text', pid: 'integer', host: 'text', config: 'text', policy: 'text' },
+  bye: { reason: 'text' },
+  auth: {
+    sid: 'text',
+    client: 'text',
+    agent: 'text',
+    target: 'text',
+    ok: 'boolean',
+    method: 'text',
+    reason: 'text',
+  },
+  stmt: {
+    sid: 'text',
+    n: 'integer',
+    agent: 'text',
+    target: 'text',
+    db: 'text',
+    role: 'text',
+    tx: 'text',
+    proto: 'text',
+    cls: 'text',
+    cmd: 'texts',
+    effects: 'texts',
+    dec: 'text',
+    rule: 'text',
+    reason: 'text',
+    shadow: 'text',
+    sql: 'text',
+    sha: 'text',
+    len: 'integer',
+    lits: 'texts',
+    pc: 'texts',
+    params: 'texts',
+    rid: 'text',
+  },
+  outcome: {
+    ref: 'integer',
+    st: 'text',
+    tags: 'texts',
+    rows: 'integer',
+    sqlstate: 'text',
+    dur_us: 'rounded',
+  },
+  hold: { rid: 'text', rd: 'text', R: 'text', ref: 'integer' },
+  view: { rid: 'text', by: 'text' },
+  decision: { rid: 'text', D: 'text', ev: 'json' },
+  grant_use: { rid: 'text', ref: 'integer', by: 'texts', decisions: 'integers' },
+  intent: { rid: 'text', ref: 'integer', wire: 'text' },
+  reject: { rid: 'text', by: 'text', reason: 'text' },
+  expire: { rid: 'text', by: 'text', reason: 'text' },
+  cancel: { rid: 'text', by: 'text', reason: 'text' },
+  policy: { target: 'text', digest: 'text', source: 'text' },
+  approver: { id: 'text', act: 'text', kid: 'text', jwk: 'json' },
+  hb: {},
+  key: { epoch: 'integer', kid: 'text', jwk: 'json', cert: 'text' },
+  recover: { from: 'integer', to: 'integer', torn_len: 'integer', torn_sha: 'text' },
+  gap: { reason: 'text', from: 'integer', to: 'integer', count: 'integer' },
+};
+
+type Member = (body: Readonly<Record<string, unknown>>, stamp: Stamp) => string;
+
+/** A long member that moved to a blob: bytes and SHA-256 (hex, the blob's name) of its UTF-8 text, or its JSON. */
+export interface Moved {
+  readonly len: number;
+  readonly sha: string;
+}
+
+const templates = new Map<string, readonly Member[]>(
+  Object.entries(forms).map(([kind, members]) => [kind, template(kind, members)]),
+);
+
+/** The line of a record, without LF: canonical JSON. Throws TypeError on a value that is not of its member's form. */
+export function encodeRecord(body: RecordBody, stamp: Stamp): string {
+  let line = '';
+  const given = body as unknown as Readonly<Record<string, unknown>>;
+  for (const member of templates.get(body.kind)!) line += member(given, stamp);
+  return `{${line.slice(1)}}`;
+}
+
+/** What has to be kept beside the log for a record too long for a line. `sha` is its SHA-256 in hex. */
+export interface Blob {
+  readonly sha: string;
+  readonly bytes: Buffer;
+}
+
+/**
+ * A body whose members longer than `charactersMax` are replaced by their beginning and a digest, and the blobs that
+ * hold them whole. Used when the line would exceed `lineBytesMax`. The record's `blobs` maps name to length and digest.
+ */
+export function moveLongMembers(
+  body: RecordBody,
+  charactersMax: number,
+): { body: RecordBody; blobs: Blob[] } {
+  const blobs: Blob[] = [];
+  const moved: Record<string, Moved> = {};
+  const copy: Record<string, unknown> = { ...body };
+  for (const [name, form] of Object.entries(forms[body.kind] as Readonly<Record<string, Form>>)) {
+    const value = copy[name];
+    if (
+      value === undefined ||
+      value === null ||
+      form === 'integer' ||
+      form === 'rounded' ||
+      form === 'boolean'
+    )
+      continue;
+    const text = form === 'text' ? (value as string) : canonical(value);
+    if (text.length <= charactersMax) continue;
+    const bytes = Buffer.from(text, 'utf8');
+    const sha = hash('sha256', bytes, 'hex');
+    blobs.push({ sha, bytes });
+    moved[name] = { len: bytes.length, sha };
+    // A cut between the halves of a surrogate pair would leave half a character.
+    copy[name] = form === 'text' ? text.slice(0, charactersMax).toWellFormed() : undefined;
+  }
+  copy.blobs = moved;
+  return { body: copy as unknown as RecordBody, blobs };
+}
+
+/** RFC 6962 leaf hash of a line: SHA-256(0x00 ‖ line), base64url. */
+export function leafHash(line: string): string {
+  return hash('sha256', `\0${line}`, 'base64url');
+}
+
+/** What the first record of a log names as its `prev`. */
+export function originHash(origin: string): string {
+  return hash('sha256', `holdpoint-log-v1\n${origin}`, 'base64url');
+}
+
+/**
+ * Commitment to a value: SHA-256("holdpoint-commit-v1\0" ‖ salt ‖ type OID, 4 bytes big endian ‖ value), base64url.
+ * `salt` is 16 random bytes, one per value. NULL has no commitment of its own: pass undefined, which hashes one 0xff
+ * after OID 0xffffffff, a form that no value has.
+ */
+export function commit(salt: Uint8Array, oid: number, value: Uint8Array | undefined): string {
+  const head = Buffer.allocUnsafe(24 + salt.length);
+  head.write('holdpoint-commit-v1\0', 0, 'latin1');
+  head.set(salt, 20);
+  head.writeUInt32BE(value === undefined ? 0xffffffff : oid, 20 + salt.length);
+  return hash('sha256', Buffer.concat([head, value ?? Buffer.of(0xff)]), 'base64url');
+}
+
+function template(kind: string, members: Readonly<Record<string, Form>>): Member[] {
+  const all: Record<string, Member> = {
+    boot: (_, stamp) => `,"boot":${canonicalString(stamp.boot)}`,
+    kind: () => `,"kind":"${kind}"`,
+    mono: (_, stamp) => `,"mono":${integer(stamp.mono)}`,
+    node: (_, stamp) => `,"node":${canonicalString(stamp.node)}`,
+    prev: (_, stamp) => `,"prev":"${stamp.prev}"`,
+    seq: (_, stamp) => `,"seq":${integer(stamp.seq)}`,
+    ts: (_, stamp) => `,"ts":${integer(stamp.ts)}`,
+    v: () => ',"v":1',
+    blobs: (body) => (body.blobs === undefined ? '' : `,"blobs":${canonical(body.blobs)}`),
+  };
+  for (const [name, form] of Object.entries(members)) all[name] = member(name, writers[form]);
+  // Plain sort compares UTF-16 code units, which is JCS order.
+  return Object.keys(all)
+    .sort()
+    .map((name) => all[name]!);
+}
+
+function member(name: string, write: (value: never) => string): Member {
+  const prefix = `,"${name}":`;
+  return (body) => {
+    const value = body[name];
+    if (value === undefined) return '';
+    return prefix + (value === null ? 'null' : write(value as never));
+  };
+}
+
+const writers: Readonly<Record<Form, (value: never) => string>> = {
+  text: canonicalString,
+  integer,
+  rounded: (value: number) => integer(Math.round(value)),
+  boolean: (value: boolean) => (value ? 'true' : 'false'),
+  texts: (value: readonly (string | null)[]) =>
+    `[${value.map((item) => (item === null ? 'null' : canonicalString(item))).join(',')}]`,
+  integers: (value: readonly number[]) => `[${value.map(integer).join(',')}]`,
+  json: canonical,
+};
+
+function integer(value: number): string {
+  if (!Number.isSafeInteger(value)) throw new TypeError(`${value} is not an integer below 2^53`);
+  return `${value}`;
+}
