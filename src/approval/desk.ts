@@ -5,93 +5,22 @@
 
 import type { JWK } from 'jose';
 import { HoldpointError } from '../errors.ts';
-import type { ListFilter, Store, StoredRequest } from '../store/store.ts';
-import { canonical } from './canonical.ts';
+import type { ListFilter, StoredRequest } from '../store/store.ts';
 import { checkBinding, decisionText, readDecision, settledError } from './decision.ts';
-import { type ApproverBook, type EvidenceGround, readEvidence, verifyEvidence } from './evidence.ts';
+import { type EvidenceGround, readEvidence, verifyEvidence } from './evidence.ts';
 import { type CancelCause, type Grant, type Hold, type HoldDesk, LiveHold } from './hold.ts';
-import {
-  fitsGate,
-  type IntactRequest,
-  intactRequest,
-  provenRelease,
-  type Release,
-  valuesText,
-} from './release.ts';
+import type { DeskOptions, DeskRecord } from './ports.ts';
+import { fitsGate, type IntactRequest, intactRequest, provenRelease, type Release } from './release.ts';
 import { type Request, type RequestValues, requestDigest, valuesFit } from './request.ts';
-import { linkAudience, type SigningKey, signLink } from './token.ts';
-
-/** The records the desk writes. `D` is the exact text that was signed. */
-export type DeskRecord =
-  | {
-      readonly kind: 'hold';
-      readonly rid: string;
-      readonly rd: string;
-      readonly R: Request;
-      readonly ref: number;
-    }
-  | {
-      readonly kind: 'decision';
-      readonly rid: string;
-      readonly D: string;
-      readonly ev: Readonly<Record<string, string>>;
-    }
-  | {
-      readonly kind: 'grant_use';
-      readonly rid: string;
-      readonly ref: number;
-      readonly decisions: readonly number[];
-    }
-  | {
-      readonly kind: 'expire' | 'cancel';
-      readonly rid: string;
-      readonly by: string;
-      readonly reason: string;
-    };
-
-/** What the desk needs of the log: `append` throws `log-unwritable`, `durable` resolves once it is sealed and on disk. */
-export interface DeskLog {
-  append(record: DeskRecord): number;
-  durable(seq: number): Promise<void>;
-}
-
-/** Told what happens, for metrics and operational logs. Must not throw; never learns values. */
-export interface DeskEvents {
-  opened?(request: Request): void;
-  decided?(request: Request, verdict: 'approve' | 'reject', level: string): void;
-  /** `waitMs` is from the opening, by the monotonic clock; undefined where another session had opened it. */
-  settled?(request: Request, state: string, waitMs: number | undefined): void;
-  /** Something in the store claims more than its evidence proves. */
-  suspicious?(rid: string, what: string): void;
-}
-
-export interface DeskOptions {
-  readonly store: Store;
-  readonly log: DeskLog;
-  readonly registry: ApproverBook;
-  /** Signs links, and nothing else. */
-  readonly linkKey: SigningKey;
-  /** The public URL: audience of decisions and beginning of links. */
-  readonly publicUrl: string;
-  /** This node's name in the log. */
-  readonly node: string;
-  /** Requests one agent may have pending; may depend on the target. */
-  readonly pendingMax: (target: string) => number;
-  /** Wall clock, milliseconds since the epoch. */
-  readonly now: () => number;
-  /** Monotonic clock, milliseconds since any moment: a wall clock set back does not lengthen a request's life. */
-  readonly mono: () => number;
-  readonly random: (bytes: number) => Buffer;
-  /** Runs `then` once after `ms`; returns the way to stop it. */
-  readonly after: (ms: number, then: () => void) => () => void;
-  /** Tells people of a new request. Called without being awaited, after the hold is durable. */
-  readonly notify?: (request: Request, link: string) => void;
-  readonly events?: DeskEvents;
-}
+import { holderOf, isOpen, newRow, noSuchRequest, votedAlready } from './row.ts';
+import { linkAudience, signLink } from './token.ts';
+import { Turns } from './turns.ts';
 
 /** How often requests that nobody waits for are looked at for their end. */
 const sweepMs = 5_000;
 const sweepRowsMax = 500;
+/** Views remembered, so that a page that reloads does not fill the log. */
+const viewsMax = 10_000;
 /** Node's timers overflow above this and fire at once. */
 const timerMsMax = 2_147_000_000;
 
@@ -99,10 +28,11 @@ const timerMsMax = 2_147_000_000;
 export class Desk implements HoldDesk {
   readonly #options: DeskOptions;
   readonly #live = new Map<string, LiveHold>();
-  /** The last step queued for each request; steps of one request never interleave on this node. */
-  readonly #queues = new Map<string, Promise<unknown>>();
+  /** Steps of one request never interleave on this node. */
+  readonly #turns = new Turns();
   /** Requests this node has released, until they are past their time: a store rolled back cannot release them again. */
   readonly #used = new Map<string, number>();
+  readonly #views = new Set<string>();
   readonly #listeners = new Set<(rid: string) => void>();
   readonly #unwatch: () => void;
   #stopSweep: () => void = () => {};
@@ -129,7 +59,7 @@ export class Desk implements HoldDesk {
     }
     const again = await this.#reattach(request, ref);
     if (again !== undefined) return again;
-    const row = this.#newRow(request, values);
+    const row = newRow(request, values, this.#options.random(16).toString('base64url'));
     return this.#inTurn(request.rid, async () => {
       if ((await store.create(row, pendingMax(request.db.target), now())) === 'too-many') {
         throw new HoldpointError(
@@ -138,7 +68,7 @@ export class Desk implements HoldDesk {
         );
       }
       try {
-        await this.#record({ kind: 'hold', rid: row.rid, rd: row.rd, R: request, ref });
+        await this.#record({ kind: 'hold', rid: row.rid, rd: row.rd, R: row.request, ref });
       } catch (error) {
         await store.end(row.rid, ['pending'], 'canceled', {
           by: 'holdpoint',
@@ -209,7 +139,7 @@ export class Desk implements HoldDesk {
         );
       }
       events?.decided?.(held.request, given.verdict, verified.level);
-      if (result.row.state !== 'pending') this.#settledEvent(held.request, result.row.state);
+      if (result.row.state !== 'pending') this.#settledEvent(row, result.row.state);
       return result.row;
     });
   }
@@ -230,13 +160,22 @@ export class Desk implements HoldDesk {
       await this.#inTurn(rid, () => this.#expireRow(row as StoredRequest));
       row = await store.get(rid);
     }
-    if (row === undefined) throw noSuch(rid);
+    if (row === undefined) throw noSuchRequest(rid);
     return { row, intact: intactRequest(row) };
   }
 
   async list(filter: ListFilter): Promise<StoredRequest[]> {
     await this.sweep();
     return this.#options.store.list(filter);
+  }
+
+  /** Records that somebody looked, once a person and request. Resolves at once; a view is no reason to wait. */
+  viewed(rid: string, by: string): void {
+    const view = `${rid} ${by}`;
+    if (this.#views.has(view)) return;
+    if (this.#views.size >= viewsMax) this.#views.clear();
+    this.#views.add(view);
+    this.#options.log.append({ kind: 'view', rid, by });
   }
 
   /** The address that shows one request; whoever has it may look, and at level `link` decide. */
@@ -313,7 +252,7 @@ export class Desk implements HoldDesk {
     const ending = { by, reason: cancelReasons[by], at: now() };
     await this.#inTurn(hold.rid, async () => {
       if (!(await store.end(hold.rid, ['pending', 'approved'], 'canceled', ending))) return;
-      this.#settledEvent(hold.request, 'canceled', hold);
+      this.#settledEvent({ rid: hold.rid, target: hold.request.db.target }, 'canceled', hold);
       await this.#record({ kind: 'cancel', rid: hold.rid, by, reason: ending.reason });
     });
   }
@@ -345,7 +284,7 @@ export class Desk implements HoldDesk {
         ? vote.seq
         : log.append({ kind: 'decision', rid: request.rid, D: vote.decision, ev: proof.log }),
     );
-    const seq = log.append({ kind: 'grant_use', rid: request.rid, ref, decisions });
+    const seq = log.append({ kind: 'grant_use', rid: request.rid, ref, by: release.by, decisions });
     return { rid: request.rid, by: release.by, decisions, seq };
   }
 
@@ -399,37 +338,17 @@ export class Desk implements HoldDesk {
     const ending = { by: 'holdpoint', reason: 'its time ran out', at: now() };
     if (await store.end(row.rid, ['pending', 'approved'], 'expired', ending)) {
       log.append({ kind: 'expire', rid: row.rid, by: ending.by, reason: ending.reason });
-      this.#settledEvent({ db: { target: row.target } } as Request, 'expired');
+      this.#settledEvent(row, 'expired');
     }
     return settledError(row.rid, 'expired');
   }
 
   async #openRow(rid: string): Promise<StoredRequest> {
     const row = await this.#options.store.get(rid);
-    if (row === undefined) throw noSuch(rid);
+    if (row === undefined) throw noSuchRequest(rid);
     if (row.state !== 'pending') throw settledError(rid, row.state);
     if (row.exp <= this.#options.now()) throw await this.#expireRow(row);
     return row;
-  }
-
-  #newRow(request: Request, values: RequestValues): StoredRequest {
-    return {
-      rid: request.rid,
-      rd: requestDigest(request),
-      request: canonical(request),
-      values: valuesText(values),
-      nonce: this.#options.random(16).toString('base64url'),
-      agent: request.agent.id,
-      target: request.db.target,
-      match: request.match,
-      quorum: Math.max(1, request.need.quorum),
-      created: request.created,
-      exp: request.exp,
-      state: 'pending',
-      holder: holderOf(request),
-      votes: [],
-      ending: null,
-    };
   }
 
   #ground(): EvidenceGround {
@@ -495,21 +414,13 @@ export class Desk implements HoldDesk {
     if (this.#live.get(hold.rid) === hold) this.#live.delete(hold.rid);
   }
 
-  #settledEvent(request: Request, state: string, hold = this.#live.get(request.rid)): void {
+  #settledEvent(what: { rid: string; target: string }, state: string, hold = this.#live.get(what.rid)): void {
     const waitMs = hold === undefined ? undefined : this.#options.mono() - hold.startedMono;
-    this.#options.events?.settled?.(request, state, waitMs);
+    this.#options.events?.settled?.(what.target, state, waitMs);
   }
 
   #inTurn<T>(rid: string, step: () => Promise<T>): Promise<T> {
-    const before = this.#queues.get(rid) ?? Promise.resolve();
-    const turn = before.then(step, step);
-    const settled = turn
-      .catch(() => {})
-      .finally(() => {
-        if (this.#queues.get(rid) === settled) this.#queues.delete(rid);
-      });
-    this.#queues.set(rid, settled);
-    return turn;
+    return this.#turns.take(rid, step);
   }
 
   #armSweep(): void {
@@ -527,22 +438,3 @@ const cancelReasons: Readonly<Record<CancelCause, string>> = {
   disconnect: 'the client went away',
   shutdown: 'the proxy is shutting down',
 };
-
-function holderOf(request: Request): string {
-  return `${request.node}/${request.boot}/${request.sid}/${request.n}`;
-}
-
-function isOpen(row: StoredRequest): boolean {
-  return row.state === 'pending' || row.state === 'approved';
-}
-
-function noSuch(rid: string): HoldpointError {
-  return new HoldpointError('not-found', `there is no request ${rid}; it may be older than what is kept`);
-}
-
-function votedAlready(rid: string, approver: string): HoldpointError {
-  return new HoldpointError(
-    'conflict',
-    `${approver} has already decided on request ${rid}; one vote a person`,
-  );
-}

@@ -28,7 +28,8 @@ export function intactRequest(row: StoredRequest): IntactRequest {
   let request: Request;
   let rd: string;
   try {
-    request = JSON.parse(row.request) as Request;
+    // The stored text is R without its match; a match smuggled into it would not be under the digest.
+    request = { ...(JSON.parse(row.request) as Request), match: row.match };
     rd = requestDigest(request);
   } catch (cause) {
     throw tampered(row.rid, cause);
@@ -88,15 +89,18 @@ export function valuesText(values: RequestValues): string {
     ...param,
     value: param.value === null ? null : param.value.toString('base64url'),
   }));
-  return JSON.stringify({ params });
+  const text = values.text && { salt: values.text.salt, sql: values.text.sql.toString('base64url') };
+  return JSON.stringify({ params, text });
 }
 
 function readValues(text: string): RequestValues | undefined {
   try {
-    const { params } = JSON.parse(text) as {
+    const { params, text: secret } = JSON.parse(text) as {
       params: { oid: number; format: number; salt: string; value: string | null }[];
+      text?: { salt: string; sql: string };
     };
     return {
+      ...(secret && { text: { salt: secret.salt, sql: Buffer.from(secret.sql, 'base64url') } }),
       params: params.map((param) => ({
         oid: param.oid,
         format: param.format,

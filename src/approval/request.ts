@@ -30,8 +30,9 @@ export interface RequestParameter {
 }
 
 /**
- * R. Times are milliseconds since the epoch. Everything in it is covered by the digest that a decision signs.
- * `sql` is the exact text (valid UTF-8); `wire` is base64url(SHA-256) of the exact frontend bytes that will be sent.
+ * R. Times are milliseconds since the epoch. Everything in it but `match` is covered by the digest that a decision
+ * signs. `sql` is the exact text (valid UTF-8), or the redacted one where it carries a secret; `sha` is its textDigest,
+ * `wire` the wireDigest of the exact frontend bytes that will be sent.
  */
 export interface Request {
   typ: 'holdpoint.request.v1';
@@ -61,7 +62,10 @@ export interface Request {
   wire: string;
   policy: { digest: string; rule: string; reason: string };
   need: { level: Level; quorum: number };
-  /** base64url(SHA-256) over agent, target, database, text and parameters: what a retry must equal. */
+  /**
+   * base64url(SHA-256) over agent, target, database, text and parameters: what a retry must equal. The one member that
+   * is not in the canonical text nor under the digest: it would let a reader of the log guess at parameters.
+   */
   match: string;
   /** The agent's own words, from `SET holdpoint.reason` or a leading comment; untrusted. */
   reason?: string;
@@ -69,6 +73,11 @@ export interface Request {
 
 /** The values behind the commitments, for the approver's eyes only. Never logged, never in R. */
 export interface RequestValues {
+  /**
+   * Set for a text that carries a secret, such as a new password: the exact text and base64url(16 random bytes). R then
+   * holds the redacted text, and only salted digests of the exact one, because a bare digest can be guessed at.
+   */
+  text?: { salt: string; sql: Buffer };
   params: {
     oid: number;
     format: number /** base64url(16 random bytes) */;
@@ -120,30 +129,53 @@ export function buildRequest(draft: RequestDraft, values: RequestValues): Reques
   return {
     ...draft,
     typ: 'holdpoint.request.v1',
-    sha: sha256(Buffer.from(draft.sql, 'utf8')),
+    sha: textDigest(draft.sql, values),
     params,
     match: matchDigest(draft, values),
   };
 }
 
-/** rd: base64url(SHA-256("holdpoint-request-v1" NUL JCS(R))). What a decision names and a signature covers. */
-export function requestDigest(request: Request): string {
-  return sha256(Buffer.from(`holdpoint-request-v1\0${canonical(request)}`, 'utf8'));
+/** The canonical text of R: what is digested, stored and logged. It leaves out `match`. */
+export function requestText(request: Request): string {
+  const { match: _, ...signed } = request;
+  return canonical(signed);
 }
 
-/** base64url(SHA-256("holdpoint-commit-v1" NUL salt oid:u32 format:u16 presence:u8 value)); presence 0 is NULL. */
+/** rd: base64url(SHA-256("holdpoint-request-v1" NUL text of R)). What a decision names and a signature covers. */
+export function requestDigest(request: Request): string {
+  return sha256(Buffer.from(`holdpoint-request-v1\0${requestText(request)}`, 'utf8'));
+}
+
+/** base64url(SHA-256) of the text; salted, and over the exact text instead, where that carries a secret. */
+export function textDigest(sql: string, values: RequestValues): string {
+  if (values.text === undefined) return sha256(Buffer.from(sql, 'utf8'));
+  return sha256(
+    Buffer.from('holdpoint-text-v1\0'),
+    Buffer.from(values.text.salt, 'base64url'),
+    values.text.sql,
+  );
+}
+
+/** base64url(SHA-256) of frontend bytes, in their order; salted where the text carries a secret. */
+export function wireDigest(frames: readonly Buffer[], values: RequestValues): string {
+  if (values.text === undefined) return sha256(...frames);
+  return sha256(Buffer.from('holdpoint-wire-v1\0'), Buffer.from(values.text.salt, 'base64url'), ...frames);
+}
+
+/** base64url(SHA-256("holdpoint-parameter-v1" NUL salt oid:u32 format:u16 presence:u8 value)); presence 0 is NULL. */
 export function commitment(param: RequestValues['params'][number]): string {
   const head = Buffer.alloc(7);
   head.writeUInt32BE(param.oid >>> 0, 0);
   head.writeUInt16BE(param.format & 0xffff, 4);
   head.writeUInt8(param.value === null ? 0 : 1, 6);
   const salt = Buffer.from(param.salt, 'base64url');
-  return sha256(Buffer.from('holdpoint-commit-v1\0'), salt, head, param.value ?? Buffer.alloc(0));
+  return sha256(Buffer.from('holdpoint-parameter-v1\0'), salt, head, param.value ?? Buffer.alloc(0));
 }
 
 /** True if `values` are the ones the request commits to. A page must not show values that are not. */
 export function valuesFit(request: Request, values: RequestValues): boolean {
   return (
+    textDigest(request.sql, values) === request.sha &&
     request.params.length === values.params.length &&
     values.params.every((param, index) => commitment(param) === request.params[index]?.c)
   );
@@ -163,8 +195,21 @@ export function matchDigest(
     param.format,
     param.value === null ? null : param.value.toString('base64url'),
   ]);
-  const { agent, db, user, role, state, sql } = what;
-  const context = [agent.id, db.target, db.name, user, role, state.searchPath, state.settings, sql, params];
+  const { agent, db, user, role, state } = what;
+  const sql = values.text === undefined ? what.sql : values.text.sql.toString('base64url');
+  const secret = values.text !== undefined;
+  const context = [
+    agent.id,
+    db.target,
+    db.name,
+    user,
+    role,
+    state.searchPath,
+    state.settings,
+    secret,
+    sql,
+    params,
+  ];
   return sha256(Buffer.from(`holdpoint-match-v1\0${canonical(context)}`, 'utf8'));
 }
 

@@ -1,0 +1,76 @@
+// Ports: what the desk needs of the rest of the house. Types only; the log, the registry and the clocks fit them.
+
+import type { Store } from '../store/store.ts';
+import type { ApproverBook } from './evidence.ts';
+import type { Request } from './request.ts';
+import type { SigningKey } from './token.ts';
+
+/** The records the desk writes. `R` and `D` are exact canonical texts; `ev` is the evidence as verified. */
+export type DeskRecord =
+  | {
+      readonly kind: 'hold';
+      readonly rid: string;
+      readonly rd: string;
+      readonly R: string;
+      readonly ref: number;
+    }
+  | {
+      readonly kind: 'decision';
+      readonly rid: string;
+      readonly D: string;
+      readonly ev: Readonly<Record<string, string>>;
+    }
+  | {
+      readonly kind: 'grant_use';
+      readonly rid: string;
+      readonly ref: number;
+      readonly by: readonly string[];
+      readonly decisions: readonly number[];
+    }
+  | { readonly kind: 'view'; readonly rid: string; readonly by: string }
+  | {
+      readonly kind: 'expire' | 'cancel';
+      readonly rid: string;
+      readonly by: string;
+      readonly reason: string;
+    };
+
+/** What the desk needs of the log: `append` throws `log-unwritable`, `durable` resolves once it is sealed and on disk. */
+export interface DeskLog {
+  append(record: DeskRecord): number;
+  durable(seq: number): Promise<void>;
+}
+
+/** Told what happens, for metrics and operational logs. Must not throw; never learns values. */
+export interface DeskEvents {
+  opened?(request: Request): void;
+  decided?(request: Request, verdict: 'approve' | 'reject', level: string): void;
+  /** `waitMs` is from the opening, by the monotonic clock; undefined where another session had opened it. */
+  settled?(target: string, state: string, waitMs: number | undefined): void;
+  /** Something in the store claims more than its evidence proves. */
+  suspicious?(rid: string, what: string): void;
+}
+
+export interface DeskOptions {
+  readonly store: Store;
+  readonly log: DeskLog;
+  readonly registry: ApproverBook;
+  /** Signs links, and nothing else. */
+  readonly linkKey: SigningKey;
+  /** The public URL: audience of decisions and beginning of links. */
+  readonly publicUrl: string;
+  /** This node's name in the log. */
+  readonly node: string;
+  /** Requests one agent may have pending; may depend on the target. */
+  readonly pendingMax: (target: string) => number;
+  /** Wall clock, milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Monotonic clock, milliseconds since any moment: a wall clock set back does not lengthen a request's life. */
+  readonly mono: () => number;
+  readonly random: (bytes: number) => Buffer;
+  /** Runs `then` once after `ms`; returns the way to stop it. */
+  readonly after: (ms: number, then: () => void) => () => void;
+  /** Tells people of a new request. Called without being awaited, after the hold is durable. */
+  readonly notify?: (request: Request, link: string) => void;
+  readonly events?: DeskEvents;
+}

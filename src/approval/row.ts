@@ -1,0 +1,49 @@
+// Row: a request as the store keeps it, and the errors that its absence or its state give. Pure; refuses to know who
+// reads it and what its votes prove (release.ts).
+
+import { HoldpointError } from '../errors.ts';
+import type { StoredRequest } from '../store/store.ts';
+import { valuesText } from './release.ts';
+import { type Request, type RequestValues, requestDigest, requestText } from './request.ts';
+
+/** The pending row of a new request. `nonce` has not been used for any other. */
+export function newRow(request: Request, values: RequestValues, nonce: string): StoredRequest {
+  return {
+    rid: request.rid,
+    rd: requestDigest(request),
+    request: requestText(request),
+    values: valuesText(values),
+    nonce,
+    agent: request.agent.id,
+    target: request.db.target,
+    match: request.match,
+    quorum: Math.max(1, request.need.quorum),
+    created: request.created,
+    exp: request.exp,
+    state: 'pending',
+    holder: holderOf(request),
+    votes: [],
+    ending: null,
+  };
+}
+
+/** Names the gate that waits: one session of one start of one node, and its ordinal there. */
+export function holderOf(request: Pick<Request, 'node' | 'boot' | 'sid' | 'n'>): string {
+  return `${request.node}/${request.boot}/${request.sid}/${request.n}`;
+}
+
+/** True while the request can still be decided or used. */
+export function isOpen(row: StoredRequest): boolean {
+  return row.state === 'pending' || row.state === 'approved';
+}
+
+export function noSuchRequest(rid: string): HoldpointError {
+  return new HoldpointError('not-found', `there is no request ${rid}; it may be older than what is kept`);
+}
+
+export function votedAlready(rid: string, approver: string): HoldpointError {
+  return new HoldpointError(
+    'conflict',
+    `${approver} has already decided on request ${rid}; one vote a person`,
+  );
+}
