@@ -96,6 +96,16 @@ export class Framer implements FrameView {
     return this.#passingBytes === 0;
   }
 
+  /** Whether the present view lies in the framer's own buffer, which the next frame may be written over. */
+  get assembled(): boolean {
+    return this.buffer === this.#assembly;
+  }
+
+  /** The present view in memory of its own, for the caller to keep. */
+  copy(): Buffer {
+    return Buffer.from(this.buffer.subarray(this.start, this.end));
+  }
+
   /** Takes the next bytes of the stream; nothing is copied unless many small chunks wait. */
   push(chunk: Buffer): void {
     if (chunk.length === 0) return;
