@@ -1,0 +1,433 @@
+// Relay: moves bytes between one client and one server as the session directs. The loop is synchronous and pulls; what
+// must wait (a large text, a person, the log) simply stops pulling. It owns runs, order, back-pressure and the two
+// framers, and refuses to know what a statement means. Source: DESIGN §4–6, wire.md §2.4–2.7, §4.
+
+import type { Duplex } from 'node:stream';
+import { HoldpointError } from '../errors.ts';
+import type { Gate } from '../session/gate.ts';
+import type { FrontendStep, Session } from '../session/session.ts';
+import type { Analysis } from '../sql/statement.ts';
+import { FRAME, Framer, NONE, typeTable } from '../wire/framer.ts';
+import { backendFrameBytesMax, backendKnown, errorFrom } from '../wire/messages/backend.ts';
+import { flush, frontendFrameBytesMax, frontendKnown } from '../wire/messages/frontend.ts';
+import { Intake } from './intake.ts';
+import type { Parking, ParkingEnd } from './parking.ts';
+import { Run } from './run.ts';
+
+/** What the relay needs of the log. */
+export interface RelayLog {
+  /** Calls back once everything appended so far has been written to the file, or cannot be. */
+  written(done: (error?: HoldpointError) => void): void;
+}
+
+/** What the relay tells of, and asks for: one implementation a session, in proxy/bookkeeping. */
+export interface RelayBook {
+  /** Appends the gate's `stmt` record. Throws `log-unwritable`. */
+  passing(gate: Gate): void;
+  /** Appends `stmt` and outcome of a refused frame; `gate` is undefined where the text never became statements. */
+  refused(gate: Gate | undefined, bytes: Buffer, error: HoldpointError): void;
+  /** Appends the `stmt` record and builds the request for a hold of exactly `frames`. */
+  park(gate: Gate, frames: readonly Buffer[], notify: (notice: Buffer) => void): Parking;
+  /** The context of a parked gate is still the one that was shown. */
+  unchanged(gate: Gate): boolean;
+  /** Appends the intent; resolves once it is sealed and on disk. Rejects with `log-unwritable`. */
+  intent(gate: Gate, end: Extract<ParkingEnd, { kind: 'release' }>, frames: readonly Buffer[]): Promise<void>;
+  /** The outcome of a parked gate that did not run. */
+  unreleased(gate: Gate, error: HoldpointError | undefined): void;
+  /** Seconds from a whole frame's arrival to its bytes being written, for `count` passed gates. */
+  overhead(seconds: number, count: number): void;
+}
+
+export interface RelayOptions {
+  readonly client: Duplex;
+  readonly server: Duplex;
+  readonly session: Session;
+  readonly log: RelayLog;
+  readonly book: RelayBook;
+  readonly statementBytesMax: number;
+  /** Called once, when both sockets are done with. */
+  readonly ended: (error: HoldpointError | undefined) => void;
+}
+
+/** Bytes of a client that are read ahead while it is parked, so that a disconnect is seen (wire.md §0.18). */
+const readAheadBytesMax = 1 << 20;
+/** Bytes of deferred frames; beyond it they go to the server, which executes nothing of them. */
+const deferredBytesMax = 1 << 20;
+/** Bytes of one assembled backend frame: an error or notice a server would not exceed in practice. */
+const backendAssembledBytesMax = 256 << 20;
+/** Notices that wait for a frame boundary; more are dropped, they say the same. */
+const noticesMax = 4;
+/** How long a server is heard out after its client left in the middle of a write. */
+const lingerMs = 10_000;
+
+const frontendWanted = typeTable('QPBCDEFHSXcfp');
+const backendWanted = typeTable('EZCIs123TnGWSKRv');
+
+export class Relay {
+  readonly #options: RelayOptions;
+  readonly #fromClient: Framer;
+  readonly #fromServer = new Framer({
+    wanted: backendWanted,
+    known: backendKnown,
+    frameBytesMax: backendFrameBytesMax(backendAssembledBytesMax),
+  });
+  readonly #clientIntake: Intake;
+  readonly #serverIntake: Intake;
+  readonly #up = new Run();
+  readonly #down = new Run();
+  #deferred: Buffer[] = [];
+  #deferredBytes = 0;
+  /** Why nothing is pulled from the client. */
+  #waiting: 'no' | 'analysis' | 'barrier' | 'person' | 'cancel' = 'no';
+  #parking: Parking | undefined;
+  /** Batches handed to the log's turn and not yet written to the server. */
+  #batches = 0;
+  /** Gates recorded since the last batch. */
+  #recorded = 0;
+  #notices: Buffer[] = [];
+  #pulledAt = 0;
+  #ended = false;
+  #clientGone = false;
+
+  constructor(options: RelayOptions) {
+    this.#options = options;
+    this.#fromClient = new Framer({
+      wanted: frontendWanted,
+      known: frontendKnown,
+      frameBytesMax: frontendFrameBytesMax(options.statementBytesMax),
+    });
+    this.#clientIntake = new Intake(options.client);
+    this.#serverIntake = new Intake(options.server);
+  }
+
+  /** Takes over both sockets. `clientHead` and `serverHead` are bytes already read from them. */
+  start(clientHead: Buffer, serverHead: Buffer): void {
+    const { client, server } = this.#options;
+    client.on('data', (chunk: Buffer) => this.#clientData(chunk));
+    client.on('end', () => this.#clientLeft());
+    client.on('close', () => this.#clientLeft());
+    client.on('error', () => this.#clientLeft());
+    server.on('data', (chunk: Buffer) => this.#serverData(chunk));
+    server.on('close', () => this.#serverLeft());
+    server.on('error', () => this.#serverLeft());
+    if (serverHead.length > 0) this.#serverData(serverHead);
+    if (clientHead.length > 0) this.#clientData(clientHead);
+  }
+
+  /** True while a cancel request has something to cancel on the server. */
+  get busy(): boolean {
+    return this.#options.session.busy;
+  }
+
+  get parked(): boolean {
+    return this.#waiting === 'person';
+  }
+
+  /** A CancelRequest came. True if it ended a hold; else the caller forwards it. */
+  cancelHold(): boolean {
+    if (this.#parking === undefined) return false;
+    this.#parking.interrupt('client');
+    return true;
+  }
+
+  /**
+   * Keeps the client's next statement back until a forwarded cancel request has been delivered, so that it cannot hit
+   * the wrong statement. Returns what to call then.
+   */
+  delayForCancel(): () => void {
+    if (this.#waiting !== 'no') return () => undefined;
+    this.#waiting = 'cancel';
+    return () => {
+      if (this.#waiting === 'cancel') this.#resume();
+    };
+  }
+
+  /** Ends the session with a FATAL error for the client. */
+  terminate(error: HoldpointError): void {
+    if (this.#ended) return;
+    this.#parking?.interrupt('shutdown');
+    if (!this.#clientGone && this.#fromServer.atBoundary)
+      this.#options.client.write(errorFrom(error, 'FATAL'));
+    this.#end(error);
+  }
+
+  #clientData(chunk: Buffer): void {
+    if (this.#ended) return;
+    this.#fromClient.push(chunk);
+    if (this.#waiting === 'no') this.#pull();
+    else if (this.#fromClient.pendingBytes > readAheadBytesMax) this.#clientIntake.stop('read-ahead');
+  }
+
+  #resume(): void {
+    this.#waiting = 'no';
+    this.#clientIntake.go('read-ahead');
+    if (!this.#ended) this.#pull();
+  }
+
+  /** Takes frames from the client until there are none, or one has to wait. */
+  #pull(): void {
+    this.#pulledAt = performance.now();
+    try {
+      while (this.#waiting === 'no' && !this.#ended) {
+        const given = this.#fromClient.next();
+        if (given === NONE) break;
+        if (given === FRAME) this.#offer(undefined);
+        else this.#up.append(this.#fromClient);
+      }
+      this.#commit();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Offers the frame in view to the session and does as it says. */
+  #offer(analysis: Analysis | undefined): void {
+    const frame = this.#fromClient;
+    const step: FrontendStep = this.#options.session.onFrontend(frame, analysis);
+    switch (step.kind) {
+      case 'pass':
+        if (step.flush) this.#sendDeferred();
+        if (step.gate !== undefined) this.#record(step.gate);
+        this.#up.append(frame);
+        return;
+      case 'defer':
+        if (step.gate !== undefined) this.#record(step.gate);
+        this.#defer();
+        return;
+      case 'replace':
+        if (step.flush) this.#sendDeferred();
+        this.#options.book.refused(step.gate, frame.buffer.subarray(frame.start, frame.end), step.error);
+        this.#recorded += 1;
+        this.#up.add(step.bytes);
+        return;
+      case 'hold':
+        this.#park(step.gate);
+        return;
+      case 'analyze':
+        this.#waiting = 'analysis';
+        step.analysis.then(
+          (analysis) => this.#offerAgain(analysis),
+          (error) => this.#fail(error),
+        );
+        return;
+      case 'barrier':
+        this.#waiting = 'barrier';
+        if (this.#options.session.segmentOpen) this.#up.add(flush());
+        return;
+    }
+  }
+
+  #offerAgain(analysis: Analysis | undefined): void {
+    if (this.#ended) return;
+    this.#waiting = 'no';
+    try {
+      this.#offer(analysis);
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    if (this.#waiting === 'no') this.#resume();
+    else this.#commit();
+  }
+
+  #record(gate: Gate): void {
+    this.#options.book.passing(gate);
+    this.#recorded += 1;
+    this.#options.session.dispatched(gate, performance.now());
+  }
+
+  #defer(): void {
+    const copy = this.#fromClient.copy();
+    this.#deferred.push(copy);
+    this.#deferredBytes += copy.length;
+    if (this.#deferredBytes <= deferredBytesMax) return;
+    this.#options.session.releaseDeferred();
+    this.#sendDeferred();
+  }
+
+  #sendDeferred(): void {
+    for (const bytes of this.#deferred) this.#up.add(bytes);
+    this.#deferred = [];
+    this.#deferredBytes = 0;
+  }
+
+  #takeDeferred(): Buffer[] {
+    const frames = this.#deferred;
+    this.#deferred = [];
+    this.#deferredBytes = 0;
+    return frames;
+  }
+
+  /** What was read before goes to the server: after its records are written, in the order it came. */
+  #commit(): void {
+    const batch = this.#up.take();
+    if (batch.length === 0) return;
+    const recorded = this.#recorded;
+    if (recorded === 0 && this.#batches === 0) {
+      this.#send(batch);
+      return;
+    }
+    const since = this.#pulledAt;
+    this.#recorded = 0;
+    this.#batches += 1;
+    this.#options.log.written((error) => {
+      this.#batches -= 1;
+      if (this.#ended) return;
+      if (error !== undefined) {
+        this.terminate(error);
+        return;
+      }
+      this.#send(batch);
+      if (recorded > 0) this.#options.book.overhead((performance.now() - since) / 1000, recorded);
+    });
+  }
+
+  #send(batch: readonly Buffer[]): void {
+    if (!writeAll(this.#options.server, batch)) this.#clientIntake.stopUntilDrain(this.#options.server);
+  }
+
+  #park(gate: Gate): void {
+    this.#waiting = 'person';
+    const frame = this.#fromClient.copy();
+    const before = this.#takeDeferred();
+    const frames = [...before, frame];
+    // Answers to earlier frames of the segment must reach the client before the wait.
+    if (this.#options.session.segmentOpen) this.#up.add(flush());
+    this.#commit();
+    const parking = this.#options.book.park(gate, frames, (notice) => this.#notice(notice));
+    this.#parking = parking;
+    parking
+      .run()
+      .then((end) => this.#unpark(gate, frames, end))
+      .catch((error) => this.#fail(error));
+  }
+
+  async #unpark(gate: Gate, frames: readonly Buffer[], end: ParkingEnd): Promise<void> {
+    const { session, book } = this.#options;
+    let refusal: HoldpointError | undefined = end.kind === 'refuse' ? end.error : undefined;
+    if (end.kind === 'release') {
+      if (!book.unchanged(gate)) refusal = contextChanged();
+      else {
+        // From here on the statement counts as sent: an interruption comes too late.
+        this.#parking = undefined;
+        await book.intent(gate, end, frames);
+      }
+    }
+    this.#parking = undefined;
+    if (this.#ended || end.kind === 'abandon') {
+      book.unreleased(gate, refusal);
+      return;
+    }
+    if (refusal === undefined) {
+      session.released(gate, performance.now());
+      for (const frame of frames) this.#up.add(frame);
+    } else {
+      book.unreleased(gate, refusal);
+      if (refusal.code === 'shutdown') {
+        this.terminate(refusal);
+        return;
+      }
+      const standIn = session.refused(gate, refusal);
+      for (const frame of frames.slice(0, -1)) this.#up.add(frame);
+      this.#up.add(standIn);
+    }
+    this.#resume();
+  }
+
+  /** A notice of ours goes between two frames of the server's. */
+  #notice(bytes: Buffer): void {
+    if (this.#ended || this.#clientGone) return;
+    if (this.#fromServer.atBoundary) this.#options.client.write(bytes);
+    else if (this.#notices.length < noticesMax) this.#notices.push(bytes);
+  }
+
+  #serverData(chunk: Buffer): void {
+    if (this.#ended) return;
+    const now = performance.now();
+    this.#fromServer.push(chunk);
+    try {
+      for (let given = this.#fromServer.next(); given !== NONE; given = this.#fromServer.next()) {
+        if (given === FRAME) {
+          const step = this.#options.session.onBackend(this.#fromServer, now);
+          if (step.kind === 'close') throw step.error;
+          if (step.kind === 'replace') this.#down.add(step.bytes);
+          else this.#down.append(this.#fromServer);
+        } else this.#down.append(this.#fromServer);
+      }
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    if (this.#notices.length > 0 && this.#fromServer.atBoundary) {
+      for (const notice of this.#notices) this.#down.add(notice);
+      this.#notices = [];
+    }
+    this.#answer();
+  }
+
+  #answer(): void {
+    const batch = this.#down.take();
+    if (!this.#clientGone && batch.length > 0 && !writeAll(this.#options.client, batch))
+      this.#serverIntake.stopUntilDrain(this.#options.client);
+    if (this.#clientGone && !this.#options.session.writing) this.#end(undefined);
+    else if (this.#waiting === 'barrier') this.#offerAgain(undefined);
+  }
+
+  /** The client is gone. A hold ends; a write that is under way is heard out, so that its outcome is known. */
+  #clientLeft(): void {
+    if (this.#clientGone || this.#ended) return;
+    this.#clientGone = true;
+    this.#parking?.interrupt('gone');
+    if (this.#parking === undefined && this.#options.session.writing) {
+      setTimeout(() => this.#end(undefined), lingerMs).unref();
+      this.#serverIntake.goAlways();
+      return;
+    }
+    this.#end(undefined);
+  }
+
+  #serverLeft(): void {
+    if (this.#ended) return;
+    this.#parking?.interrupt('gone');
+    this.#end(undefined);
+  }
+
+  /** A stream that cannot be framed, a log that cannot be written, a defect: both sockets close, nothing is passed on. */
+  #fail(error: unknown): void {
+    if (error instanceof HoldpointError) {
+      this.terminate(error);
+      return;
+    }
+    this.terminate(
+      new HoldpointError('protocol-violation', 'the connection failed inside the proxy and was closed', {
+        cause: error,
+      }),
+    );
+  }
+
+  #end(error: HoldpointError | undefined): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#options.session.lost();
+    // A client may still have bytes to read; a server has nothing to hear but the end.
+    this.#options.client.end();
+    this.#options.server.destroy();
+    setTimeout(() => this.#options.client.destroy(), 1000).unref();
+    this.#options.ended(error);
+  }
+}
+
+function writeAll(socket: Duplex, batch: readonly Buffer[]): boolean {
+  if (batch.length === 1) return socket.write(batch[0]!);
+  return socket.write(Buffer.concat(batch));
+}
+
+function contextChanged(): HoldpointError {
+  return new HoldpointError(
+    'canceled',
+    'the session changed while the statement was held; the approval no longer fits and the statement did not run',
+    {
+      hint: 'Send the statement again to ask once more.',
+    },
+  );
+}

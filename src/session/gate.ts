@@ -1,0 +1,72 @@
+// Gate: one frame that needed a verdict (a Query, or a Bind with its parameters), from the moment it arrives to the
+// moment its outcome is certain. The unit that is recorded: one `stmt` record and one `outcome` record a gate.
+// Pure data; refuses to know sockets, the log and the clock.
+
+import type { Verdict } from '../policy/verdict.ts';
+import type { Statement } from '../sql/statement.ts';
+
+/** How a gate ended. `unknown`: bytes went to the server and its answer never came. */
+export type OutcomeState = 'ok' | 'error' | 'canceled' | 'skipped' | 'unknown' | 'refused';
+
+/** One parameter of a Bind. `value` is a view of the frame until the gate is held, then a copy. */
+export interface Parameter {
+  /** Type OID as declared in Parse; 0 when the client left it to the server. */
+  readonly oid: number;
+  /** 0 text, 1 binary. */
+  readonly format: number;
+  readonly value: Buffer | null;
+}
+
+export interface Gate {
+  /** Ordinal in the session, from 1. */
+  readonly n: number;
+  readonly proto: 'simple' | 'extended';
+  /** The text's bytes, without terminator. Owned by the gate (for Bind: shared with the prepared statement). */
+  readonly sql: Buffer;
+  readonly statements: readonly Statement[];
+  readonly verdict: Verdict;
+  readonly parameters: readonly Parameter[];
+  /** Sequence number of its `stmt` record; -1 until recorded. */
+  ref: number;
+  /** Monotonic milliseconds when it was forwarded; -1 until then. */
+  forwardedAt: number;
+  /** Monotonic milliseconds of its last CommandComplete or error; -1 until then. */
+  answeredAt: number;
+  /** Command tags in order, at most `tagsMax`. */
+  tags: string[];
+  /** Sum of the counts in its tags. */
+  rows: number;
+  sqlstate: string | undefined;
+  /** Forwarded frames of this gate that the server has not answered yet. */
+  owed: number;
+  /** A COMMIT of the same pipeline made its effects permanent. */
+  final: boolean;
+  state: 'waiting' | 'suspended' | OutcomeState;
+}
+
+/** Tags kept of one gate; a text of more statements keeps the first ones and counts the rows of all. */
+export const tagsMax = 32;
+
+export function createGate(
+  fields: Pick<Gate, 'n' | 'proto' | 'sql' | 'statements' | 'verdict' | 'parameters'>,
+): Gate {
+  return {
+    ...fields,
+    ref: -1,
+    forwardedAt: -1,
+    answeredAt: -1,
+    tags: [],
+    rows: 0,
+    sqlstate: undefined,
+    owed: 0,
+    final: false,
+    state: 'waiting',
+  };
+}
+
+/** Notes one command tag: `DELETE 42`, `INSERT 0 7`. */
+export function noteTag(gate: Gate, tag: string): void {
+  if (gate.tags.length < tagsMax) gate.tags.push(tag);
+  const count = /(\d+)$/.exec(tag);
+  if (count !== null) gate.rows += Number(count[1]);
+}

@@ -1,0 +1,46 @@
+// The errors that a session answers by itself, in the words the client reads. Pure. The DETAIL is one line of JSON in
+// CONTRACT's shape, so that an agent can tell the cases apart without reading prose.
+
+import { HoldpointError } from '../errors.ts';
+import type { Verdict } from '../policy/verdict.ts';
+import type { Analysis } from '../sql/statement.ts';
+
+/** DETAIL of every refusal and of the hold's NOTICE. `request` null: no request was opened. */
+export function stateDetail(
+  request: string | null,
+  state: 'pending' | 'rejected' | 'denied' | 'expired' | 'canceled',
+  more: Record<string, string> = {},
+): string {
+  return JSON.stringify({ request, state, ...more });
+}
+
+export function deniedError(verdict: Verdict): HoldpointError {
+  return new HoldpointError('denied', `statement denied by rule "${verdict.rule}": ${verdict.reason}`, {
+    detail: stateDetail(null, 'denied', { rule: verdict.rule }),
+    hint: 'No approval can release this statement. Reach the goal another way, or ask a person who is responsible for this database.',
+  });
+}
+
+/** PostgreSQL's own words for a statement in a failed transaction block. */
+export function abortedError(): HoldpointError {
+  return new HoldpointError(
+    'aborted-transaction',
+    'current transaction is aborted, commands ignored until end of transaction block',
+  );
+}
+
+/** The answer to a text that did not become statements. A syntax error keeps PostgreSQL's message and position. */
+export function analysisError(analysis: Exclude<Analysis, { kind: 'statements' }>): HoldpointError {
+  if (analysis.kind === 'refused') return new HoldpointError(analysis.code, analysis.message);
+  return new HoldpointError(
+    'syntax',
+    analysis.message,
+    analysis.position === undefined ? {} : { position: analysis.position },
+  );
+}
+
+/** A reader of src/wire throws nothing else; anything else is a defect and ends the session. */
+export function asHoldpointError(error: unknown): HoldpointError {
+  if (error instanceof HoldpointError) return error;
+  throw error;
+}

@@ -1,0 +1,579 @@
+// Session: one connection's protocol state after login. It reads the frames that matter, asks the parser and the rules,
+// and says of each frame whether it passes, waits for a person, or is refused by a stand-in. Synchronous and pure: it
+// refuses to know sockets, clocks, the log and the approval desk. Transaction status is shown, never relied on.
+// Source: DESIGN §5; wire.md §2.
+
+import { HoldpointError } from '../errors.ts';
+import { decide } from '../policy/decide.ts';
+import type { Policy } from '../policy/rules.ts';
+import type { Actor } from '../policy/verdict.ts';
+import type { Analyzer } from '../sql/parse.ts';
+import type { Analysis, Statement } from '../sql/statement.ts';
+import type { FrameView } from '../wire/framer.ts';
+import {
+  backendType,
+  readCommandComplete,
+  readErrorFields,
+  readParameterStatus,
+  readReadyForQuery,
+} from '../wire/messages/backend.ts';
+import {
+  frontendType,
+  readBind,
+  readClose,
+  readDescribe,
+  readExecute,
+  readParse,
+  readQuery,
+} from '../wire/messages/frontend.ts';
+import { createGate, type Gate, noteTag, type Parameter } from './gate.ts';
+import { commitNames, resolveNames, stageNames } from './names.ts';
+import { type Prepared, PreparedMirror } from './prepared.ts';
+import { abortedError, analysisError, asHoldpointError, deniedError } from './refusal.ts';
+import { type Expected, expectedFramesMax, Replies } from './replies.ts';
+import { Settings } from './settings.ts';
+import { StandIns, standInFrame } from './standin.ts';
+
+/**
+ * What becomes of a frontend frame.
+ * - `pass`: it joins the run. With a gate: the gate is recorded first.
+ * - `defer`: a gated Parse, or a frame behind one; kept until its Bind or until the client asks for an answer. With a
+ *   gate: it passes, but in its turn; it is recorded now.
+ * - `hold`: deferred frames and this one wait for a person; then `released` or `refused` is called with the gate.
+ * - `replace`: `bytes` go in its place. With a gate: the gate is recorded as refused first.
+ * - `analyze`: the text is large; await the analysis and offer the frame again with it.
+ * - `barrier`: the answer depends on frames the server has not acknowledged; offer it again when they are.
+ * `flush`: deferred frames go to the server before this one.
+ */
+export type FrontendStep =
+  | { readonly kind: 'pass'; readonly gate: Gate | undefined; readonly flush: boolean }
+  | { readonly kind: 'defer'; readonly gate: Gate | undefined }
+  | { readonly kind: 'hold'; readonly gate: Gate }
+  | {
+      readonly kind: 'replace';
+      readonly gate: Gate | undefined;
+      readonly bytes: Buffer;
+      readonly error: HoldpointError;
+      readonly flush: boolean;
+    }
+  | { readonly kind: 'analyze'; readonly analysis: Promise<Analysis> }
+  | { readonly kind: 'barrier' };
+
+/** What becomes of a backend frame. `close`: the session cannot be guarded any more and ends with that error. */
+export type BackendStep =
+  | { readonly kind: 'pass' }
+  | { readonly kind: 'replace'; readonly bytes: Buffer }
+  | { readonly kind: 'close'; readonly error: HoldpointError };
+
+export interface SessionOptions {
+  readonly analyzer: Pick<Analyzer, 'analyze'>;
+  /** The rules in force; read at every gate, so that a reload holds from the next statement on. */
+  readonly policy: () => Policy;
+  readonly actor: Actor;
+  /** Upstream role of the login and the ParameterStatus values that the server reported, for the request. */
+  readonly user: string;
+  readonly parameters: ReadonlyMap<string, string>;
+  /** 32 hex digits, never repeated, not guessable. */
+  readonly newId: () => string;
+  /** A gate whose outcome is certain, or was lost with the connection. */
+  readonly finished: (gate: Gate) => void;
+}
+
+const passed: FrontendStep = { kind: 'pass', gate: undefined, flush: false };
+const passedFlushing: FrontendStep = { kind: 'pass', gate: undefined, flush: true };
+const deferred: FrontendStep = { kind: 'defer', gate: undefined };
+const forwarded: BackendStep = { kind: 'pass' };
+
+export class Session {
+  readonly settings: Settings;
+  readonly #options: SessionOptions;
+  readonly #mirror = new PreparedMirror();
+  readonly #replies: Replies;
+  readonly #standIns = new StandIns();
+  /** Open portals and the gates that made them, so that an Execute finds its gate. */
+  readonly #portals = new Map<string, Gate>();
+  /** Gates that went to the server since it was last ready. */
+  readonly #open = new Set<Gate>();
+  #deferred: Expected[] | undefined;
+  #segment = 0;
+  #gates = 0;
+  #now = 0;
+  #transactionGates = 0;
+  #lastSqlstate = '';
+  /** SQLSTATE of an error since the server was last ready, outside a transaction block. */
+  #rolledBack: string | undefined;
+  #status = 'I';
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.settings = new Settings(options.user, options.parameters);
+    this.#replies = new Replies({
+      parsed: (staged) => this.#mirror.confirm(staged),
+      parseRefused: (staged) => this.#mirror.refuse(staged),
+      parseSkipped: (staged) => this.#mirror.skip(staged),
+      closed: (name) => this.#mirror.drop(name),
+      completed: (gate, tag) => this.#completed(gate, tag),
+      suspended: (gate) => {
+        gate.state = 'suspended';
+      },
+      failed: (gate) => this.#failed(gate),
+      skipped: (gate) => {
+        if (gate.state === 'waiting') gate.state = 'skipped';
+      },
+      ready: (status) => this.#ready(status),
+      lost: () => this.#mirror.distrust(),
+    });
+  }
+
+  /** Transaction status of the last ReadyForQuery: I, T or E. For display. */
+  get transactionStatus(): string {
+    return this.#status;
+  }
+
+  get transactionGates(): number {
+    return this.#transactionGates;
+  }
+
+  /** True while the server owes answers. */
+  get busy(): boolean {
+    return this.#replies.outstanding;
+  }
+
+  /** True while the server works on a statement that may change something. */
+  get writing(): boolean {
+    if (!this.#replies.outstanding) return false;
+    for (const gate of this.#open) {
+      if (gate.statements.some((statement) => statement.effects.some((effect) => effect !== 'read')))
+        return true;
+    }
+    return false;
+  }
+
+  /** True if earlier frames of this segment wait on the server for a Flush or a Sync to be answered. */
+  get segmentOpen(): boolean {
+    return this.#replies.segmentOpen;
+  }
+
+  /**
+   * Judges one whole frontend frame. `analysis` only when the frame is offered again after an `analyze` step. Throws
+   * HoldpointError (protocol-violation) for what ends the session.
+   */
+  onFrontend(frame: FrameView, analysis?: Analysis): FrontendStep {
+    if (this.#replies.length > expectedFramesMax)
+      throw new HoldpointError('too-large', 'too many frames were sent without reading their answers');
+    switch (frame.type) {
+      case frontendType.query:
+        return this.#query(frame, analysis);
+      case frontendType.parse:
+        return this.#parse(frame, analysis);
+      case frontendType.bind:
+        return this.#bind(frame);
+      case frontendType.functionCall:
+        return this.#refuse(
+          frame,
+          new HoldpointError(
+            'not-supported',
+            'function calls by number are not available through this connection',
+            {
+              hint: 'Call the function by SQL: SELECT name(…).',
+            },
+          ),
+        );
+      case frontendType.describe:
+      case frontendType.execute:
+      case frontendType.close:
+        return this.#named(frame);
+      case frontendType.flush:
+        return this.#answering();
+      case frontendType.sync:
+        this.#segment += 1;
+        this.#forward({ type: frontendType.sync, gate: undefined, staged: undefined, closes: undefined });
+        return this.#answering();
+      case frontendType.copyDone:
+      case frontendType.copyFail:
+        this.#forward({ type: frame.type, gate: undefined, staged: undefined, closes: undefined });
+        return this.#answering();
+      case frontendType.terminate:
+        return this.#answering();
+      default:
+        throw new HoldpointError(
+          'protocol-violation',
+          `message type ${JSON.stringify(String.fromCharCode(frame.type))} is not expected after login`,
+        );
+    }
+  }
+
+  /** A held gate may go: its frames are now the server's. `now` in monotonic milliseconds. */
+  released(gate: Gate, now: number): void {
+    this.#flushDeferred();
+    this.#dispatch(gate);
+    gate.forwardedAt = now;
+  }
+
+  /** A held gate is refused: the deferred frames go to the server, and the returned stand-in after them. */
+  refused(gate: Gate, error: HoldpointError): Buffer {
+    this.#flushDeferred();
+    gate.state = 'refused';
+    return this.#standIn(gate.proto === 'simple' ? frontendType.query : frontendType.bind, error);
+  }
+
+  /** The gate of a `pass` or `defer` step is recorded and on its way. `now` in monotonic milliseconds. */
+  dispatched(gate: Gate, now: number): void {
+    gate.forwardedAt = now;
+  }
+
+  /** Ends a deferral for want of room: its frames, which execute nothing, are the server's. */
+  releaseDeferred(): void {
+    this.#flushDeferred();
+  }
+
+  /** Reads one backend frame. `now` in monotonic milliseconds. */
+  onBackend(frame: FrameView, now: number): BackendStep {
+    this.#now = now;
+    switch (frame.type) {
+      case backendType.parseComplete:
+        this.#replies.acknowledged(frontendType.parse);
+        return forwarded;
+      case backendType.bindComplete:
+        this.#replies.acknowledged(frontendType.bind);
+        return forwarded;
+      case backendType.closeComplete:
+        this.#replies.acknowledged(frontendType.close);
+        return forwarded;
+      case backendType.rowDescription:
+      case backendType.noData:
+        this.#replies.described();
+        return forwarded;
+      case backendType.commandComplete:
+        this.#replies.completed(readCommandComplete(frame));
+        return forwarded;
+      case backendType.emptyQueryResponse:
+        this.#replies.completed(undefined);
+        return forwarded;
+      case backendType.portalSuspended:
+        this.#replies.suspended();
+        return forwarded;
+      case backendType.copyInResponse:
+        this.#replies.copyInStarted();
+        return forwarded;
+      case backendType.errorResponse:
+        return this.#errorResponse(frame);
+      case backendType.readyForQuery:
+        this.#replies.ready(readReadyForQuery(frame));
+        return forwarded;
+      case backendType.parameterStatus:
+        return this.#parameterStatus(frame);
+      case backendType.copyBothResponse:
+      case backendType.authentication:
+      case backendType.backendKeyData:
+      case backendType.negotiateProtocolVersion:
+        return {
+          kind: 'close',
+          error: new HoldpointError(
+            'upstream-refused',
+            'the server sent a message that no statement can cause',
+          ),
+        };
+      default:
+        return forwarded;
+    }
+  }
+
+  /** The connection to the server is gone: what it still owed is unknown for ever. */
+  lost(): void {
+    for (const gate of [...this.#open]) {
+      if (gate.state === 'waiting' || gate.state === 'suspended') gate.state = 'unknown';
+      this.#finish(gate);
+    }
+  }
+
+  #query(frame: FrameView, offered: Analysis | undefined): FrontendStep {
+    let sql: Buffer;
+    try {
+      sql = readQuery(frame).sql;
+    } catch (error) {
+      return this.#refuse(frame, asHoldpointError(error));
+    }
+    const analysis = offered ?? this.#options.analyzer.analyze(sql);
+    if (analysis instanceof Promise) return { kind: 'analyze', analysis };
+    if (analysis.kind !== 'statements') return this.#refuse(frame, analysisError(analysis));
+    const statements = resolveNames(analysis.statements, this.#mirror, this.#segment);
+    const gate = this.#gate('simple', sql, statements, []);
+    return this.#judge(frame, gate);
+  }
+
+  #parse(frame: FrameView, offered: Analysis | undefined): FrontendStep {
+    let read: ReturnType<typeof readParse>;
+    try {
+      read = readParse(frame);
+    } catch (error) {
+      return this.#refuse(frame, asHoldpointError(error));
+    }
+    const analysis = offered ?? this.#options.analyzer.analyze(read.sql);
+    if (analysis instanceof Promise) return { kind: 'analyze', analysis };
+    if (analysis.kind !== 'statements')
+      return this.#refuse(frame, analysisError(analysis), undefined, read.name);
+    const { statements } = analysis;
+    const prepared: Prepared = {
+      sql: Buffer.from(read.sql),
+      statements,
+      parameterOids: read.parameterOids,
+    };
+    const resolved = resolveNames(statements, this.#mirror, this.#segment);
+    const gated = decide(this.#options.policy(), resolved, this.#options.actor).action !== 'pass';
+    if (gated && this.#deferred === undefined) this.#deferred = [];
+    const staged = this.#mirror.stage(read.name, prepared, this.#segment);
+    this.#forward({ type: frontendType.parse, gate: undefined, staged, closes: undefined });
+    return this.#deferred === undefined ? passed : deferred;
+  }
+
+  #bind(frame: FrameView): FrontendStep {
+    let read: ReturnType<typeof readBind>;
+    try {
+      read = readBind(frame);
+    } catch (error) {
+      return this.#refuse(frame, asHoldpointError(error));
+    }
+    const candidates = this.#mirror.candidates(read.statement, this.#segment);
+    const latest = candidates?.at(-1);
+    const ambiguous = candidates?.some((each) => !each.sql.equals(latest?.sql ?? each.sql)) ?? false;
+    if (ambiguous && this.#replies.outstanding) return { kind: 'barrier' };
+    // A person must see what will run: where the name may stand for two texts, it stands for none.
+    const chosen = ambiguous ? undefined : latest;
+    const own = chosen?.statements ?? [unknownName(read.statement)];
+    const statements = resolveNames(own, this.#mirror, this.#segment);
+    const parameters: Parameter[] = read.parameters.map((value, at) => ({
+      oid: chosen?.parameterOids[at] ?? 0,
+      format: read.parameterFormats[read.parameterFormats.length === 1 ? 0 : at] ?? 0,
+      value,
+    }));
+    const gate = this.#gate('extended', chosen?.sql ?? Buffer.alloc(0), statements, parameters);
+    this.#mirror.noteCursor(read.portal);
+    this.#portals.set(read.portal, gate);
+    return this.#judge(frame, gate);
+  }
+
+  /** Describe, Execute and Close: they run nothing that a gate did not see. */
+  #named(frame: FrameView): FrontendStep {
+    const expected: Expected = { type: frame.type, gate: undefined, staged: undefined, closes: undefined };
+    try {
+      if (frame.type === frontendType.execute) {
+        this.#forward({ ...expected, gate: this.#portals.get(readExecute(frame).portal) });
+      } else if (frame.type === frontendType.close) {
+        const { kind, name } = readClose(frame);
+        this.#forward({ ...expected, closes: kind === 'S' ? name : undefined });
+      } else {
+        // A Describe of a statement wants ParseComplete first: the client asks for its answer.
+        if (readDescribe(frame).kind === 'S' && this.#deferred !== undefined) {
+          this.#flushDeferred();
+          this.#forward(expected);
+          return passedFlushing;
+        }
+        this.#forward(expected);
+      }
+    } catch (error) {
+      return this.#refuse(frame, asHoldpointError(error));
+    }
+    return this.#deferred === undefined ? passed : deferred;
+  }
+
+  /** Ends a deferral, if there is one, in favour of a frame that wants its answers. */
+  #answering(): FrontendStep {
+    return this.#flushDeferred() ? passedFlushing : passed;
+  }
+
+  #flushDeferred(): boolean {
+    const frames = this.#deferred;
+    if (frames === undefined) return false;
+    this.#deferred = undefined;
+    for (const each of frames) this.#replies.push(each);
+    return true;
+  }
+
+  #forward(expected: Expected): void {
+    if (this.#deferred === undefined) this.#replies.push(expected);
+    else this.#deferred.push(expected);
+  }
+
+  /** Copies what it must keep while a person thinks; otherwise the views die with the frame. */
+  #gate(
+    proto: Gate['proto'],
+    sql: Buffer,
+    statements: readonly Statement[],
+    parameters: readonly Parameter[],
+  ): Gate {
+    this.#gates += 1;
+    const verdict = decide(this.#options.policy(), statements, this.#options.actor);
+    const held = verdict.action === 'hold';
+    const copies = held ? parameters.map(copyParameter) : parameters;
+    const kept = proto === 'simple' && (held || statements.some((each) => each.names.length > 0));
+    return createGate({
+      n: this.#gates,
+      proto,
+      sql: kept ? Buffer.from(sql) : sql,
+      statements,
+      verdict,
+      parameters: copies,
+    });
+  }
+
+  #judge(frame: FrameView, gate: Gate): FrontendStep {
+    const { verdict } = gate;
+    if (verdict.action === 'pass') {
+      if (gate.proto === 'extended' && this.#deferred !== undefined) {
+        this.#dispatch(gate);
+        return { kind: 'defer', gate };
+      }
+      const flush = this.#flushDeferred();
+      this.#dispatch(gate);
+      return { kind: 'pass', gate, flush };
+    }
+    if (verdict.action === 'deny') return this.#refuse(frame, deniedError(verdict), gate);
+    // In a failed transaction the server would run none of it; a person need not be asked. Nothing rests on this: if
+    // the status were stale, a statement is refused that could have been held.
+    if (this.#status === 'E' && !this.#replies.outstanding && !endsTransaction(gate))
+      return this.#refuse(frame, abortedError(), gate);
+    return { kind: 'hold', gate };
+  }
+
+  #dispatch(gate: Gate): void {
+    const type = gate.proto === 'simple' ? frontendType.query : frontendType.bind;
+    this.#forward({ type, gate, staged: undefined, closes: undefined });
+    this.#open.add(gate);
+    stageNames(gate.statements, gate.sql, this.#mirror);
+    this.settings.note(gate.statements);
+  }
+
+  /** Puts a stand-in in the frame's place. */
+  #refuse(frame: FrameView, error: HoldpointError, gate?: Gate, name = ''): FrontendStep {
+    const flush = this.#flushDeferred();
+    if (gate !== undefined) gate.state = 'refused';
+    return { kind: 'replace', gate, bytes: this.#standIn(frame.type, error, name), error, flush };
+  }
+
+  #standIn(type: number, error: HoldpointError, name = ''): Buffer {
+    const id = this.#options.newId();
+    this.#standIns.add(id, error);
+    const standsFor =
+      type === frontendType.query || type === frontendType.functionCall
+        ? frontendType.query
+        : type === frontendType.parse
+          ? frontendType.parse
+          : frontendType.bind;
+    this.#replies.push({ type: standsFor, gate: undefined, staged: undefined, closes: undefined });
+    return standInFrame(type, id, name);
+  }
+
+  #completed(gate: Gate, tag: string | undefined): void {
+    gate.answeredAt = this.#now;
+    gate.state = 'ok';
+    if (tag === undefined) return;
+    noteTag(gate, tag);
+    // A pipeline may go on behind it, so a name that it defined must count from here on, not from ReadyForQuery.
+    if (gate.proto === 'extended') commitNames(gate.statements, gate.sql, this.#mirror);
+    // What came before a COMMIT inside the same pipeline is final, whatever fails behind it.
+    if (tag === 'COMMIT') for (const each of this.#open) if (each.state === 'ok') each.final = true;
+  }
+
+  #failed(gate: Gate): void {
+    gate.answeredAt = this.#now;
+    gate.sqlstate = this.#lastSqlstate;
+    gate.state = this.#lastSqlstate === queryCanceled ? 'canceled' : 'error';
+  }
+
+  #errorResponse(frame: FrameView): BackendStep {
+    const fields = readErrorFields(frame);
+    this.#lastSqlstate = fields.get('C') ?? '';
+    this.#replies.failed();
+    if (this.#status === 'I') this.#rolledBack = this.#lastSqlstate;
+    const bytes = this.#standIns.swap(frame, fields);
+    return bytes === undefined ? forwarded : { kind: 'replace', bytes };
+  }
+
+  #ready(status: string): void {
+    for (const gate of [...this.#open]) {
+      if (gate.owed > 0) continue;
+      // An error undoes the whole implicit transaction, and a COMMIT may fail after its statements answered.
+      if (this.#rolledBack !== undefined && status !== 'T' && gate.state === 'ok' && !gate.final) {
+        gate.state = 'error';
+        gate.sqlstate = this.#rolledBack;
+      }
+      const unfinished = gate.state === 'waiting' || gate.state === 'suspended';
+      // In a transaction block a portal outlives Sync and may be executed later.
+      if (unfinished && status !== 'I' && this.#open.size <= openGatesMax) continue;
+      if (gate.state === 'waiting') gate.state = 'skipped';
+      if (gate.state === 'suspended') gate.state = 'ok';
+      if (gate.proto === 'simple' && gate.state === 'ok')
+        commitNames(gate.statements, gate.sql, this.#mirror);
+      this.#finish(gate);
+    }
+    this.#rolledBack = undefined;
+    this.#status = status;
+    this.#transactionGates = status === 'I' ? 0 : this.#transactionGates;
+    if (status === 'I') {
+      for (const [portal, gate] of this.#portals) if (!this.#open.has(gate)) this.#portals.delete(portal);
+    }
+    if (!this.#replies.outstanding) this.#standIns.clear();
+  }
+
+  #finish(gate: Gate): void {
+    this.#open.delete(gate);
+    this.#transactionGates += 1;
+    this.#options.finished(gate);
+  }
+
+  #parameterStatus(frame: FrameView): BackendStep {
+    const { name, value } = readParameterStatus(frame);
+    this.settings.reported(name, value);
+    const pinned = pinnedSettings.get(name);
+    if (pinned === undefined || pinned === value) return forwarded;
+    return {
+      kind: 'close',
+      error: new HoldpointError(
+        'protocol-violation',
+        `the server changed ${name} to ${JSON.stringify(value)}, which changes how statements are read`,
+        { hint: 'Connect again.' },
+      ),
+    };
+  }
+}
+
+const queryCanceled = '57014';
+
+/** Gates that may be open in one transaction: portals bound and never executed. Beyond it they end as skipped. */
+const openGatesMax = 10_000;
+
+/** What the parser's opinion rests on (DESIGN §5). */
+const pinnedSettings: ReadonlyMap<string, string> = new Map([
+  ['standard_conforming_strings', 'on'],
+  ['client_encoding', 'UTF8'],
+]);
+
+function copyParameter(parameter: Parameter): Parameter {
+  return parameter.value === null ? parameter : { ...parameter, value: Buffer.from(parameter.value) };
+}
+
+function endsTransaction(gate: Gate): boolean {
+  return gate.statements.some((statement) => statement.effects.includes('transaction'));
+}
+
+/** Facts of a Bind whose statement name the mirror cannot explain. */
+function unknownName(name: string): Statement {
+  return {
+    command: 'BIND',
+    effects: ['unknown'],
+    relations: [],
+    functions: [],
+    settings: [],
+    types: [],
+    operators: [],
+    fields: [],
+    names: [],
+    why: [
+      `binds the prepared statement ${JSON.stringify(name.slice(0, 63))}, which this session has not defined`,
+    ],
+    secret: false,
+    start: 0,
+    end: 0,
+  };
+}
