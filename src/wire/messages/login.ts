@@ -2,6 +2,7 @@
 // Knows their bytes; refuses to know any mechanism: SCRAM's own texts are in ../scram.ts.
 // Source: PostgreSQL manual, "Message Formats" and "SASL Authentication".
 
+import { createHash } from 'node:crypto';
 import { HoldpointError } from '../../errors.ts';
 import { BodyCursor, FrameBuilder } from '../bytes.ts';
 import { type FrameView, headerBytes, typeTable } from '../framer.ts';
@@ -76,6 +77,15 @@ export function authenticationSaslFinal(data: Buffer): Buffer {
 }
 
 // PasswordMessage (p)
+
+/**
+ * The answer to AuthenticationMD5Password. `salt` is the request's 4 bytes. MD5 is what old servers ask for; nobody
+ * logs in to us this way.
+ */
+export function md5Password(user: string, password: string, salt: Buffer): string {
+  const inner = createHash('md5').update(password).update(user).digest('hex');
+  return `md5${createHash('md5').update(inner).update(salt).digest('hex')}`;
+}
 
 export function passwordMessage(password: string): Buffer {
   return new FrameBuilder('p').string(password).finish();
