@@ -2,8 +2,9 @@
 // rules never matters. Pure and synchronous; refuses to know text, sessions and how an approval comes about.
 // The guarantees: a pass needs one rule that names everything the statement does; a hold or a deny needs one effect.
 
-import type { Effect, FunctionUse, RelationUse, Statement } from '../sql/statement.ts';
-import { mayMatch, mustMatch, type NamePattern } from './pattern.ts';
+import { effectsOfFunction, isBuiltinOperator } from '../sql/functions.ts';
+import type { Effect, Statement } from '../sql/statement.ts';
+import { mayMatch, mustMatch, type NamePattern, type WrittenName } from './pattern.ts';
 import { reasonFor } from './reason.ts';
 import type { Policy, Rule } from './rules.ts';
 import type { Action, Actor, Need, Verdict } from './verdict.ts';
@@ -91,7 +92,7 @@ export function matches(rule: Rule, statement: Statement, actor: Actor): boolean
     matchesEffects(rule.effects, statement.effects, cover) &&
     anyWord(rule.commands, statement.command) &&
     matchesNames(rule.relations, statement.relations, cover) &&
-    matchesNames(rule.functions, statement.functions, cover) &&
+    matchesFunctions(rule.functions, statement, cover) &&
     matchesSettings(rule.settings, statement, cover)
   );
 }
@@ -109,12 +110,31 @@ function matchesEffects(
 /** For a pass, a condition on names that the statement does not use at all is not met: it was meant for others. */
 function matchesNames(
   patterns: readonly NamePattern[] | undefined,
-  used: readonly (RelationUse | FunctionUse)[],
+  used: readonly WrittenName[],
   cover: boolean,
 ): boolean {
   if (patterns === undefined) return true;
   if (!cover) return used.some((name) => patterns.some((pattern) => mayMatch(pattern, name)));
   return used.length > 0 && used.every((name) => patterns.some((pattern) => mustMatch(pattern, name)));
+}
+
+/**
+ * For a pass, the known builtins need no pattern: their effects are asked by `effects`. A foreign type or operator may
+ * call a function that nobody named, so with one of these the condition is not met. What the catalog finds behind a
+ * name (views, overloads of a builtin) it adds to `functions`, qualified, and so it is asked here.
+ */
+function matchesFunctions(
+  patterns: readonly NamePattern[] | undefined,
+  { functions, types, operators }: Statement,
+  cover: boolean,
+): boolean {
+  if (patterns === undefined) return true;
+  if (!cover) return matchesNames(patterns, functions, cover);
+  const foreign = functions.filter(({ schema, name }) =>
+    effectsOfFunction(schema, name).includes('function'),
+  );
+  const named = types.length === 0 && operators.every(({ schema, name }) => isBuiltinOperator(schema, name));
+  return named && matchesNames(patterns, foreign, cover);
 }
 
 function matchesSettings(

@@ -31,27 +31,30 @@ export function packNames(): string[] {
 
 /**
  * The file that a `rules:` or `extends:` value means. A bare word is a shipped pack; anything with a slash or a dot is
- * a path relative to `baseDir`. Throws HoldpointError('bad-config') naming the file and the nearest pack.
+ * a path relative to `baseDir`. Throws HoldpointError('not-found') naming the nearest pack.
  */
 export function policyPath(nameOrPath: string, baseDir: string): string {
   if (/^[\w-]+$/.test(nameOrPath)) {
     const packs = packNames();
     if (packs.includes(nameOrPath)) return join(packsDir(), `${nameOrPath}.yaml`);
     throw new HoldpointError(
-      'bad-config',
+      'not-found',
       `no rule pack is called "${nameOrPath}"${didYouMean(nameOrPath, packs)}; shipped packs: ${packs.join(', ')}; a file of your own needs its path, such as ./${nameOrPath}.yaml`,
     );
   }
   return isAbsolute(nameOrPath) ? nameOrPath : resolve(baseDir, nameOrPath);
 }
 
-/** Reads and compiles a rules file. Throws HoldpointError('bad-config') as parsePolicy does. */
+/**
+ * Reads and compiles a rules file. Throws HoldpointError: 'not-found' if the file is not there, 'bad-config' with file,
+ * line and rule if it is wrong, as parsePolicy does.
+ */
 export function loadPolicy(nameOrPath: string, baseDir: string): Policy {
   const source = readSource(policyPath(nameOrPath, baseDir));
   return parsePolicy(source, (name, from) => readSource(policyPath(name, dirname(from.file))));
 }
 
-/** Reads a file as text. Throws HoldpointError('bad-config') that says why it cannot be read. */
+/** Reads a file as text. Throws HoldpointError('not-found') that says why it cannot be read. */
 export function readSource(file: string): RuleSource {
   try {
     return { file, text: readFileSync(file, 'utf8') };
@@ -59,6 +62,6 @@ export function readSource(file: string): RuleSource {
     const { code } = error as NodeJS.ErrnoException;
     const why =
       code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'it is a folder' : String(code);
-    throw new HoldpointError('bad-config', `cannot read the rules file ${file}: ${why}`, { cause: error });
+    throw new HoldpointError('not-found', `cannot read ${file}: ${why}`, { cause: error });
   }
 }
