@@ -32,6 +32,8 @@ export class Desk implements HoldDesk {
   readonly #turns = new Turns();
   /** Requests this node has released, until they are past their time: a store rolled back cannot release them again. */
   readonly #used = new Map<string, number>();
+  /** Detachments on their way to the store: a retry right behind one must find its request free. */
+  readonly #leaving = new Set<Promise<boolean>>();
   readonly #views = new Set<string>();
   readonly #listeners = new Set<(rid: string) => void>();
   readonly #unwatch: () => void;
@@ -90,6 +92,7 @@ export class Desk implements HoldDesk {
    */
   async claimApproved(match: string, agent: string, ref: number): Promise<Grant | undefined> {
     const { store, publicUrl, now } = this.#options;
+    await Promise.all(this.#leaving);
     const found = await store.findFree(agent, match, 'approved', now());
     if (found === undefined) return undefined;
     return this.#inTurn(found.rid, async () => {
@@ -242,7 +245,10 @@ export class Desk implements HoldDesk {
   detach(hold: LiveHold): void {
     this.#forget(hold);
     // A store that cannot be reached keeps the old holder; a retry then opens a request of its own.
-    this.#inTurn(hold.rid, () => this.#options.store.hold(hold.rid, hold.holder, '')).catch(() => {});
+    const leaving = this.#inTurn(hold.rid, () => this.#options.store.hold(hold.rid, hold.holder, ''))
+      .catch(() => false)
+      .finally(() => this.#leaving.delete(leaving));
+    this.#leaving.add(leaving);
   }
 
   /** For LiveHold. */
@@ -290,6 +296,7 @@ export class Desk implements HoldDesk {
 
   async #reattach(request: Request, ref: number): Promise<Hold | undefined> {
     const { store, publicUrl, now } = this.#options;
+    await Promise.all(this.#leaving);
     const found = await store.findFree(request.agent.id, request.match, 'pending', now());
     if (found === undefined) return undefined;
     const intact = this.#intactOrNone(found);

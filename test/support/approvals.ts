@@ -1,0 +1,229 @@
+// A desk to test with: a clock that only moves when told, a log that can be slow or broken, two approvers with keys.
+// Nothing here sleeps; `turn()` lets what is ready run.
+
+import { randomBytes } from 'node:crypto';
+import { exportJWK, generateKeyPair } from 'jose';
+import { type Decision, decisionText } from '../../src/approval/decision.ts';
+import { Desk } from '../../src/approval/desk.ts';
+import type { ApproverKey } from '../../src/approval/evidence.ts';
+import type { DeskEvents, DeskLog, DeskRecord } from '../../src/approval/ports.ts';
+import {
+  buildRequest,
+  type Request,
+  type RequestDraft,
+  type RequestValues,
+} from '../../src/approval/request.ts';
+import { type SigningKey, signingKey, signToken } from '../../src/approval/token.ts';
+import { HoldpointError } from '../../src/errors.ts';
+import { MemoryStore } from '../../src/store/memory.ts';
+import type { Store } from '../../src/store/store.ts';
+
+export const publicUrl = 'http://holdpoint.test';
+export const startMs = 1_800_000_000_000;
+
+export async function newKey(): Promise<SigningKey & { privateJwk: Record<string, unknown> }> {
+  const { privateKey } = await generateKeyPair('Ed25519', { extractable: true });
+  const jwk = await exportJWK(privateKey);
+  return { ...(await signingKey(jwk)), privateJwk: jwk as Record<string, unknown> };
+}
+
+/** Moves only by `pass`. Timers due fire in order, as Node's would. */
+export class FakeClock {
+  ms = startMs;
+  /** Added to the wall clock only: a step that the monotonic clock does not take. */
+  stepMs = 0;
+  #timers = new Set<{ at: number; then: () => void }>();
+
+  readonly now = (): number => this.ms + this.stepMs;
+  readonly mono = (): number => this.ms - startMs;
+  readonly after = (ms: number, then: () => void): (() => void) => {
+    const timer = { at: this.ms + ms, then };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  };
+
+  async pass(ms: number): Promise<void> {
+    this.ms += ms;
+    for (const timer of [...this.#timers].sort((a, b) => a.at - b.at)) {
+      if (timer.at > this.ms || !this.#timers.delete(timer)) continue;
+      timer.then();
+      await turn();
+    }
+    await turn();
+  }
+}
+
+/** Lets everything that is ready run, without waiting for time. */
+export async function turn(): Promise<void> {
+  for (let index = 0; index < 20; index += 1) await new Promise((done) => setImmediate(done));
+}
+
+/** Waits for a condition that work already under way will bring about. */
+export async function until(condition: () => boolean): Promise<void> {
+  for (let turns = 0; !condition(); turns += 1) {
+    if (turns > 100_000) throw new Error('it never happened');
+    await new Promise((done) => setImmediate(done));
+  }
+}
+
+export class FakeLog implements DeskLog {
+  readonly records: DeskRecord[] = [];
+  /** Set: `append` throws. */
+  broken = false;
+  /** Set: `durable` waits for `sync`. */
+  slow = false;
+  #waiting: (() => void)[] = [];
+  onDurable: () => void = () => {};
+
+  append(record: DeskRecord): number {
+    if (this.broken) throw new HoldpointError('log-unwritable', 'the log cannot be written');
+    return this.records.push(record) - 1;
+  }
+
+  async durable(): Promise<void> {
+    if (this.slow) await new Promise<void>((done) => this.#waiting.push(done));
+    this.onDurable();
+  }
+
+  sync(): void {
+    for (const done of this.#waiting.splice(0)) done();
+  }
+
+  kinds(): string[] {
+    return this.records.map((record) => record.kind);
+  }
+}
+
+export interface Bench {
+  readonly desk: Desk;
+  readonly store: Store;
+  readonly log: FakeLog;
+  readonly clock: FakeClock;
+  readonly ann: SigningKey & { privateJwk: Record<string, unknown> };
+  readonly bob: SigningKey & { privateJwk: Record<string, unknown> };
+  readonly link: SigningKey;
+  readonly keys: Map<string, ApproverKey>;
+  readonly agents: Set<string>;
+  readonly suspicious: string[];
+  readonly notified: { request: Request; link: string }[];
+}
+
+export async function newBench(
+  options: { store?: Store; pendingMax?: number; node?: string; like?: Bench; events?: DeskEvents } = {},
+): Promise<Bench> {
+  const { like } = options;
+  const clock = like?.clock ?? new FakeClock();
+  const store = options.store ?? new MemoryStore();
+  const log = new FakeLog();
+  const [ann, bob, link] = like
+    ? [like.ann, like.bob, like.link as SigningKey]
+    : await Promise.all([newKey(), newKey(), newKey()]);
+  const keys =
+    like?.keys ??
+    new Map([
+      [ann.kid, { approver: 'ann', kid: ann.kid, jwk: ann.jwk }],
+      [bob.kid, { approver: 'bob', kid: bob.kid, jwk: bob.jwk }],
+    ]);
+  const agents = like?.agents ?? new Set(['claude']);
+  const suspicious: string[] = [];
+  const notified: { request: Request; link: string }[] = [];
+  const desk = new Desk({
+    store,
+    log,
+    registry: { key: (kid) => keys.get(kid), isAgent: (name) => agents.has(name) },
+    linkKey: link,
+    publicUrl,
+    node: options.node ?? 'n1',
+    pendingMax: () => options.pendingMax ?? 20,
+    now: clock.now,
+    mono: clock.mono,
+    random: randomBytes,
+    after: clock.after,
+    notify: (request, address) => notified.push({ request, link: address }),
+    events: { suspicious: (rid, what) => suspicious.push(`${rid} ${what}`), ...options.events },
+  });
+  return { desk, store, log, clock, ann, bob, link, keys, agents, suspicious, notified };
+}
+
+let ordinal = 0;
+
+/** A gate of `DROP TABLE orders` by `claude`, an hour to decide. Each call is another gate, with the same match. */
+export function gate(
+  change: Partial<RequestDraft> = {},
+  values: RequestValues = { params: [] },
+  now: number = startMs,
+): { request: Request; values: RequestValues } {
+  ordinal += 1;
+  const draft: RequestDraft = {
+    rid: randomBytes(16).toString('base64url'),
+    aud: publicUrl,
+    created: now,
+    exp: now + 3_600_000,
+    node: 'n1',
+    boot: 'boot1',
+    sid: `s${ordinal}`,
+    n: 1,
+    agent: { id: 'claude', auth: 'scram-sha-256' },
+    db: { target: 'shop', environment: 'production', name: 'shop', addr: '10.0.0.5:5432', version: '18.0' },
+    user: 'owner',
+    role: 'owner',
+    state: { searchPath: 'public', settings: {} },
+    tx: { status: 'I', statements: 0 },
+    proto: 'simple',
+    sql: 'DROP TABLE orders',
+    statements: [{ command: 'DROP TABLE', effects: ['drop'], relations: ['orders'], why: [] }],
+    wire: 'w'.repeat(43),
+    policy: { digest: 'p'.repeat(43), rule: 'definitions', reason: 'DROP TABLE removes objects' },
+    need: { level: 'key', quorum: 1 },
+    ...change,
+  };
+  return { request: buildRequest(draft, values), values };
+}
+
+/** A gate on a development target that a link may decide. */
+export function linkGate(change: Partial<RequestDraft> = {}): ReturnType<typeof gate> {
+  return gate({
+    db: { target: 'shop', environment: 'development', name: 'shop', addr: '127.0.0.1:5432', version: '18.0' },
+    need: { level: 'link', quorum: 1 },
+    ...change,
+  });
+}
+
+/** The decision a person would be offered for a stored request. */
+export async function decisionFor(
+  bench: Bench,
+  rid: string,
+  approver: string,
+  change: Partial<Decision> = {},
+): Promise<Decision> {
+  const { row, intact } = await bench.desk.get(rid);
+  return {
+    typ: 'holdpoint.decision.v1',
+    aud: publicUrl,
+    rid,
+    rd: row.rd,
+    verdict: 'approve',
+    approver,
+    level: 'key',
+    reason: '',
+    nonce: intact.nonce,
+    nbf: bench.clock.now(),
+    exp: row.exp,
+    ...change,
+  };
+}
+
+export async function signed(decision: Decision, key: SigningKey): Promise<{ kind: 'jws'; jws: string }> {
+  return { kind: 'jws', jws: await signToken('holdpoint-decision+jws', decisionText(decision), key) };
+}
+
+/** Approves or rejects as one of the bench's approvers. */
+export async function decideAs(
+  bench: Bench,
+  who: 'ann' | 'bob',
+  rid: string,
+  change: Partial<Decision> = {},
+) {
+  const decision = await decisionFor(bench, rid, who, change);
+  return bench.desk.decide(rid, decision, await signed(decision, bench[who]));
+}
