@@ -56,6 +56,12 @@ export interface FunctionUse {
   readonly name: string;
 }
 
+/** A type or an operator as the text names it. */
+export interface NameInSchema {
+  readonly schema: string | undefined;
+  readonly name: string;
+}
+
 /** A setting the statement changes. `value` is undefined for RESET, DEFAULT and values that are not constants. */
 export interface SettingUse {
   readonly name: string;
@@ -81,6 +87,12 @@ export interface Statement {
   readonly effects: readonly Effect[];
   readonly relations: readonly RelationUse[];
   readonly functions: readonly FunctionUse[];
+  /** Types that are not known builtins: a cast to one may run its input function or its CHECK constraint. */
+  readonly types: readonly NameInSchema[];
+  /** Operator symbols used, builtin or not: a user operator of the same symbol may match better. */
+  readonly operators: readonly NameInSchema[];
+  /** Last names of `t.f` and `(x).f`: a column, or a function of one row argument called without parentheses. */
+  readonly fields: readonly string[];
   readonly settings: readonly SettingUse[];
   readonly names: readonly NameUse[];
   /** A sentence for each effect that is not evident from the command: `calls purge(), which is not a known builtin`. */

@@ -1,0 +1,28 @@
+// Analyze: one text through one engine: tree, facts, or why not. Shared by the thread of the sessions and the worker.
+// Knows no cache and no thread.
+
+import { classify } from './classify.ts';
+import type { Engine } from './engine.ts';
+import type { Analysis } from './statement.ts';
+
+export const tooComplex: Analysis = {
+  kind: 'refused',
+  code: 'too-complex',
+  message: 'statement is too complex to be understood; split it into smaller statements',
+};
+
+/** The text must have passed `refusal`. Never throws; look at `engine.broken` afterwards. */
+export function analyzeWith(engine: Engine, sql: Uint8Array): Analysis {
+  try {
+    const parsed = engine.parse(sql);
+    if (parsed.kind === 'tree') {
+      return { kind: 'statements', statements: classify(parsed.statements, sql.length) };
+    }
+    // The grammar's stack is full: PostgreSQL's parser says this of more than some 5,000 open parentheses.
+    if (parsed.message.startsWith('memory exhausted')) return tooComplex;
+    return { kind: 'syntax', message: parsed.message, position: parsed.position };
+  } catch {
+    // Stack overflow inside WebAssembly, a trap, a tree over the size of a string: nothing of it can be believed.
+    return tooComplex;
+  }
+}

@@ -1,0 +1,230 @@
+// Commands: what each statement does to its targets, one entry a statement node, in the manual's order of chapters.
+// Effects of the expressions inside come from the walk. A statement without an entry is not understood (walk.ts).
+// Source: PostgreSQL 18, src/backend/parser/gram.y and SQL Commands in the manual.
+
+import type { Command } from './command.ts';
+import { optionIsOn, setVariable, writesCatalog } from './configure.ts';
+import { definitions } from './definitions.ts';
+import type { Draft } from './draft.ts';
+import type { Tree } from './engine.ts';
+import { createsRelation } from './expressions.ts';
+import type { Access, NameUse, Statement } from './statement.ts';
+import { listAt, nodeAt, textAt, unwrap } from './tree.ts';
+import { excludesRows } from './where.ts';
+
+function target(draft: Draft, node: Tree, ...uses: Access[]): void {
+  const relation = nodeAt(node, 'relation');
+  const name = relation === undefined ? undefined : textAt(relation, 'relname');
+  if (relation === undefined || name === undefined) {
+    draft.does('unknown', 'has a target that is not understood');
+    return;
+  }
+  for (const use of uses) draft.relation(textAt(relation, 'schemaname'), name, use);
+  writesCatalog(draft, relation);
+}
+
+function name(draft: Draft, kind: NameUse['kind'], value: string | undefined, inner?: Statement): void {
+  draft.names.push({ kind, name: value, inner });
+}
+
+const statements: Readonly<Record<string, Command>> = {
+  SelectStmt(draft) {
+    draft.does('read');
+    return { access: 'read' };
+  },
+  InsertStmt(draft, node) {
+    draft.does('insert');
+    target(draft, node, 'insert');
+    const conflict = nodeAt(node, 'onConflictClause');
+    if (conflict !== undefined && conflict.action !== 'ONCONFLICT_NOTHING') {
+      draft.does('update', 'updates rows that are there already (ON CONFLICT DO UPDATE)');
+      target(draft, node, 'update');
+    }
+    return { skip: ['relation'], access: 'read' };
+  },
+  UpdateStmt(draft, node) {
+    if (excludesRows(node.whereClause)) draft.does('update');
+    else draft.does('update-all', 'updates every row: no WHERE that could leave one out');
+    target(draft, node, 'update');
+    return { skip: ['relation'], access: 'read' };
+  },
+  DeleteStmt(draft, node) {
+    const all = excludesRows(node.whereClause)
+      ? undefined
+      : 'deletes every row: no WHERE that could leave one out';
+    draft.does('delete', all);
+    target(draft, node, 'delete');
+    return { skip: ['relation'], access: 'read' };
+  },
+  MergeStmt(draft, node) {
+    for (const item of listAt(node, 'mergeWhenClauses')) mergeAction(draft, node, unwrap(item)?.node);
+    // WHEN … THEN DO NOTHING alone still reads.
+    draft.does('read');
+    return { skip: ['relation'], access: 'read' };
+  },
+  CopyStmt(draft, node) {
+    const from = node.is_from === true;
+    if (from) {
+      draft.does('insert');
+      target(draft, node, 'insert');
+    } else draft.does('read');
+    if (node.is_program === true) draft.does('os', 'runs a program on the server (COPY PROGRAM)');
+    else if (node.filename !== undefined) draft.does('os', 'reads or writes a file on the server (COPY)');
+    return { skip: from ? ['relation'] : [], access: 'read' };
+  },
+  TruncateStmt(draft) {
+    draft.does('truncate');
+    return { access: 'truncate' };
+  },
+  LockStmt(draft) {
+    draft.does('lock-table');
+    return { access: 'lock' };
+  },
+  ExplainStmt(draft, node, walkInner) {
+    draft.does('read');
+    const inner = walkInner(node.query).draft;
+    if (optionIsOn(listAt(node, 'options'), ['analyze', 'analyse'])) draft.includes(inner);
+    else draft.planned(inner);
+    return { skip: ['query'] };
+  },
+  PrepareStmt(draft, node, walkInner) {
+    const inner = walkInner(node.query);
+    draft.does('read');
+    draft.secret ||= inner.draft.secret;
+    name(draft, 'prepare', textAt(node, 'name'), inner.statement);
+    return { skip: ['query'] };
+  },
+  ExecuteStmt(draft, node) {
+    draft.does('unknown');
+    name(draft, 'execute', textAt(node, 'name') ?? '');
+    return undefined;
+  },
+  DeallocateStmt(draft, node) {
+    draft.does('read');
+    name(draft, 'deallocate', node.isall === true ? undefined : textAt(node, 'name'));
+    return undefined;
+  },
+  DeclareCursorStmt(draft, node, walkInner) {
+    const inner = walkInner(node.query);
+    draft.does('read');
+    draft.includes(inner.draft);
+    name(draft, 'declare', textAt(node, 'portalname') ?? '', inner.statement);
+    return { skip: ['query'] };
+  },
+  FetchStmt(draft, node) {
+    draft.does('unknown');
+    name(draft, 'fetch', textAt(node, 'portalname') ?? '');
+    return undefined;
+  },
+  ClosePortalStmt(draft, node) {
+    draft.does('read');
+    name(draft, 'close', textAt(node, 'portalname'));
+    return undefined;
+  },
+  DiscardStmt(draft, node) {
+    // It returns to the role of the login, whose rights every verdict of this session assumed: not a switch of role.
+    draft.does('setting');
+    if (node.target === 'DISCARD_ALL') {
+      for (const effect of ['temporary', 'notify', 'advisory-lock'] as const) draft.does(effect);
+      name(draft, 'discard', undefined);
+    } else if (node.target === 'DISCARD_TEMP') draft.does('temporary');
+    return undefined;
+  },
+  TransactionStmt(draft, node) {
+    const twoPhase = /PREPARE/.test(textAt(node, 'kind') ?? 'PREPARE');
+    draft.does(twoPhase ? 'two-phase' : 'transaction');
+    return undefined;
+  },
+  ConstraintsSetStmt(draft) {
+    draft.does('transaction');
+    // They name constraints.
+    return { skip: ['constraints'] };
+  },
+  VariableSetStmt(draft, node) {
+    setVariable(draft, node);
+    return undefined;
+  },
+  VariableShowStmt(draft) {
+    draft.does('read');
+    return undefined;
+  },
+  NotifyStmt: notifies,
+  ListenStmt: notifies,
+  UnlistenStmt: notifies,
+  DoStmt(draft) {
+    draft.does('code', 'runs a block of code (DO)');
+    return undefined;
+  },
+  CallStmt(draft) {
+    draft.does('code', 'runs a procedure (CALL)');
+    return undefined;
+  },
+  VacuumStmt(draft, node) {
+    draft.does('maintain');
+    const full = node.is_vacuumcmd === true && optionIsOn(listAt(node, 'options'), ['full']);
+    if (full) draft.does('rewrite', 'rewrites whole tables under an exclusive lock (VACUUM FULL)');
+    return undefined;
+  },
+  ClusterStmt: rewrites,
+  ReindexStmt: rewrites,
+  RefreshMatViewStmt: rewrites,
+  CheckPointStmt(draft) {
+    draft.does('maintain');
+    return undefined;
+  },
+  LoadStmt(draft) {
+    draft.does('os', 'loads a library into the server (LOAD)');
+    return undefined;
+  },
+  CreateTableAsStmt(draft) {
+    draft.does('read');
+    return undefined;
+  },
+  CreateStmt(draft, node) {
+    createsRelation(draft, nodeAt(node, 'relation'));
+    // A temporary child of a permanent table changes what reading the parent shows, and locks it.
+    if (listAt(node, 'inhRelations').length > 0) draft.does('create');
+    return { skip: ['relation'] };
+  },
+  CreateSeqStmt(draft, node) {
+    createsRelation(draft, nodeAt(node, 'sequence'));
+    return { skip: ['sequence'] };
+  },
+  ViewStmt(draft, node) {
+    createsRelation(draft, nodeAt(node, 'view'));
+    return { skip: ['view'] };
+  },
+};
+
+export const commands: Readonly<Record<string, Command>> = { ...statements, ...definitions };
+
+function mergeAction(draft: Draft, node: Tree, clause: Tree | undefined): void {
+  switch (clause === undefined ? undefined : textAt(clause, 'commandType')) {
+    case 'CMD_INSERT':
+      draft.does('insert');
+      target(draft, node, 'insert');
+      return;
+    case 'CMD_UPDATE':
+      draft.does('update');
+      target(draft, node, 'update');
+      return;
+    case 'CMD_DELETE':
+      draft.does('delete', 'deletes rows (MERGE … THEN DELETE)');
+      target(draft, node, 'delete');
+      return;
+    case 'CMD_NOTHING':
+      target(draft, node, 'read');
+      return;
+    default:
+      draft.does('unknown', 'has a MERGE action that is not understood');
+  }
+}
+
+function notifies(draft: Draft): undefined {
+  draft.does('notify');
+}
+
+function rewrites(draft: Draft): undefined {
+  draft.does('maintain');
+  draft.does('rewrite', 'rewrites a table or an index, mostly under an exclusive lock');
+}

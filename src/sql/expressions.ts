@@ -1,0 +1,164 @@
+// Expressions: what the nodes inside a statement bring: functions called, types and operators named, rows locked.
+// `transparent` is the list of nodes that do nothing by themselves; a node in no table is not understood (walk.ts).
+// Which function or operator a name resolves to is the catalog's to say.
+
+import { callsSetConfig } from './configure.ts';
+import type { Draft } from './draft.ts';
+import type { Tree } from './engine.ts';
+import { effectsOfFunction, isBuiltinOperator, isBuiltinType } from './functions.ts';
+import type { Effect } from './statement.ts';
+import { listAt, nameParts, nodeAt, qualified, textAt } from './tree.ts';
+
+/** Adds what the node does; answers the fields that the walk must leave out. */
+export type Visitor = (draft: Draft, node: Tree) => readonly string[] | undefined;
+
+export const transparent: ReadonlySet<string> = new Set(
+  `A_ArrayExpr A_Const A_Indices A_Star Alias BitString BoolExpr Boolean BooleanTest CTECycleClause CTESearchClause
+  CaseWhen CoalesceExpr CollateClause CommonTableExpr CurrentOfExpr Float GroupingFunc GroupingSet IndexElem InferClause
+  Integer JoinExpr JsonAggConstructor JsonArgument JsonBehavior JsonFormat JsonIsPredicate JsonKeyValue JsonOutput
+  JsonReturning JsonTableColumn JsonTablePathSpec JsonValueExpr List MergeWhenClause MinMaxExpr MultiAssignRef NamedArgExpr NullTest
+  OnConflictClause ParamRef RangeFunction RangeSubselect RangeTableFunc RangeTableFuncCol ResTarget ReturningClause
+  ReturningOption RowExpr SQLValueFunction SetToDefault String TypeCast WindowDef XmlExpr XmlSerialize
+  AccessPriv ColumnDef Constraint CreateOpClassItem DefElem FunctionParameter ObjectWithArgs PartitionBoundSpec
+  PartitionCmd PartitionElem PartitionRangeDatum PartitionSpec PublicationObjSpec PublicationTable ReplicaIdentityStmt
+  ReturnStmt RoleSpec StatsElem TableLikeClause TriggerTransition VacuumRelation ATAlterConstraint`.split(
+    /\s+/,
+  ),
+);
+
+/** Nodes that servers before 16 or 17 read as calls of ordinary functions, by the names of those. */
+const functionSyntax: Readonly<Record<string, string>> = {
+  JsonParseExpr: 'json',
+  JsonScalarExpr: 'json_scalar',
+  JsonSerializeExpr: 'json_serialize',
+  JsonObjectConstructor: 'json_object',
+  JsonArrayConstructor: 'json_array',
+  JsonArrayQueryConstructor: 'json_array',
+  JsonObjectAgg: 'json_objectagg',
+  JsonArrayAgg: 'json_arrayagg',
+  JsonTable: 'json_table',
+  MergeSupportFunc: 'merge_action',
+};
+
+const jsonFunctions: Readonly<Record<string, string>> = {
+  JSON_VALUE_OP: 'json_value',
+  JSON_QUERY_OP: 'json_query',
+  JSON_EXISTS_OP: 'json_exists',
+};
+
+export const expressions: Readonly<Record<string, Visitor>> = {
+  FuncCall(draft, node) {
+    const { schema, name } = qualified(listAt(node, 'funcname'));
+    draft.function(schema, name);
+    if (callsSetConfig(draft, schema, name, node)) return;
+    for (const effect of effectsOfCall(schema, name, node)) {
+      if (effect === 'read') continue;
+      const what = effect === 'function' ? 'which is not a known builtin' : `which has the effect ${effect}`;
+      draft.evaluates(effect, `calls ${spell(schema, name)}(), ${what}`);
+    }
+    // A connection string is the first argument of the functions that reach other servers.
+    if (name.startsWith('dblink')) draft.secret = true;
+  },
+  TypeName(draft, node) {
+    const { schema, name } = qualified(listAt(node, 'names'));
+    if (isBuiltinType(schema, name)) return;
+    draft.type(schema, name);
+    draft.evaluates('function', `uses the type ${spell(schema, name)}, which is not a known builtin`);
+  },
+  A_Expr(draft, node) {
+    for (const symbol of impliedOperators[textAt(node, 'kind') ?? ''] ?? [])
+      draft.operator(undefined, symbol);
+    if (!betweenKinds.test(textAt(node, 'kind') ?? '')) usesOperator(draft, listAt(node, 'name'));
+    return ['name'];
+  },
+  SubLink(draft, node) {
+    const named = listAt(node, 'operName');
+    if (named.length > 0) usesOperator(draft, named);
+    else draft.operator(undefined, '=');
+    return ['operName'];
+  },
+  SortBy(draft, node) {
+    const named = listAt(node, 'useOp');
+    if (named.length > 0) usesOperator(draft, named);
+    return ['useOp'];
+  },
+  CaseExpr(draft, node) {
+    if (node.arg !== undefined) draft.operator(undefined, '=');
+    return undefined;
+  },
+  ColumnRef(draft, node) {
+    const parts = nameParts(listAt(node, 'fields'));
+    const last = parts.at(-1);
+    if (parts.length > 1 && last !== undefined) draft.field(last);
+    return undefined;
+  },
+  A_Indirection(draft, node) {
+    for (const name of nameParts(listAt(node, 'indirection'))) if (name !== undefined) draft.field(name);
+    return undefined;
+  },
+  LockingClause(draft) {
+    draft.does('lock-rows');
+    // They name the query's own FROM items.
+    return ['lockedRels'];
+  },
+  RangeTableSample(draft, node) {
+    const { schema, name } = qualified(listAt(node, 'method'));
+    draft.function(schema, name);
+    const builtin = (schema === undefined || schema === 'pg_catalog') && /^(system|bernoulli)$/.test(name);
+    if (!builtin)
+      draft.evaluates('function', `samples by ${spell(schema, name)}, which is not a known builtin`);
+    return ['method'];
+  },
+  IntoClause(draft, node) {
+    createsRelation(draft, nodeAt(node, 'rel'));
+    return ['rel'];
+  },
+  JsonFuncExpr(draft, node) {
+    draft.function(undefined, jsonFunctions[textAt(node, 'op') ?? ''] ?? 'json_query');
+    return undefined;
+  },
+  ...Object.fromEntries(
+    Object.entries(functionSyntax).map(([type, name]): [string, Visitor] => [
+      type,
+      (draft) => {
+        draft.function(undefined, name);
+        return undefined;
+      },
+    ]),
+  ),
+};
+
+const betweenKinds = /BETWEEN/;
+const impliedOperators: Readonly<Record<string, readonly string[]>> = {
+  AEXPR_BETWEEN: ['>=', '<='],
+  AEXPR_NOT_BETWEEN: ['<', '>'],
+  AEXPR_BETWEEN_SYM: ['>=', '<='],
+  AEXPR_NOT_BETWEEN_SYM: ['<', '>'],
+};
+
+/** The effects of one call; finer than by name where the number of arguments tells overloads apart. */
+function effectsOfCall(schema: string | undefined, name: string, node: Tree): readonly Effect[] {
+  const effects = effectsOfFunction(schema, name);
+  // ts_rewrite(tsquery, text) runs the text as a query; with three arguments it takes no text.
+  if (name === 'ts_rewrite' && effects[0] === 'code' && listAt(node, 'args').length === 3) return [];
+  return effects;
+}
+
+function usesOperator(draft: Draft, list: readonly unknown[]): void {
+  const { schema, name } = qualified(list);
+  draft.operator(schema, name);
+  if (isBuiltinOperator(schema, name)) return;
+  draft.evaluates('function', `uses the operator ${spell(schema, name)}, which is not a known builtin`);
+}
+
+/** A new relation: temporary by its keyword or its schema, else permanent. */
+export function createsRelation(draft: Draft, relation: Tree | undefined): void {
+  const schema = relation === undefined ? undefined : textAt(relation, 'schemaname');
+  const temporary = schema === 'pg_temp' || (relation !== undefined && relation.relpersistence === 't');
+  draft.does(temporary ? 'temporary' : 'create');
+  if (relation !== undefined) draft.relation(schema, textAt(relation, 'relname') ?? '', 'define');
+}
+
+export function spell(schema: string | undefined, name: string): string {
+  return schema === undefined ? name : `${schema}.${name}`;
+}

@@ -1,0 +1,132 @@
+// Parse: text to facts, cached by exact bytes. The only door to PostgreSQL's parser: small texts here and now, large
+// ones in a worker thread, broken instances replaced. Knows no session, no rule and no catalog: the facts depend on
+// the bytes alone, so one cache serves every target.
+
+import { analyzeWith } from './analyze.ts';
+import { Engine } from './engine.ts';
+import { refusal } from './limits.ts';
+import { Pool } from './pool.ts';
+import type { Analysis } from './statement.ts';
+
+export interface AnalyzerOptions {
+  /** Longer texts are refused unread, code `too-large`. */
+  readonly statementBytesMax?: number;
+  /** Longer texts go to a worker thread: 16 KiB take about half a millisecond. */
+  readonly inlineBytesMax?: number;
+  /** Bytes of texts and facts kept. */
+  readonly cacheBytesMax?: number;
+  /** Time for one text in a worker thread. */
+  readonly parseMs?: number;
+  /** Bytes of large texts that may wait for a thread. */
+  readonly queueBytesMax?: number;
+  readonly threads?: number;
+}
+
+/** Counters since the start; for metrics. */
+export interface AnalyzerStats {
+  hits: number;
+  misses: number;
+  /** Texts parsed in a worker thread. */
+  large: number;
+  /** Engines thrown away on this thread. */
+  broken: number;
+  refused: number;
+}
+
+/** About what the facts of one statement take in memory beside the text, and what an entry without any takes. */
+const statementBytes = 1024;
+const entryBytes = 512;
+
+export class Analyzer {
+  readonly stats: AnalyzerStats = { hits: 0, misses: 0, large: 0, broken: 0, refused: 0 };
+  readonly #options: Required<AnalyzerOptions>;
+  readonly #pool: Pool;
+  /** Two generations: what is asked for again moves to the young one; when that is half the budget, the old one goes. */
+  #young = new Map<string, Analysis>();
+  #old = new Map<string, Analysis>();
+  #youngBytes = 0;
+  #engine: Engine | undefined;
+  #loading: Promise<void> | undefined;
+
+  private constructor(engine: Engine, options: AnalyzerOptions) {
+    this.#engine = engine;
+    this.#options = {
+      statementBytesMax: 16 * 1024 * 1024,
+      inlineBytesMax: 16 * 1024,
+      cacheBytesMax: 64 * 1024 * 1024,
+      parseMs: 10_000,
+      queueBytesMax: 256 * 1024 * 1024,
+      threads: 1,
+      ...options,
+    };
+    this.#pool = new Pool(this.#options);
+  }
+
+  static async load(options: AnalyzerOptions = {}): Promise<Analyzer> {
+    return new Analyzer(await Engine.load(), options);
+  }
+
+  /**
+   * `sql` is the text without its terminating NUL; what is kept of it is copied. Answers at once if the text is cached
+   * or small, else with a promise, which never rejects.
+   */
+  analyze(sql: Buffer): Analysis | Promise<Analysis> {
+    const refused = refusal(sql, this.#options.statementBytesMax);
+    if (refused !== undefined) {
+      this.stats.refused += 1;
+      return refused;
+    }
+    const key = sql.toString('latin1');
+    const cached = this.#young.get(key) ?? this.#old.get(key);
+    if (cached !== undefined) {
+      this.stats.hits += 1;
+      if (!this.#young.has(key)) this.#keep(key, cached);
+      return cached;
+    }
+    this.stats.misses += 1;
+    const engine = sql.length <= this.#options.inlineBytesMax ? this.#engine : undefined;
+    if (engine === undefined) return this.#analyzeLarge(sql, key);
+    const analysis = analyzeWith(engine, sql);
+    if (engine.broken) this.#reload();
+    this.#keep(key, analysis);
+    return analysis;
+  }
+
+  /** Ends the worker threads; texts that wait are answered `too-complex`. */
+  async close(): Promise<void> {
+    await this.#pool.close();
+    await this.#loading;
+  }
+
+  async #analyzeLarge(sql: Buffer, key: string): Promise<Analysis> {
+    this.stats.large += 1;
+    const analysis = await this.#pool.analyze(sql);
+    // A refusal for want of time or of room in the queue says nothing about the text.
+    if (analysis.kind !== 'refused') this.#keep(key, analysis);
+    return analysis;
+  }
+
+  /** Until the fresh engine is there (some 30 ms), small texts go to the worker thread too. */
+  #reload(): void {
+    this.stats.broken += 1;
+    this.#engine = undefined;
+    this.#loading ??= Engine.load().then((engine) => {
+      this.#engine = engine;
+      this.#loading = undefined;
+    });
+  }
+
+  #keep(key: string, analysis: Analysis): void {
+    const count = analysis.kind === 'statements' ? analysis.statements.length : 1;
+    const bytes = key.length + entryBytes + count * statementBytes;
+    const generationBytesMax = this.#options.cacheBytesMax / 2;
+    if (bytes > generationBytesMax / 4) return;
+    if (this.#youngBytes + bytes > generationBytesMax) {
+      this.#old = this.#young;
+      this.#young = new Map();
+      this.#youngBytes = 0;
+    }
+    this.#young.set(key, analysis);
+    this.#youngBytes += bytes;
+  }
+}
