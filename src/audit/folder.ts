@@ -1,0 +1,152 @@
+// Folder: where the parts of one log lie on disk, and the file system calls that a fault may reach. audit-approval §11.
+// Knows names and calls; refuses to know what a line means.
+
+import * as nodeFs from 'node:fs';
+import { join } from 'node:path';
+
+/** The calls the log makes. A test injects one that fails, is slow, or writes short. */
+export type LogFs = Pick<
+  typeof nodeFs,
+  | 'openSync'
+  | 'closeSync'
+  | 'writeSync'
+  | 'fsyncSync'
+  | 'fdatasync'
+  | 'ftruncateSync'
+  | 'readFileSync'
+  | 'readdirSync'
+  | 'mkdirSync'
+  | 'renameSync'
+  | 'unlinkSync'
+  | 'existsSync'
+>;
+
+export const systemFs: LogFs = nodeFs;
+
+/** The paths of one log. */
+export class Folder {
+  readonly path: string;
+  readonly fs: LogFs;
+
+  /** `dir` holds a folder for each origin. */
+  constructor(dir: string, origin: string, fs: LogFs) {
+    this.path = join(dir, folderName(origin));
+    this.fs = fs;
+  }
+
+  get manifest(): string {
+    return join(this.path, 'manifest.jsonl');
+  }
+
+  get lock(): string {
+    return join(this.path, 'LOCK');
+  }
+
+  segment(n: number): string {
+    return join(this.path, segmentName(n));
+  }
+
+  blob(sha: string): string {
+    return join(this.path, 'blobs', sha);
+  }
+
+  /** Public keys only: `root` or an epoch number. */
+  publicKey(name: string | number): string {
+    return join(this.path, 'keys', `${name}.jwk`);
+  }
+
+  quarantine(n: number, offset: number): string {
+    return join(this.path, 'quarantine', `${segmentName(n)}.${offset}.torn`);
+  }
+
+  /** Makes the folder and its parts, for the owner only. */
+  create(): void {
+    for (const part of ['.', 'keys', 'blobs', 'quarantine'])
+      this.fs.mkdirSync(join(this.path, part), { recursive: true, mode: 0o700 });
+  }
+
+  /** Numbers of the segments that exist, ascending. */
+  segments(): number[] {
+    return this.fs
+      .readdirSync(this.path)
+      .map((name) => segmentNumber(String(name)))
+      .filter((n) => n !== undefined)
+      .sort((a, b) => a - b);
+  }
+
+  /** Writes a blob, or finds it there. Returns a descriptor that still has to be synced and closed; undefined if found. */
+  writeBlob(sha: string, bytes: Buffer): number | undefined {
+    const path = this.blob(sha);
+    if (this.fs.existsSync(path)) return undefined;
+    // Under its name only when whole, so that a crash leaves no blob that is not what its name says.
+    const fd = this.fs.openSync(`${path}.new`, 'w', 0o600);
+    writeAll(this.fs, fd, bytes);
+    this.fs.renameSync(`${path}.new`, path);
+    return fd;
+  }
+
+  /** Makes names in the folder `part` durable. */
+  syncNames(part = '.'): void {
+    const fd = this.fs.openSync(join(this.path, part), 'r');
+    try {
+      this.fs.fsyncSync(fd);
+    } finally {
+      this.fs.closeSync(fd);
+    }
+  }
+
+  syncAndClose(fd: number): void {
+    try {
+      this.fs.fsyncSync(fd);
+    } finally {
+      this.fs.closeSync(fd);
+    }
+  }
+
+  /** Puts a public key beside the log, for those who verify it. */
+  publish(name: string | number, jwk: object): void {
+    this.writeWhole(this.publicKey(name), `${JSON.stringify(jwk)}\n`, 0o644);
+  }
+
+  /** Writes a whole file durably: under another name, then in place. */
+  writeWhole(path: string, text: string, mode = 0o600): void {
+    writeWhole(this.fs, path, text, mode);
+  }
+}
+
+/** A folder's name for an origin: letters, digits, dot, dash and underscore stay; the rest is percent-encoded. */
+export function folderName(origin: string): string {
+  return encodeURIComponent(origin).replace(/^\.+$/, (dots) => '%2E'.repeat(dots.length));
+}
+
+export function segmentName(n: number): string {
+  return `seg-${String(n).padStart(8, '0')}.jsonl`;
+}
+
+/** The number in a segment's name; undefined for any other name. */
+export function segmentNumber(name: string): number | undefined {
+  const digits = /^seg-(\d{8,12})\.jsonl$/.exec(name)?.[1];
+  return digits === undefined ? undefined : Number(digits);
+}
+
+/** Writes a whole file durably, mode 0600 unless told: a crash leaves the old one or the new one, never half. */
+export function writeWhole(fs: LogFs, path: string, text: string, mode = 0o600): void {
+  const fresh = `${path}.new`;
+  const fd = fs.openSync(fresh, 'w', mode);
+  try {
+    writeAll(fs, fd, Buffer.from(text, 'utf8'));
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+  fs.renameSync(fresh, path);
+}
+
+/** write(2) until all of it is written; a short write is not an error, a write of nothing is. */
+export function writeAll(fs: LogFs, fd: number, bytes: Buffer): void {
+  for (let at = 0; at < bytes.length; ) {
+    const written = fs.writeSync(fd, bytes, at, bytes.length - at);
+    if (written <= 0) throw new Error('the disk took no bytes');
+    at += written;
+  }
+}

@@ -1,0 +1,90 @@
+// Keyring: the private halves of the epoch keys, in a folder apart from the log. audit-approval §7.
+// The root key certifies epoch 0 and is never written down; every epoch key certifies the next and is deleted once the
+// next is in the log and sealed. So whoever steals the folder today cannot sign yesterday's log anew. The signer is in
+// this process; a signer process of its own can take this file's place.
+
+import { join } from 'node:path';
+import { type CryptoKey, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
+import { HoldpointError } from '../errors.ts';
+import { folderName, type LogFs, writeWhole } from './folder.ts';
+import { canonical } from './jcs.ts';
+import type { EpochCertificate, Sign, SigningKey } from './seal.ts';
+
+/** A key as it is made: the private JWK leaves memory only through `Keyring.keep`. */
+export interface FreshKey extends SigningKey {
+  readonly secret: JWK;
+}
+
+/** A new Ed25519 key. */
+export async function freshKey(): Promise<FreshKey> {
+  const { publicKey, privateKey } = await generateKeyPair('Ed25519', { extractable: true });
+  const { x } = await exportJWK(publicKey);
+  const jwk: JWK = { crv: 'Ed25519', kty: 'OKP', x: x! };
+  return {
+    kid: await calculateJwkThumbprint(jwk),
+    jwk,
+    key: privateKey,
+    secret: await exportJWK(privateKey),
+  };
+}
+
+/** What `by` says of the key of an epoch, as a token. */
+export function certify(
+  by: SigningKey,
+  sign: Sign,
+  origin: string,
+  epoch: number,
+  kid: string,
+): Promise<string> {
+  const certificate: EpochCertificate = { v: 1, origin, epoch, kid };
+  return sign(by, 'holdpoint-epoch+jws', canonical(certificate));
+}
+
+/** The folder of private epoch keys of one log, mode 0700. */
+export class Keyring {
+  readonly #dir: string;
+  readonly #fs: LogFs;
+
+  constructor(dir: string, origin: string, fs: LogFs) {
+    this.#dir = join(dir, `audit-${folderName(origin)}`);
+    this.#fs = fs;
+  }
+
+  /** Writes the key durably, before the log names it. */
+  keep(epoch: number, key: FreshKey): void {
+    this.#fs.mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
+    writeWhole(this.#fs, this.#path(epoch), `${JSON.stringify(key.secret)}\n`);
+  }
+
+  /** The key of an epoch. Throws `log-unwritable` if it is not there or is another than the log names. */
+  async load(epoch: number, kid: string): Promise<SigningKey> {
+    const path = this.#path(epoch);
+    try {
+      const secret = JSON.parse(String(this.#fs.readFileSync(path))) as JWK;
+      const jwk: JWK = { crv: 'Ed25519', kty: 'OKP', x: secret.x! };
+      if ((await calculateJwkThumbprint(jwk)) !== kid)
+        throw new Error('it is another key than the log names');
+      return { kid, jwk, key: (await importJWK(secret, 'Ed25519')) as CryptoKey };
+    } catch (cause) {
+      throw new HoldpointError(
+        'log-unwritable',
+        `the log cannot go on: the key of its epoch ${epoch} (${path}) is unusable: ${(cause as Error).message}. ` +
+          'Put the key file back, or move the log folder away to begin a new log',
+        { cause },
+      );
+    }
+  }
+
+  /** Deletes the keys of all epochs but this one. The file system may keep copies that no program can reach. */
+  forgetAllBut(epoch: number): void {
+    const keep = this.#path(epoch);
+    for (const name of this.#fs.readdirSync(this.#dir)) {
+      const path = join(this.#dir, String(name));
+      if (/^epoch-\d+\.jwk(\.new)?$/.test(String(name)) && path !== keep) this.#fs.unlinkSync(path);
+    }
+  }
+
+  #path(epoch: number): string {
+    return join(this.#dir, `epoch-${epoch}.jwk`);
+  }
+}

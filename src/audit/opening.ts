@@ -1,0 +1,232 @@
+// Opening: makes a log, or takes up the one that is there, and says in it what was found. audit-approval §6 and §7.
+// The only place that builds an AuditLog. Afterwards the log ends with a sealed `boot`.
+
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { HoldpointError } from '../errors.ts';
+import { Folder, type LogFs, systemFs } from './folder.ts';
+import { canonical } from './jcs.ts';
+import { certify, freshKey, Keyring } from './keyring.ts';
+import { Lock } from './lock.ts';
+import { AuditLog, type LogClock, type LogMeter } from './log.ts';
+import type { RecordBody } from './record.ts';
+import { type Found, recover } from './recovery.ts';
+import { type Seal, type Sign, type SigningKey, signToken } from './seal.ts';
+import { addToManifest, Segment } from './segment.ts';
+
+/** How a log is opened. Everything a fault must be able to reach is an option; the defaults are the real things. */
+export interface LogOptions {
+  /** Holds one folder for each origin: `{dataDir}/audit`. Public: whoever verifies gets a copy. */
+  readonly dir: string;
+  /** Private keys, apart from the log: `{dataDir}/keys`. */
+  readonly keysDir: string;
+  /** Names this log for ever, and is `node` in its records: `holdpoint/main`. */
+  readonly origin: string;
+  /** Of Holdpoint, for the `boot` record. */
+  readonly version: string;
+  /** Digests of what is in force. */
+  readonly config?: string | undefined;
+  readonly policy?: string | undefined;
+  readonly values: 'clear' | 'none';
+  readonly sealMs: number;
+  readonly segmentBytesMax: number;
+  /** How long a key signs. 0 keeps it until the segment closes. */
+  readonly epochMs?: number;
+  /** How long nothing happens before the log says so. 0 never says so. */
+  readonly heartbeatMs?: number;
+  readonly clock?: LogClock;
+  readonly random?: (bytes: number) => Buffer;
+  readonly fs?: LogFs;
+  readonly sign?: Sign;
+  readonly meter?: LogMeter;
+}
+
+/** What was found when the log was taken up; every number is in the log, too. */
+export interface Recovered {
+  /** Records that were there. 0: the log is new. */
+  readonly records: number;
+  /** Bytes of a cut line that were set aside. */
+  readonly tornBytes: number;
+  /** Records that had no seal and got one now. */
+  readonly resealed: number;
+  /** Seqs of `stmt` records whose held bytes went on and of whose end nothing is known. */
+  readonly unknown: readonly number[];
+  /** Requests that were neither used nor ended; their store decides what becomes of them. */
+  readonly holds: readonly string[];
+  /** RFC 7638 thumbprint of the root key: what an outsider pins. */
+  readonly root: string;
+}
+
+/**
+ * Opens the log. Throws `conflict` if another process has it, `log-unwritable` if it cannot be taken up: damaged in
+ * the middle, its key missing, its folder not writable.
+ */
+export async function openLog(options: LogOptions): Promise<{ log: AuditLog; recovered: Recovered }> {
+  const fs = options.fs ?? systemFs;
+  const folder = new Folder(options.dir, options.origin, fs);
+  folder.create();
+  const boot = (options.random ?? randomBytes)(16).toString('base64url');
+  const lock = new Lock(folder.lock, boot);
+  try {
+    return await open({ ...defaults, ...options }, folder, lock, boot);
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+const defaults = {
+  epochMs: 3_600_000,
+  heartbeatMs: 60_000,
+  clock: { now: () => Date.now(), mono: () => performance.now() },
+  sign: signToken,
+  meter: {},
+};
+
+type Filled = LogOptions & typeof defaults;
+
+async function open(
+  options: Filled,
+  folder: Folder,
+  lock: Lock,
+  boot: string,
+): Promise<{ log: AuditLog; recovered: Recovered }> {
+  const { origin, sign, clock } = options;
+  const keyring = new Keyring(options.keysDir, origin, folder.fs);
+  const found = await recover(folder, origin, async (walk, size) => {
+    const { epoch, kid } = (walk.key ?? walk.nextKey)!;
+    const seal: Seal = {
+      v: 1,
+      origin,
+      ...walk.snapshot(size),
+      psh: walk.psh,
+      ts: Math.floor(clock.now() * 1000),
+      mono: 0,
+      boot,
+      epoch,
+    };
+    return sign(await keyring.load(epoch, kid), 'holdpoint-seal+jws', canonical(seal));
+  });
+  const { walk } = found;
+  const isNew = walk.size === 0;
+  if (!isNew && walk.key === undefined)
+    throw new HoldpointError(
+      'log-unwritable',
+      `the log in ${folder.path} was cut off while it was being made and has no key. Move the folder away`,
+    );
+  const first = isNew ? await beginning(options, folder, keyring) : undefined;
+  const { epoch } = first ?? walk.key!;
+  const key = first?.key ?? (await keyring.load(epoch, walk.key!.kid));
+  const { segment, pmh } = await takeUpSegments(found, folder, sign, origin, { epoch, key });
+  const log = new AuditLog({
+    ...options,
+    epochMs: options.epochMs === 0 ? Number.POSITIVE_INFINITY : options.epochMs,
+    folder,
+    keyring,
+    lock,
+    boot,
+    tree: walk.tree(),
+    head: walk.head,
+    sealed: walk.sealed,
+    psh: walk.psh,
+    pmh,
+    segment,
+    open: found.open,
+    epoch,
+    key,
+  });
+  const unknown = [...found.open.intents];
+  const holds = [...found.open.holds];
+  for (const record of first?.records ?? []) log.append(record);
+  const resealed = walk.size - found.sealed;
+  if (found.torn !== undefined || resealed > 0)
+    log.append({
+      kind: 'recover',
+      from: found.sealed,
+      to: walk.size,
+      torn_len: found.torn?.bytes ?? 0,
+      torn_sha: found.torn?.sha,
+    });
+  for (const ref of unknown) log.append({ kind: 'outcome', ref, st: 'unknown', dur_us: 0 });
+  if (!isNew) await log.changeKey();
+  const { version, config, policy } = options;
+  await log.durable(
+    log.append({ kind: 'boot', version, pid: process.pid, host: hostname(), config, policy }),
+  );
+  const root = first?.root ?? rootOf(folder);
+  return {
+    log,
+    recovered: { records: walk.size, tornBytes: found.torn?.bytes ?? 0, resealed, unknown, holds, root },
+  };
+}
+
+interface Beginning {
+  readonly epoch: 0;
+  readonly key: SigningKey;
+  readonly root: string;
+  readonly records: readonly RecordBody[];
+}
+
+/** The first two records of a log. The root's private half certifies epoch 0 and is forgotten here. */
+async function beginning(options: Filled, folder: Folder, keyring: Keyring): Promise<Beginning> {
+  const { origin, sign, config } = options;
+  const root = await freshKey();
+  const key = await freshKey();
+  const cert = await certify(root, sign, origin, 0, key.kid);
+  keyring.keep(0, key);
+  folder.publish('root', root.jwk);
+  folder.publish(0, key.jwk);
+  folder.syncNames('keys');
+  return {
+    epoch: 0,
+    key,
+    root: root.kid,
+    records: [
+      { kind: 'genesis', origin, root: root.kid, jwk: { ...root.jwk }, config },
+      { kind: 'key', epoch: 0, kid: key.kid, jwk: { ...key.jwk }, cert },
+    ],
+  };
+}
+
+/** Gives the closed segments their manifest lines where a crash kept them from it, and opens the last for appending. */
+async function takeUpSegments(
+  found: Found,
+  folder: Folder,
+  sign: Sign,
+  origin: string,
+  signer: { epoch: number; key: SigningKey },
+): Promise<{ segment: Segment; pmh: string }> {
+  const { walk } = found;
+  let { pmh } = found;
+  const last = found.segments.at(-1);
+  for (const { n, start, content, size, head, psh, end, open } of found.segments.slice(0, -1)) {
+    const segment = new Segment(folder, n, start, content);
+    const { epoch, key } = signer;
+    pmh = await addToManifest(folder, sign, key, segment, {
+      origin,
+      size,
+      head,
+      range: end,
+      psh,
+      epoch,
+      pmh,
+      open,
+    });
+    segment.close();
+  }
+  const start = { first: walk.size, head: walk.head, range: walk.tree().range };
+  return {
+    segment:
+      last === undefined
+        ? new Segment(folder, found.closed, start)
+        : new Segment(folder, last.n, last.start, last.content),
+    pmh,
+  };
+}
+
+/** The root's thumbprint as the first record says. */
+function rootOf(folder: Folder): string {
+  const content = folder.fs.readFileSync(folder.segment(0)) as Buffer;
+  const genesis = JSON.parse(content.toString('utf8', 0, content.indexOf(10))) as { root: string };
+  return genesis.root;
+}

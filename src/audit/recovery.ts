@@ -1,0 +1,219 @@
+// Recovery: what a log on disk amounts to when a process takes it up again. audit-approval §6.
+// Reads and checks everything behind the last closed segment. A line cut off at the very end is a crash and is set
+// aside in quarantine/; anything else that does not fit means that the file was changed, and the log is not taken up.
+// Adds seals only where a crash kept one from being written; log.ts says in the log what was found.
+
+import { createHash } from 'node:crypto';
+import { HoldpointError } from '../errors.ts';
+import { type EpochKey, linesOf, Offence, prevOf, Walk, type WalkStart } from './chain.ts';
+import { type Folder, segmentName, writeAll } from './folder.ts';
+import { OpenWork } from './openwork.ts';
+import { leafHash, type RecordBody } from './record.ts';
+import { digest, readPublicKey, readToken, type SegmentSeal, verifyToken } from './seal.ts';
+import { firstManifestHash, type SegmentStart } from './segment.ts';
+
+/** A segment that has no manifest line. */
+export interface FoundSegment {
+  readonly n: number;
+  readonly start: SegmentStart;
+  readonly content: Buffer;
+  /** Where the log stood behind its last line. */
+  readonly size: number;
+  readonly head: string;
+  readonly psh: string;
+  readonly end: SegmentStart['range'];
+  readonly open: OpenWork;
+}
+
+/** A log as found. `walk` stands behind its last line. */
+export interface Found {
+  readonly walk: Walk;
+  readonly open: OpenWork;
+  /** The last of them is the one to go on with; there is none in a new log. */
+  readonly segments: readonly FoundSegment[];
+  /** Hash of the last manifest line, and how many lines there are. */
+  readonly pmh: string;
+  readonly closed: number;
+  /** Records from here on were found without a seal. */
+  readonly sealed: number;
+  /** The line cut off at the end, if there was one: its bytes and their SHA-256, set aside already. */
+  readonly torn: { readonly bytes: number; readonly sha: string } | undefined;
+}
+
+/** Makes a seal line over the first `size` records of a walk, by the key whose turn it is. */
+export type Reseal = (walk: Walk, size: number) => Promise<string>;
+
+/** Takes up the log in `folder`, which exists and is locked. Throws `log-unwritable` if it cannot be taken up. */
+export async function recover(folder: Folder, origin: string, reseal: Reseal): Promise<Found> {
+  try {
+    return await read(folder, origin, reseal);
+  } catch (error) {
+    if (!(error instanceof Offence)) throw error;
+    throw new HoldpointError(
+      'log-unwritable',
+      `the log in ${folder.path} was damaged or changed, at ${error.place.file} line ${error.place.line}: ` +
+        `${error.message}. Keep the folder as evidence, check it with \`holdpoint audit verify\`, and move it away ` +
+        'to begin a new log',
+      { cause: error },
+    );
+  }
+}
+
+async function read(folder: Folder, origin: string, reseal: Reseal): Promise<Found> {
+  const manifest = await readManifest(folder, origin);
+  const { last } = manifest;
+  const walk = new Walk(origin, last === undefined ? undefined : await startBehind(folder, last));
+  const open = new OpenWork(last?.intents, last?.holds);
+  const numbers = folder.segments();
+  for (const [i, n] of numbers.entries()) {
+    if (n !== i)
+      throw new Offence('chain', { file: segmentName(i), line: 1 }, 'the segment of this number is missing');
+  }
+  const segments: FoundSegment[] = [];
+  let torn: Found['torn'];
+  let sealed = walk.sealed;
+  for (const n of numbers.slice(manifest.lines)) {
+    const start = { first: walk.size, head: walk.head, range: walk.tree().range };
+    let content = folder.fs.readFileSync(folder.segment(n)) as Buffer;
+    const isLast = n === numbers.length - 1;
+    const whole = content.lastIndexOf(10) + 1;
+    if (isLast && whole < content.length) {
+      // Checked before anything is moved: a damaged log must stay as it is.
+      await readLines(walk, open, content.subarray(0, whole), segmentName(n));
+      torn = setAside(folder, n, content, whole);
+      content = content.subarray(0, whole);
+    } else {
+      await readLines(walk, open, content, segmentName(n));
+    }
+    sealed = walk.sealed;
+    // A crash between the last record of a segment, or a key record, and the seal that must follow exactly there.
+    if (walk.nextKey !== undefined)
+      content = await addSeal(folder, n, content, walk, walk.nextKey.seq + 1, reseal);
+    if (!isLast && walk.sealed < walk.size)
+      content = await addSeal(folder, n, content, walk, walk.size, reseal);
+    const { size, head, psh } = walk;
+    const then = new OpenWork([...open.intents], [...open.holds]);
+    segments.push({ n, start, content, size, head, psh, end: walk.tree().range, open: then });
+  }
+  return { walk, open, segments, pmh: manifest.pmh, closed: manifest.lines, sealed, torn };
+}
+
+/** Walks the lines of one segment. */
+async function readLines(walk: Walk, open: OpenWork, content: Buffer, file: string): Promise<void> {
+  const lines = [...linesOf(content, file)];
+  for (const [i, { line, place }] of lines.entries()) {
+    if (line.startsWith('e')) {
+      await walk.seal(line, place);
+      continue;
+    }
+    const record = await walk.record(line, place, () => {
+      const next = lines.slice(i + 1).find((after) => after.line.startsWith('{'));
+      return next === undefined ? undefined : prevOf(next.line) === leafHash(line);
+    });
+    open.note(record.members as unknown as RecordBody);
+  }
+}
+
+async function addSeal(
+  folder: Folder,
+  n: number,
+  content: Buffer,
+  walk: Walk,
+  size: number,
+  reseal: Reseal,
+): Promise<Buffer> {
+  const line = await reseal(walk, size);
+  const bytes = Buffer.from(`${line}\n`, 'utf8');
+  const fd = folder.fs.openSync(folder.segment(n), 'a');
+  try {
+    writeAll(folder.fs, fd, bytes);
+    folder.fs.fsyncSync(fd);
+  } finally {
+    folder.fs.closeSync(fd);
+  }
+  await walk.seal(line, { file: segmentName(n), line: 0 });
+  return Buffer.concat([content, bytes]);
+}
+
+/** Copies what stands behind the last whole line, then cuts it off. A crash in between does the copy again. */
+function setAside(folder: Folder, n: number, content: Buffer, whole: number): NonNullable<Found['torn']> {
+  const bytes = content.subarray(whole);
+  writeAndSync(folder, folder.quarantine(n, whole), bytes);
+  folder.syncNames('quarantine');
+  const fd = folder.fs.openSync(folder.segment(n), 'r+');
+  try {
+    folder.fs.ftruncateSync(fd, whole);
+    folder.fs.fsyncSync(fd);
+  } finally {
+    folder.fs.closeSync(fd);
+  }
+  return { bytes: bytes.length, sha: createHash('sha256').update(bytes).digest('hex') };
+}
+
+function writeAndSync(folder: Folder, path: string, bytes: Buffer): void {
+  const fd = folder.fs.openSync(path, 'w', 0o600);
+  try {
+    writeAll(folder.fs, fd, bytes);
+    folder.fs.fsyncSync(fd);
+  } finally {
+    folder.fs.closeSync(fd);
+  }
+}
+
+interface Manifest {
+  readonly last: SegmentSeal | undefined;
+  readonly lines: number;
+  readonly pmh: string;
+}
+
+/** The manifest: every line follows the one before, and the last one's signature is good. */
+async function readManifest(folder: Folder, origin: string): Promise<Manifest> {
+  let found: Manifest = { last: undefined, lines: 0, pmh: firstManifestHash(origin) };
+  if (!folder.fs.existsSync(folder.manifest)) return found;
+  const content = folder.fs.readFileSync(folder.manifest) as Buffer;
+  const whole = content.lastIndexOf(10) + 1;
+  let lastLine = '';
+  for (const { line, place } of linesOf(content.subarray(0, whole), 'manifest.jsonl')) {
+    try {
+      const claims = readToken(line).claims as unknown as SegmentSeal;
+      if (claims.origin !== origin || claims.n !== found.lines || claims.pmh !== found.pmh)
+        throw new Error('it does not follow the line before it');
+      found = { last: claims, lines: found.lines + 1, pmh: digest(line) };
+    } catch (error) {
+      throw new Offence('signature', place, `the manifest line is not valid: ${(error as Error).message}`);
+    }
+    lastLine = line;
+  }
+  if (found.last !== undefined) {
+    const key = await publicKey(folder, found.last.epoch);
+    await verifyToken(lastLine, 'holdpoint-segment+jws', key).catch((error: Error) => {
+      throw new Offence('signature', { file: 'manifest.jsonl', line: found.lines }, error.message);
+    });
+  }
+  // A manifest line cut off by a crash is written again: all that it says can be read from its segment.
+  if (whole < content.length) folder.writeWhole(folder.manifest, content.subarray(0, whole).toString());
+  return found;
+}
+
+/** Where the walk begins when `last` is the last closed segment, whose bytes must be those that were signed for. */
+async function startBehind(folder: Folder, last: SegmentSeal): Promise<WalkStart> {
+  const content = folder.fs.readFileSync(folder.segment(last.n)) as Buffer;
+  if (createHash('sha256').update(content).digest('hex') !== last.sha256)
+    throw new Offence(
+      'chain',
+      { file: segmentName(last.n), line: 1 },
+      'the manifest names another content for this segment',
+    );
+  return {
+    size: last.size,
+    head: last.end_head,
+    range: last.end_range.map((hash) => Buffer.from(hash, 'base64url')),
+    psh: last.psh,
+    key: await publicKey(folder, last.epoch),
+  };
+}
+
+async function publicKey(folder: Folder, epoch: number): Promise<EpochKey> {
+  const text = String(folder.fs.readFileSync(folder.publicKey(epoch)));
+  return { ...(await readPublicKey(JSON.parse(text))), epoch };
+}
