@@ -203,10 +203,6 @@ export interface Moved {
   readonly sha: string;
 }
 
-const templates = new Map<string, readonly Member[]>(
-  Object.entries(forms).map(([kind, members]) => [kind, template(kind, members)]),
-);
-
 /** The line of a record, without LF: canonical JSON. Throws TypeError on a value that is not of its member's form. */
 export function encodeRecord(body: RecordBody, stamp: Stamp): string {
   let line = '';
@@ -321,3 +317,7 @@ function integer(value: number): string {
   if (!Number.isSafeInteger(value)) throw new TypeError(`${value} is not an integer below 2^53`);
   return `${value}`;
 }
+
+const templates = new Map<string, readonly Member[]>(
+  Object.entries(forms).map(([kind, members]) => [kind, template(kind, members)]),
+);
