@@ -31,7 +31,7 @@ export interface RelayBook {
   /** The context of a parked gate is still the one that was shown. */
   unchanged(gate: Gate): boolean;
   /** Appends the intent; resolves once it is sealed and on disk. Rejects with `log-unwritable`. */
-  intent(gate: Gate, end: Extract<ParkingEnd, { kind: 'release' }>, frames: readonly Buffer[]): Promise<void>;
+  intent(gate: Gate, end: Extract<ParkingEnd, { kind: 'release' }>): Promise<void>;
   /** The outcome of a parked gate that did not run. */
   unreleased(gate: Gate, error: HoldpointError | undefined): void;
   /** Seconds from a whole frame's arrival to its bytes being written, for `count` passed gates. */
@@ -86,6 +86,7 @@ export class Relay {
   #recorded = 0;
   #notices: Buffer[] = [];
   #pulledAt = 0;
+  #draining: HoldpointError | undefined;
   #ended = false;
   #clientGone = false;
 
@@ -140,6 +141,12 @@ export class Relay {
     return () => {
       if (this.#waiting === 'cancel') this.#resume();
     };
+  }
+
+  /** Ends the session as soon as the server owes nothing; a hold ends at once. */
+  drain(error: HoldpointError): void {
+    if (this.parked || !this.busy) this.terminate(error);
+    else this.#draining = error;
   }
 
   /** Ends the session with a FATAL error for the client. */
@@ -310,7 +317,7 @@ export class Relay {
       else {
         // From here on the statement counts as sent: an interruption comes too late.
         this.#parking = undefined;
-        await book.intent(gate, end, frames);
+        await book.intent(gate, end);
       }
     }
     this.#parking = undefined;
@@ -370,6 +377,7 @@ export class Relay {
     if (!this.#clientGone && batch.length > 0 && !writeAll(this.#options.client, batch))
       this.#serverIntake.stopUntilDrain(this.#options.client);
     if (this.#clientGone && !this.#options.session.writing) this.#end(undefined);
+    else if (this.#draining !== undefined && !this.busy) this.terminate(this.#draining);
     else if (this.#waiting === 'barrier') this.#offerAgain(undefined);
   }
 
@@ -408,7 +416,11 @@ export class Relay {
   #end(error: HoldpointError | undefined): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#options.session.lost();
+    try {
+      this.#options.session.lost();
+    } catch {
+      // Outcomes that cannot be recorded any more: the log has said so itself, and recovery marks them unknown.
+    }
     // A client may still have bytes to read; a server has nothing to hear but the end.
     this.#options.client.end();
     this.#options.server.destroy();

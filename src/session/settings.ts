@@ -7,6 +7,19 @@ import type { Statement } from '../sql/statement.ts';
 /** Characters of a reason that are kept. */
 const reasonCharactersMax = 500;
 
+/** Reported by the server and able to change what a text does; not `application_name`, which differs by session. */
+const meaningful = [
+  'DateStyle',
+  'IntervalStyle',
+  'TimeZone',
+  'client_encoding',
+  'default_transaction_read_only',
+  'is_superuser',
+  'server_encoding',
+  'session_authorization',
+  'standard_conforming_strings',
+];
+
 export class Settings {
   /** Current role, null once a SET ROLE or SET SESSION AUTHORIZATION went through. */
   role: string | null;
@@ -22,9 +35,14 @@ export class Settings {
     this.searchPath = this.#reported.get('search_path') ?? null;
   }
 
-  /** The settings that the server reports by ParameterStatus, in order of name. */
-  get reportedValues(): Record<string, string> {
-    return Object.fromEntries([...this.#reported].sort(([a], [b]) => (a < b ? -1 : 1)));
+  /** The reported settings that give a statement its meaning, in order of name. */
+  get meaning(): Record<string, string> {
+    return Object.fromEntries(
+      meaningful.flatMap((name) => {
+        const value = this.#reported.get(name);
+        return value === undefined ? [] : [[name, value]];
+      }),
+    );
   }
 
   /** A ParameterStatus came. */

@@ -106,6 +106,18 @@ export class Framer implements FrameView {
     return Buffer.from(this.buffer.subarray(this.start, this.end));
   }
 
+  /** Takes the bytes that were not given out, for another reader of the same stream. Only at a boundary. */
+  rest(): Buffer {
+    const waiting = this.#chunks.map((chunk, at) => (at === 0 ? chunk.subarray(this.#position) : chunk));
+    const rest = Buffer.concat([this.#assembly.subarray(0, this.#assembledBytes), ...waiting]);
+    this.#chunks.length = 0;
+    this.#position = 0;
+    this.#queuedBytes = 0;
+    this.#assembledBytes = 0;
+    this.#assemblyBytes = 0;
+    return rest;
+  }
+
   /** Takes the next bytes of the stream; nothing is copied unless many small chunks wait. */
   push(chunk: Buffer): void {
     if (chunk.length === 0) return;

@@ -1,0 +1,320 @@
+// Bookkeeping of one session: turns its gates into log records, metrics and approval requests. The relay says what
+// happened; this says how it is written down. Refuses to know sockets and frames' meaning.
+
+import { createHash } from 'node:crypto';
+import {
+  buildRequest,
+  type Level,
+  levels,
+  type RequestDraft,
+  type RequestValues,
+  ridFrom,
+  wireDigest,
+} from '../approval/request.ts';
+import type { Decided, RecordBody, StatementBody } from '../audit/record.ts';
+import { commit } from '../audit/record.ts';
+import type { HoldpointError } from '../errors.ts';
+import type { Actor, Verdict } from '../policy/verdict.ts';
+import type { Gate } from '../session/gate.ts';
+import type { Session } from '../session/session.ts';
+import { leadingReason } from '../session/settings.ts';
+import { classOf, strictestClass } from '../sql/class.ts';
+import { loggable } from '../sql/loggable.ts';
+import { Parking, type ParkingDesk, type ParkingEnd } from './parking.ts';
+import type { RelayBook } from './relay.ts';
+
+/** What the book needs of the log. */
+export interface BookLog {
+  append(body: RecordBody): number;
+  durable(seq: number): Promise<void>;
+}
+
+/** What the book tells the metrics. */
+export interface BookMetrics {
+  statement(target: string, statementClass: string, verdict: string): void;
+  refusal(target: string, sqlstate: string): void;
+  overhead(seconds: number): void;
+}
+
+/** The login that a session came from. All of it authenticated. */
+export interface SessionFacts {
+  readonly sid: string;
+  readonly node: string;
+  readonly boot: string;
+  readonly actor: Actor;
+  readonly agentAuth: 'scram-sha-256' | 'scram-sha-256-plus';
+  readonly user: string;
+  readonly db: { readonly name: string; readonly addr: string; readonly version: string };
+}
+
+export interface BookOptions {
+  readonly facts: SessionFacts;
+  readonly log: BookLog;
+  readonly desk: ParkingDesk;
+  readonly metrics: BookMetrics;
+  readonly publicUrl: string;
+  readonly policyDigest: () => string;
+  readonly approval: { readonly level: Level; readonly quorum: number };
+  readonly hold: { readonly waitMs: number; readonly expiresMs: number };
+  /** `clear`: texts and parameters are logged as they are, less secrets. `none`: literals are lifted and committed to. */
+  readonly values: 'clear' | 'none';
+  readonly now: () => number;
+  readonly random: (bytes: number) => Buffer;
+}
+
+const heartbeatMs = 15_000;
+/** Characters of one logged parameter; the commitment covers all of it. */
+const parameterCharactersMax = 1000;
+/** Parameters logged of one Bind; the digest of the frames covers all of them. */
+const parametersMax = 1000;
+
+interface Context {
+  readonly role: string | null;
+  readonly searchPath: string | null;
+  readonly meaning: string;
+  readonly status: string;
+}
+
+export class SessionBook implements RelayBook {
+  readonly #options: BookOptions;
+  #session: Session | undefined;
+  /** The context that an approver was shown, by gate. */
+  readonly #shown = new WeakMap<Gate, { readonly context: Context; readonly wire: string }>();
+
+  constructor(options: BookOptions) {
+    this.#options = options;
+  }
+
+  /** The session and its book know each other; this is the second half of the introduction. */
+  attach(session: Session): void {
+    this.#session = session;
+  }
+
+  passing(gate: Gate): void {
+    gate.ref = this.#append(gate, 'pass');
+    this.#count(gate, gate.verdict.shadow === undefined ? 'pass' : `shadow-${gate.verdict.shadow}`);
+  }
+
+  refused(gate: Gate | undefined, bytes: Buffer, error: HoldpointError): void {
+    const { log, metrics, facts } = this.#options;
+    const ref =
+      gate === undefined
+        ? log.append(this.#unread(bytes, error))
+        : this.#append(gate, error.code === 'denied' ? 'deny' : 'refuse');
+    log.append({ kind: 'outcome', ref, st: 'refused', sqlstate: error.sqlstate, dur_us: 0 });
+    metrics.refusal(facts.actor.target, error.sqlstate);
+    if (gate !== undefined) this.#count(gate, error.code === 'denied' ? 'deny' : 'refuse');
+    else metrics.statement(facts.actor.target, 'unknown', 'refuse');
+  }
+
+  park(gate: Gate, frames: readonly Buffer[], notify: (notice: Buffer) => void): Parking {
+    const { hold, desk } = this.#options;
+    gate.ref = this.#append(gate, 'hold');
+    this.#count(gate, 'hold');
+    const values = this.#values(gate);
+    const request = buildRequest(this.#draft(gate, frames, values), values);
+    this.#shown.set(gate, { context: this.#context(), wire: request.wire });
+    return new Parking({
+      desk,
+      request,
+      values,
+      ref: gate.ref,
+      waitMs: hold.waitMs,
+      heartbeatMs,
+      notify,
+    });
+  }
+
+  unchanged(gate: Gate): boolean {
+    const shown = this.#shown.get(gate)?.context;
+    const present = this.#context();
+    return (
+      shown !== undefined &&
+      Object.entries(shown).every(([name, value]) => present[name as keyof Context] === value)
+    );
+  }
+
+  async intent(gate: Gate, end: Extract<ParkingEnd, { kind: 'release' }>): Promise<void> {
+    const wire = this.#shown.get(gate)?.wire ?? '';
+    const seq = this.#options.log.append({ kind: 'intent', rid: end.grant.rid, ref: gate.ref, wire });
+    await this.#options.log.durable(seq);
+  }
+
+  unreleased(gate: Gate, error: HoldpointError | undefined): void {
+    const { log, metrics, facts } = this.#options;
+    const st =
+      error === undefined || error.code === 'canceled' || error.code === 'shutdown' ? 'canceled' : 'refused';
+    log.append({ kind: 'outcome', ref: gate.ref, st, sqlstate: error?.sqlstate, dur_us: 0 });
+    if (error !== undefined) metrics.refusal(facts.actor.target, error.sqlstate);
+  }
+
+  overhead(seconds: number, count: number): void {
+    for (let each = 0; each < count; each += 1) this.#options.metrics.overhead(seconds);
+  }
+
+  /** The session's callback: a gate that went to the server has its outcome. */
+  finished(gate: Gate): void {
+    if (gate.ref < 0) return;
+    const st = gate.state === 'waiting' || gate.state === 'suspended' ? 'unknown' : gate.state;
+    const answered = gate.answeredAt >= 0 && gate.forwardedAt >= 0;
+    this.#options.log.append({
+      kind: 'outcome',
+      ref: gate.ref,
+      st,
+      tags: gate.tags.length > 0 ? gate.tags : undefined,
+      rows: gate.tags.length > 0 ? gate.rows : undefined,
+      sqlstate: gate.sqlstate,
+      dur_us: answered ? Math.max(0, (gate.answeredAt - gate.forwardedAt) * 1000) : 0,
+    });
+  }
+
+  #append(gate: Gate, dec: Decided): number {
+    return this.#options.log.append(this.#statement(gate, dec));
+  }
+
+  #statement(gate: Gate, dec: Decided): StatementBody {
+    const { facts, values } = this.#options;
+    const { verdict, statements } = gate;
+    const written = loggable(gate.sql, statements, values);
+    const committed = values === 'none';
+    const lits = written.literals.map((literal) => this.#commit(0, Buffer.from(literal)));
+    const params = gate.parameters.slice(0, parametersMax);
+    return {
+      kind: 'stmt',
+      sid: facts.sid,
+      n: gate.n,
+      agent: facts.actor.agent,
+      target: facts.actor.target,
+      db: facts.db.name,
+      role: this.#session?.settings.role ?? null,
+      tx: this.#session?.transactionStatus ?? 'I',
+      proto: gate.proto === 'simple' ? 'Q' : 'X',
+      cls: strictestClass(statements),
+      cmd: statements.map((statement) => statement.command).slice(0, 32),
+      effects: [...new Set(statements.flatMap((statement) => statement.effects))],
+      dec,
+      rule: verdict.rule,
+      reason: verdict.action === 'pass' && verdict.shadow === undefined ? undefined : verdict.reason,
+      shadow: verdict.shadow,
+      sql: written.sql,
+      sha:
+        written.secret || committed ? undefined : createHash('sha256').update(gate.sql).digest('base64url'),
+      len: gate.sql.length,
+      pc: committed
+        ? [...lits, ...params.map((each) => this.#commit(each.oid, each.value ?? undefined))]
+        : undefined,
+      params: committed || written.secret || params.length === 0 ? undefined : params.map(parameterText),
+    };
+  }
+
+  /** A frame whose text never became statements. Nothing of it is quoted: it may hold a mistyped password. */
+  #unread(bytes: Buffer, error: HoldpointError): StatementBody {
+    const { facts } = this.#options;
+    return {
+      kind: 'stmt',
+      sid: facts.sid,
+      n: 0,
+      agent: facts.actor.agent,
+      target: facts.actor.target,
+      db: facts.db.name,
+      role: this.#session?.settings.role ?? null,
+      tx: this.#session?.transactionStatus ?? 'I',
+      proto: bytes[0] === 0x51 ? 'Q' : bytes[0] === 0x46 ? 'F' : 'X',
+      cls: 'unknown',
+      effects: ['unknown'],
+      dec: 'refuse',
+      rule: error.code,
+      reason: error.code === 'syntax' ? 'it is not valid SQL' : error.message,
+      len: bytes.length,
+    };
+  }
+
+  #draft(gate: Gate, frames: readonly Buffer[], values: RequestValues): RequestDraft {
+    const { facts, now, hold, publicUrl, policyDigest, random } = this.#options;
+    const { verdict, statements } = gate;
+    const settings = this.#session?.settings;
+    const created = now();
+    const text = gate.sql.toString('utf8');
+    const reason = settings?.reason ?? leadingReason(text);
+    const status = this.#session?.transactionStatus;
+    return {
+      rid: ridFrom(random(16)),
+      aud: publicUrl,
+      created,
+      exp: created + hold.expiresMs,
+      node: facts.node,
+      boot: facts.boot,
+      sid: facts.sid,
+      n: gate.n,
+      agent: { id: facts.actor.agent, auth: facts.agentAuth },
+      db: { target: facts.actor.target, environment: facts.actor.environment, ...facts.db },
+      user: facts.user,
+      role: settings?.role ?? null,
+      state: { searchPath: settings?.searchPath ?? null, settings: settings?.meaning ?? {} },
+      tx: {
+        status: status === 'T' || status === 'E' ? status : 'I',
+        statements: this.#session?.transactionGates ?? 0,
+      },
+      proto: gate.proto,
+      sql: values.text === undefined ? text : loggable(gate.sql, statements, 'clear').sql,
+      statements: statements.map((statement) => ({
+        command: statement.command,
+        effects: [...statement.effects],
+        relations: statement.relations.map((relation) =>
+          relation.schema === undefined ? relation.name : `${relation.schema}.${relation.name}`,
+        ),
+        why: [...statement.why],
+      })),
+      wire: wireDigest(frames, values),
+      policy: { digest: policyDigest(), rule: verdict.rule, reason: verdict.reason },
+      need: this.#need(verdict),
+      ...(reason === undefined ? {} : { reason }),
+    };
+  }
+
+  /** What the target asks for, raised by the rule. */
+  #need(verdict: Verdict): { level: Level; quorum: number } {
+    const { level, quorum } = this.#options.approval;
+    const asked = verdict.need?.level ?? level;
+    return {
+      level: levels.indexOf(asked) > levels.indexOf(level) ? asked : level,
+      quorum: Math.max(quorum, verdict.need?.quorum ?? 1),
+    };
+  }
+
+  #values(gate: Gate): RequestValues {
+    const salt = (): string => this.#options.random(16).toString('base64url');
+    const params = gate.parameters.map(({ oid, format, value }) => ({ oid, format, salt: salt(), value }));
+    return gate.statements.some((statement) => statement.secret)
+      ? { text: { salt: salt(), sql: gate.sql }, params }
+      : { params };
+  }
+
+  #commit(oid: number, value: Buffer | undefined): string {
+    return commit(this.#options.random(16), oid, value);
+  }
+
+  #context(): Context {
+    const settings = this.#session?.settings;
+    return {
+      role: settings?.role ?? null,
+      searchPath: settings?.searchPath ?? null,
+      meaning: JSON.stringify(settings?.meaning ?? {}),
+      status: this.#session?.transactionStatus ?? 'I',
+    };
+  }
+
+  #count(gate: Gate, verdict: string): void {
+    const { metrics, facts } = this.#options;
+    for (const statement of gate.statements)
+      metrics.statement(facts.actor.target, classOf(statement), verdict);
+    if (gate.statements.length === 0) metrics.statement(facts.actor.target, 'read', verdict);
+  }
+}
+
+function parameterText({ format, value }: Gate['parameters'][number]): string | null {
+  if (value === null) return null;
+  const text =
+    format === 0 ? value.toString('utf8') : `\\x${value.subarray(0, parameterCharactersMax).toString('hex')}`;
+  return text.slice(0, parameterCharactersMax).toWellFormed();
+}

@@ -1,0 +1,339 @@
+// Listener: accepts clients, within limits, and takes each from its first byte to a running session; ends them all when
+// the process stops. The only place that knows all sessions. Refuses to know frames and statements.
+
+import { randomBytes } from 'node:crypto';
+import net from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Level } from '../approval/request.ts';
+import type { RecordBody } from '../audit/record.ts';
+import { HoldpointError } from '../errors.ts';
+import type { Policy } from '../policy/rules.ts';
+import type { Environment } from '../policy/verdict.ts';
+import { Session } from '../session/session.ts';
+import type { Analyzer } from '../sql/parse.ts';
+import { backendKeyData, errorFrom, parameterStatus, readyForQuery } from '../wire/messages/backend.ts';
+import { type BookLog, type BookMetrics, SessionBook } from './bookkeeping.ts';
+import { CancelKeys } from './cancel.ts';
+import { type Login, LoginFailure, type LoginOptions, login } from './login.ts';
+import type { ParkingDesk } from './parking.ts';
+import { Relay, type RelayLog } from './relay.ts';
+import type { TargetAddress } from './target.ts';
+import { cancelUpstream, connectUpstream, type Upstream } from './upstream.ts';
+
+/** One database behind the proxy. */
+export interface Target {
+  readonly name: string;
+  readonly address: TargetAddress;
+  readonly environment: Environment;
+  readonly approval: { readonly level: Level; readonly quorum: number };
+  readonly hold: { readonly waitMs: number; readonly expiresMs: number };
+  /** The rules in force; changes with a reload. */
+  readonly policy: () => Policy;
+}
+
+export interface ListenerMetrics extends BookMetrics {
+  sessions(count: number): void;
+  authFailure(): void;
+  upstreamError(target: string): void;
+}
+
+/** What an operator should read in the process's own log. Never holds an agent's text. */
+export type Report = (
+  level: 'info' | 'warn' | 'error',
+  message: string,
+  fields: Record<string, unknown>,
+) => void;
+
+export interface ListenerOptions extends LoginOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly targets: ReadonlyMap<string, Target>;
+  readonly analyzer: Analyzer;
+  readonly log: RelayLog & BookLog & { append(body: RecordBody): number };
+  readonly desk: ParkingDesk;
+  readonly metrics: ListenerMetrics;
+  readonly report: Report;
+  readonly node: string;
+  readonly boot: string;
+  readonly publicUrl: string;
+  readonly values: 'clear' | 'none';
+  readonly limits: {
+    readonly connectionsMax: number;
+    readonly statementBytesMax: number;
+    readonly loginMs: number;
+  };
+}
+
+/** Connections that have not logged in yet, of all addresses together. */
+const strangersMax = 200;
+const upstreamMs = 15_000;
+
+export class Listener {
+  readonly #options: ListenerOptions;
+  readonly #server: net.Server;
+  readonly #keys = new CancelKeys();
+  readonly #relays = new Set<Relay>();
+  readonly #strangers = new Set<net.Socket>();
+  #draining: HoldpointError | undefined;
+  #drained: () => void = () => undefined;
+
+  constructor(options: ListenerOptions) {
+    this.#options = options;
+    this.#server = net.createServer(
+      { noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000, pauseOnConnect: true },
+      (socket) => this.#accept(socket),
+    );
+  }
+
+  /** Resolves with the port once it listens. Rejects with a sentence where the address cannot be had. */
+  listen(): Promise<number> {
+    const { host, port } = this.#options;
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(host, port, error)));
+      this.#server.listen(port, host, () => {
+        const address = this.#server.address();
+        resolve(typeof address === 'object' && address !== null ? address.port : port);
+      });
+    });
+  }
+
+  get sessions(): number {
+    return this.#relays.size;
+  }
+
+  /** Stops accepting, ends holds and idle sessions with 57P01, lets running statements finish for up to `drainMs`. */
+  async close(drainMs: number): Promise<void> {
+    this.#server.close();
+    const error = new HoldpointError('shutdown', 'terminating connection due to administrator command', {
+      detail: 'The proxy is shutting down.',
+      hint: 'Connect again in a moment.',
+    });
+    this.#draining = error;
+    for (const socket of this.#strangers) socket.destroy();
+    for (const relay of [...this.#relays]) relay.drain(error);
+    if (this.#relays.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, drainMs);
+      this.#drained = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    for (const relay of [...this.#relays]) relay.terminate(error);
+  }
+
+  #accept(socket: net.Socket): void {
+    const { limits } = this.#options;
+    socket.on('error', () => socket.destroy());
+    if (
+      this.#relays.size + this.#strangers.size >= limits.connectionsMax ||
+      this.#strangers.size >= strangersMax
+    ) {
+      this.#turnAway(socket);
+      return;
+    }
+    this.#strangers.add(socket);
+    const timer = setTimeout(() => socket.destroy(), limits.loginMs);
+    this.#welcome(socket)
+      .catch((error: unknown) => this.#rejected(socket, error))
+      .finally(() => {
+        clearTimeout(timer);
+        this.#strangers.delete(socket);
+      });
+  }
+
+  /** Said without reading a byte: whoever floods us is owed no more. */
+  #turnAway(socket: net.Socket): void {
+    const error = new HoldpointError('too-many-connections', 'sorry, too many clients already', {
+      hint: 'Try again later.',
+    });
+    socket.end(errorFrom(error, 'FATAL'));
+    socket.resume();
+    setTimeout(() => socket.destroy(), 1000).unref();
+  }
+
+  async #welcome(socket: net.Socket): Promise<void> {
+    const result = await login(socket, this.#options);
+    if (result === undefined) {
+      socket.destroy();
+      return;
+    }
+    if (result.kind === 'cancel') {
+      await this.#keys.request(result.pid, result.key, socket.remoteAddress ?? '', Date.now());
+      socket.destroy();
+      return;
+    }
+    await this.#serve(socket, result);
+  }
+
+  #rejected(socket: net.Socket, error: unknown): void {
+    const { log, metrics, report } = this.#options;
+    const from = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;
+    if (error instanceof LoginFailure) {
+      metrics.authFailure();
+      report('warn', 'login refused', { from, reason: error.reason });
+      this.#tryAppend(() => {
+        log.append({
+          kind: 'auth',
+          sid: '',
+          client: from,
+          agent: error.agent,
+          target: error.target,
+          ok: false,
+          method: 'scram-sha-256',
+          reason: error.reason,
+        });
+      });
+    } else if (!(error instanceof HoldpointError))
+      report('warn', 'connection failed', { from, error: String(error) });
+    socket.end();
+    setTimeout(() => socket.destroy(), 1000).unref();
+  }
+
+  async #serve(socket: net.Socket, entered: Extract<Login, { kind: 'session' }>): Promise<void> {
+    const { client, startup } = entered;
+    const { targets, metrics, report } = this.#options;
+    const target = targets.get(startup.database);
+    let upstream: Upstream;
+    const gone = new Promise<never>((_, reject) => {
+      socket.once('close', () => reject(new Error('the client left during the login')));
+    });
+    gone.catch(() => undefined);
+    try {
+      // The verifier was found for this target, so it exists.
+      upstream = await connectUpstream(target!.address, startup.settings, upstreamMs);
+    } catch (error) {
+      metrics.upstreamError(startup.database);
+      const cause = error instanceof Error && error.cause !== undefined ? String(error.cause) : String(error);
+      report('error', 'the target cannot be used', { target: startup.database, cause });
+      if (error instanceof HoldpointError) client.write(errorFrom(error, 'FATAL'));
+      throw error;
+    }
+    if (socket.destroyed || this.#draining !== undefined) {
+      upstream.socket.destroy();
+      socket.destroy();
+      return;
+    }
+    this.#begin(socket, entered, target!, upstream);
+  }
+
+  #begin(
+    socket: net.Socket,
+    { client, startup, auth, head }: Extract<Login, { kind: 'session' }>,
+    target: Target,
+    upstream: Upstream,
+  ): void {
+    const options = this.#options;
+    const sid = randomBytes(9).toString('base64url');
+    const actor = { agent: startup.user, target: target.name, environment: target.environment };
+    const book = new SessionBook({
+      facts: {
+        sid,
+        node: options.node,
+        boot: options.boot,
+        actor,
+        agentAuth: auth,
+        user: target.address.user,
+        db: {
+          name: target.address.database,
+          addr: `${target.address.host}:${target.address.port}`,
+          version: upstream.parameters.get('server_version') ?? '',
+        },
+      },
+      log: options.log,
+      desk: options.desk,
+      metrics: options.metrics,
+      publicUrl: options.publicUrl,
+      policyDigest: () => target.policy().digest,
+      approval: target.approval,
+      hold: target.hold,
+      values: options.values,
+      now: Date.now,
+      random: randomBytes,
+    });
+    const session = new Session({
+      analyzer: options.analyzer,
+      policy: target.policy,
+      actor,
+      user: target.address.user,
+      parameters: upstream.parameters,
+      newId: () => randomBytes(16).toString('hex'),
+      finished: (gate) => book.finished(gate),
+    });
+    book.attach(session);
+    options.log.append({
+      kind: 'auth',
+      sid,
+      client: `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`,
+      agent: actor.agent,
+      target: target.name,
+      ok: true,
+      method: auth,
+    });
+    const slot = this.#keys.allocate(startup.minor);
+    const relay = new Relay({
+      client,
+      server: upstream.socket,
+      session,
+      log: options.log,
+      book,
+      statementBytesMax: options.limits.statementBytesMax,
+      ended: (error) => {
+        slot.free();
+        this.#relays.delete(relay);
+        options.metrics.sessions(this.#relays.size);
+        if (error !== undefined)
+          options.report('warn', 'session ended', { sid, error: error.message, cause: causeOf(error) });
+        if (this.#relays.size === 0) this.#drained();
+      },
+    });
+    slot.bind({
+      cancelHold: () => relay.cancelHold(),
+      get busy() {
+        return relay.busy;
+      },
+      delayForCancel: () => relay.delayForCancel(),
+      cancelUpstream: () => cancelUpstream(target.address, upstream.pid, upstream.key),
+    });
+    this.#relays.add(relay);
+    options.metrics.sessions(this.#relays.size);
+    client.write(greeting(upstream, slot.pid, slot.key));
+    relay.start(head, upstream.head);
+    upstream.socket.resume();
+    client.resume();
+  }
+
+  #tryAppend(append: () => void): void {
+    try {
+      append();
+    } catch {
+      // A failed login that cannot be recorded is still a failed login; the log reports its own state.
+    }
+  }
+}
+
+/** What the target reported, our own cancel key, and that we are ready: the target said so before. */
+function greeting(upstream: Upstream, pid: number, key: Buffer): Buffer {
+  const reported = [...upstream.parameters].map(([name, value]) => parameterStatus(name, value));
+  return Buffer.concat([...reported, backendKeyData(pid, key), readyForQuery('I')]);
+}
+
+function causeOf(error: HoldpointError): string | undefined {
+  if (error.cause === undefined) return undefined;
+  return error.cause instanceof Error ? (error.cause.stack ?? error.cause.message) : String(error.cause);
+}
+
+function listenError(host: string, port: number, error: NodeJS.ErrnoException): HoldpointError {
+  const place = `${host}:${port}`;
+  if (error.code === 'EADDRINUSE')
+    return new HoldpointError(
+      'bad-config',
+      `the port of ${place} is in use; stop what listens there or choose another in listen.postgres`,
+    );
+  if (error.code === 'EACCES')
+    return new HoldpointError(
+      'bad-config',
+      `listening on ${place} is not permitted; choose a port above 1023 in listen.postgres`,
+    );
+  return new HoldpointError('bad-config', `cannot listen on ${place}: ${error.message}`, { cause: error });
+}
