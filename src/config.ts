@@ -1,0 +1,435 @@
+// holdpoint.yaml -> Config: every setting with its default, in one place. Knows shapes, defaults and which combinations
+// are refused; refuses to know what uses a setting. Source: CONTRACT, "Configuration"; config.schema.json is made of
+// the shape below by scripts/write-schema.ts.
+
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import type { JWK } from 'jose';
+import { z } from 'zod';
+import { foldName } from './approval/evidence.ts';
+import type { Level } from './approval/request.ts';
+import { HoldpointError } from './errors.ts';
+import type { Environment } from './policy/verdict.ts';
+import { isLoopback, readTargetUrl, type TargetAddress } from './target-url.ts';
+import { type Checked, readYaml } from './yaml.ts';
+
+/** Where a server listens. Port 0 takes any free one. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** How long a session blocks, how long a request can still be decided, how many one agent may have pending. */
+export interface HoldLimits {
+  readonly waitMs: number;
+  readonly expiresMs: number;
+  readonly pendingMax: number;
+  /** Between two NOTICEs to a client that waits. */
+  readonly heartbeatMs: number;
+}
+
+export interface TargetConfig {
+  /** The database name in an agent's URL. */
+  readonly name: string;
+  readonly address: TargetAddress;
+  readonly environment: Environment;
+  /** A shipped pack by name, or a path relative to `Config.baseDir`. */
+  readonly rules: string;
+  /** The least evidence and the number of people that a release takes. */
+  readonly approval: { readonly level: Level; readonly quorum: number };
+  readonly hold: HoldLimits;
+}
+
+/** An agent as the file has it: a password in clear or a verifier in pg_authid's format, exactly one of them. */
+export interface AgentConfig {
+  readonly name: string;
+  readonly password: string | undefined;
+  readonly verifier: string | undefined;
+  readonly targets: readonly string[];
+  /** Milliseconds since the epoch; undefined: never. */
+  readonly expiresAt: number | undefined;
+}
+
+export interface ApproverConfig {
+  readonly name: string;
+  /** Public Ed25519 keys. */
+  readonly keys: readonly JWK[];
+}
+
+/** Everything Holdpoint is told. Paths are absolute. Immutable. */
+export interface Config {
+  /** The file it came from; undefined for the demonstration and for DATABASE_URL alone. */
+  readonly file: string | undefined;
+  /** What relative paths are taken from: the folder of the file, else the working directory. */
+  readonly baseDir: string;
+  readonly listen: { readonly postgres: ListenAddress; readonly http: ListenAddress };
+  /** Without a slash at the end. */
+  readonly publicUrl: string;
+  readonly dataDir: string;
+  /** Files of the clients' leg; undefined: plaintext. */
+  readonly tls: { readonly cert: string; readonly key: string; readonly required: boolean } | undefined;
+  readonly insecure: boolean;
+  readonly targets: ReadonlyMap<string, TargetConfig>;
+  readonly agents: ReadonlyMap<string, AgentConfig>;
+  readonly approvers: ReadonlyMap<string, ApproverConfig>;
+  readonly hold: HoldLimits;
+  readonly store: 'memory';
+  readonly audit: {
+    readonly reads: 'kill-safe';
+    readonly sealMs: number;
+    readonly segmentBytesMax: number;
+    /** Whether parameter values stand in the log in clear, or only commitments to them. */
+    readonly values: 'none' | 'clear';
+  };
+  readonly limits: {
+    readonly connectionsMax: number;
+    readonly statementBytesMax: number;
+    readonly loginMs: number;
+    /** How long running statements may take to finish at a shutdown. */
+    readonly drainMs: number;
+  };
+}
+
+const dayMs = 86_400_000;
+const name = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9_][A-Za-z0-9._-]{0,62}$/,
+    'a name is 1 to 63 letters, digits, dots, dashes and underscores',
+  );
+const ms = (least: number, most: number) => z.int().min(least).max(most);
+const listenAddress = z
+  .string()
+  .regex(/^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):\d{1,5}$/, 'must be HOST:PORT, such as 127.0.0.1:6432');
+
+const targetHold = z.strictObject({
+  waitMs: ms(100, dayMs).optional(),
+  expiresMs: ms(1000, 30 * dayMs).optional(),
+  pendingMax: z.int().min(1).max(1000).optional(),
+  heartbeatMs: ms(100, 600_000).optional(),
+});
+
+const target = z.strictObject({
+  url: z.string().describe("The target's own URL, with credentials that no agent ever sees."),
+  environment: z.enum(['production', 'staging', 'development']).default('production'),
+  rules: z
+    .string()
+    .min(1)
+    .default('default')
+    .describe('A shipped pack by name, or a path relative to this file.'),
+  approval: z
+    .strictObject({
+      level: z.enum(['link', 'slack', 'key', 'ssh', 'oidc', 'passkey']).default('key'),
+      quorum: z.int().min(1).max(20).default(1),
+    })
+    .prefault({}),
+  hold: targetHold.optional(),
+});
+
+const agent = z.strictObject({
+  password: z.string().min(1).optional(),
+  verifier: z
+    .string()
+    .regex(/^SCRAM-SHA-256\$\d+:[^$:]+\$[^$:]+:[^$:]+$/, 'must be a SCRAM-SHA-256 verifier as in pg_authid')
+    .optional(),
+  targets: z.array(z.string()).min(1),
+  expires: z.iso.datetime({ offset: true }).optional(),
+});
+
+const publicKey = z.strictObject({
+  kty: z.literal('OKP'),
+  crv: z.literal('Ed25519'),
+  x: z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'must be the 43 characters of an Ed25519 public key'),
+  kid: z.string().optional(),
+  alg: z.string().optional(),
+  use: z.string().optional(),
+});
+const approver = z.strictObject({
+  key: publicKey.optional(),
+  keys: z.array(publicKey).min(1).optional(),
+});
+
+/** The shape of holdpoint.yaml, with every default. */
+export const configShape = z.strictObject({
+  listen: z
+    .strictObject({
+      postgres: listenAddress.default('127.0.0.1:6432'),
+      http: listenAddress.default('127.0.0.1:8432'),
+    })
+    .prefault({}),
+  publicUrl: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe('What links are made of; default: the http listener.'),
+  dataDir: z.string().min(1).default('./holdpoint-data'),
+  tls: z.strictObject({ cert: z.string(), key: z.string(), required: z.boolean().default(true) }).optional(),
+  insecure: z.boolean().default(false).describe('Allow plaintext listeners that other machines can reach.'),
+  targets: z.record(name, target),
+  agents: z.record(name, agent).default({}),
+  approvers: z.record(name, approver).default({}),
+  hold: z
+    .strictObject({
+      waitMs: ms(100, dayMs).default(60_000),
+      expiresMs: ms(1000, 30 * dayMs).default(3_600_000),
+      pendingMax: z.int().min(1).max(1000).default(20),
+      heartbeatMs: ms(100, 600_000).default(15_000),
+    })
+    .prefault({}),
+  store: z.string().default('memory'),
+  audit: z
+    .strictObject({
+      reads: z.enum(['kill-safe', 'output-commit', 'write-ahead']).default('kill-safe'),
+      sealMs: ms(0, 10_000).default(5),
+      segmentBytesMax: z.int().min(65_536).max(1_073_741_824).default(67_108_864),
+      values: z.enum(['none', 'clear']).default('none'),
+    })
+    .prefault({}),
+  slack: z
+    .strictObject({
+      token: z.string(),
+      channel: z.string(),
+      signingSecret: z.string(),
+      apiUrl: z.url().default('https://slack.com/api/'),
+    })
+    .optional(),
+  limits: z
+    .strictObject({
+      connectionsMax: z.int().min(1).max(100_000).default(1000),
+      statementBytesMax: z.int().min(1024).max(1_073_741_823).default(16_777_216),
+      loginMs: ms(100, 600_000).default(10_000),
+      drainMs: ms(0, 3_600_000).default(30_000),
+    })
+    .prefault({}),
+});
+
+type Shape = z.output<typeof configShape>;
+type File = Checked<Shape>;
+
+/** JSON Schema of holdpoint.yaml, for editors. */
+export function configJsonSchema(): object {
+  return z.toJSONSchema(configShape, { io: 'input' });
+}
+
+/**
+ * Reads the file at `path`. `${NAME}` takes `env`. Throws HoldpointError: 'not-found' if it cannot be read, 'bad-config'
+ * with file, line, key and mend for anything wrong.
+ */
+export function loadConfig(path: string, env: Readonly<Record<string, string | undefined>>): Config {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const why = code === 'ENOENT' ? 'there is no such file' : String(code);
+    throw new HoldpointError('not-found', `cannot read the configuration ${path}: ${why}`, { cause: error });
+  }
+  return parseConfig(text, { file: path, env });
+}
+
+/** As loadConfig, from a text. Relative paths are taken from the folder of `file`. */
+export function parseConfig(
+  text: string,
+  from: { file: string; env: Readonly<Record<string, string | undefined>> },
+): Config {
+  const file = readYaml(text, from.file, configShape, from.env);
+  const config = compose(file, { file: from.file, baseDir: dirname(resolve(from.file)) });
+  refuseWhatIsNotBuilt(file);
+  refuseUnsafe(config, file);
+  return config;
+}
+
+/**
+ * The configuration of one database, guarded for development: target `main`, released by the link. For production,
+ * write a file that names approvers. `dataDir` defaults as in the file, relative to `cwd`.
+ */
+export function configFromEnv(env: Readonly<Record<string, string | undefined>>, cwd: string): Config {
+  return builtIn('main', env.DATABASE_URL ?? '', { cwd, env });
+}
+
+/** The demonstration's configuration: target `shop` at the embedded server's `url`. */
+export function demoConfig(
+  url: string,
+  env: Readonly<Record<string, string | undefined>>,
+  cwd: string,
+): Config {
+  return builtIn('shop', url, { cwd, env });
+}
+
+function builtIn(
+  target: string,
+  url: string,
+  from: { cwd: string; env: Readonly<Record<string, string | undefined>> },
+): Config {
+  const value = configShape.parse({
+    dataDir: from.env.HOLDPOINT_DATA_DIR,
+    listen: { postgres: from.env.HOLDPOINT_LISTEN, http: from.env.HOLDPOINT_HTTP },
+    targets: { [target]: { url, environment: 'development', approval: { level: 'link' } } },
+  });
+  const fail = (_path: readonly PropertyKey[], text: string) => new HoldpointError('bad-config', text);
+  return compose({ value, fail }, { file: undefined, baseDir: from.cwd });
+}
+
+function compose(file: File, from: { file: string | undefined; baseDir: string }): Config {
+  const { value } = file;
+  const listen = { postgres: addressOf(file, 'postgres'), http: addressOf(file, 'http') };
+  const path = (relative: string) => resolve(from.baseDir, relative);
+  return {
+    ...from,
+    listen,
+    publicUrl: (value.publicUrl ?? `http://${value.listen.http}`).replace(/\/+$/, ''),
+    dataDir: path(value.dataDir),
+    tls: value.tls && { cert: path(value.tls.cert), key: path(value.tls.key), required: value.tls.required },
+    insecure: value.insecure,
+    targets: targetsOf(file, from.baseDir),
+    agents: agentsOf(file),
+    approvers: approversOf(file),
+    hold: value.hold,
+    store: 'memory',
+    audit: { ...value.audit, reads: 'kill-safe' },
+    limits: value.limits,
+  };
+}
+
+function addressOf(file: File, which: 'postgres' | 'http'): ListenAddress {
+  const text = file.value.listen[which];
+  const colon = text.lastIndexOf(':');
+  const port = Number(text.slice(colon + 1));
+  if (port > 65_535) throw file.fail(['listen', which], `${port} is not a port; the highest is 65535`);
+  return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port };
+}
+
+function targetsOf(file: File, baseDir: string): Map<string, TargetConfig> {
+  const entries = Object.entries(file.value.targets);
+  if (entries.length === 0) throw file.fail(['targets'], 'names no database to guard; add one with its url');
+  return new Map(
+    entries.map(([name, given]) => {
+      const strict = given.environment === 'production';
+      const told = (error: unknown) =>
+        error instanceof HoldpointError ? file.fail(['targets', name, 'url'], error.message) : error;
+      const { level, quorum } = given.approval;
+      const hold = { ...file.value.hold, ...defined(given.hold ?? {}) };
+      return [
+        name,
+        {
+          name,
+          address: attempt(() => readTargetUrl(given.url, { baseDir, strict }), told),
+          environment: given.environment,
+          rules: given.rules,
+          approval: { level: level as Level, quorum },
+          hold,
+        },
+      ];
+    }),
+  );
+}
+
+function agentsOf(file: File): Map<string, AgentConfig> {
+  return new Map(
+    Object.entries(file.value.agents).map(([name, given]) => {
+      if ((given.password === undefined) === (given.verifier === undefined)) {
+        throw file.fail(['agents', name], 'needs either a password or a verifier, and not both');
+      }
+      given.targets.forEach((target, index) => {
+        if (file.value.targets[target] === undefined) {
+          throw file.fail(['agents', name, 'targets', index], `there is no target called "${target}"`);
+        }
+      });
+      const { password, verifier, targets, expires } = given;
+      const expiresAt = expires === undefined ? undefined : Date.parse(expires);
+      return [name, { name, password, verifier, targets, expiresAt }];
+    }),
+  );
+}
+
+function approversOf(file: File): Map<string, ApproverConfig> {
+  const agents = new Set(Object.keys(file.value.agents).map(foldName));
+  return new Map(
+    Object.entries(file.value.approvers).map(([name, given]) => {
+      const keys = [...(given.key ? [given.key] : []), ...(given.keys ?? [])] as JWK[];
+      if (keys.length === 0) throw file.fail(['approvers', name], 'has no key; add key: with the public JWK');
+      if (agents.has(foldName(name))) {
+        throw file.fail(
+          ['approvers', name],
+          'is also the name of an agent; nobody may approve for themselves',
+        );
+      }
+      return [name, { name, keys }];
+    }),
+  );
+}
+
+/** Parts of the contract that later work builds. They answer, so that nobody believes them in force. */
+function refuseWhatIsNotBuilt(file: File): void {
+  const { value } = file;
+  if (value.store !== 'memory') {
+    const known = /^(redis|rediss|redis-sentinel):\/\//.test(value.store);
+    throw file.fail(
+      ['store'],
+      known ? 'a store in Redis is not available yet; use memory' : 'must be memory or a redis:// URL',
+    );
+  }
+  if (value.slack !== undefined) throw file.fail(['slack'], 'Slack is not available yet; remove this part');
+  if (value.audit.reads !== 'kill-safe') {
+    throw file.fail(['audit', 'reads'], `${value.audit.reads} is not available yet; use kill-safe`);
+  }
+  for (const [name, { approval }] of Object.entries(value.targets)) {
+    if (approval.level === 'link' || approval.level === 'key') continue;
+    throw file.fail(
+      ['targets', name, 'approval', 'level'],
+      `${approval.level} is not available yet; use key${approval.level === 'slack' ? ', or link for development' : ''}`,
+    );
+  }
+}
+
+/** What would start but guard nothing. */
+function refuseUnsafe(config: Config, file: File): void {
+  for (const { name, environment, approval } of config.targets.values()) {
+    if (approval.level === 'link' && environment !== 'development') {
+      throw file.fail(
+        ['targets', name, 'approval', 'level'],
+        `whoever has the link could approve, so link is for development only; ${environment} needs key or more`,
+      );
+    }
+  }
+  const open = [
+    ['postgres', config.tls === undefined || !config.tls.required] as const,
+    ['http', !config.publicUrl.startsWith('https://')] as const,
+  ];
+  for (const [which, plaintext] of open) {
+    if (!plaintext || config.insecure || isLoopback(config.listen[which].host)) continue;
+    const mend =
+      which === 'postgres' ? 'add tls: with cert and key' : 'put TLS in front and set an https publicUrl';
+    throw file.fail(
+      ['listen', which],
+      `other machines could reach this listener without TLS; ${mend}, or set insecure: true`,
+    );
+  }
+}
+
+/**
+ * The last check before a start, when also the approvers in the data folder are known: throws
+ * HoldpointError('bad-config') if a production target has too few approvers ever to be released.
+ */
+export function requireApprovers(config: Config, approvers: number): void {
+  for (const { name, environment, approval } of config.targets.values()) {
+    if (approval.level === 'link') continue;
+    const least = environment === 'production' ? approval.quorum : 0;
+    if (approvers >= least) continue;
+    throw new HoldpointError(
+      'bad-config',
+      `target ${name} is production and needs ${least === 1 ? 'an approver' : `${least} approvers`}, but ${approvers === 0 ? 'none is' : `only ${approvers} are`} registered; add one with: holdpoint approver add NAME --generate FILE`,
+    );
+  }
+}
+
+function defined<T extends object>(given: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as never;
+}
+
+function attempt<T>(run: () => T, told: (error: unknown) => unknown): T {
+  try {
+    return run();
+  } catch (error) {
+    throw told(error);
+  }
+}

@@ -1,0 +1,199 @@
+// Every metric that CONTRACT's "What an SRE sees" names, on a registry of its own. Knows names, labels and buckets;
+// refuses to know who counts what. Counters are plain numbers that prom-client reads when it is scraped, because its
+// own `inc` hashes the labels on every call and the relay counts each statement. Labels never hold an agent's text.
+
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Action } from './policy/verdict.ts';
+import type { StatementClass } from './sql/statement.ts';
+
+/** One counter with its labels fixed. Keep it, do not look it up again: `inc` is an addition. */
+export interface Count {
+  inc(by?: number): void;
+}
+
+/** What is counted of one target. Ask for it once a session. */
+export interface TargetMetrics {
+  /** A statement got its verdict; `refuse` is a text that never came to a rule (syntax, size, encoding). */
+  statement(cls: StatementClass, verdict: Action | 'refuse'): void;
+  /** An ErrorResponse of Holdpoint's own went to a client. `sqlstate` must come from the error table, not from an agent. */
+  refusal(sqlstate: string): void;
+  /** `level` is the level of the evidence given. */
+  decision(decision: 'approve' | 'reject', level: string): void;
+  readonly upstreamErrors: Count;
+  readonly pending: { inc(): void; dec(): void; set(requests: number): void };
+}
+
+/** All metrics of one process. Durations are in seconds, as Prometheus wants them. */
+export interface Metrics {
+  readonly registry: Registry;
+  /** Authenticated sessions open now. */
+  readonly sessions: { inc(): void; dec(): void };
+  target(name: string): TargetMetrics;
+  /** Frame complete from the client to forwarded; passes only. */
+  readonly overheadSeconds: { observe(seconds: number): void };
+  readonly parseSeconds: { observe(seconds: number): void };
+  readonly parseCacheHits: Count;
+  readonly parseCacheMisses: Count;
+  /** From the hold to its settlement. */
+  readonly requestWaitSeconds: { observe(seconds: number): void };
+  readonly auditRecords: Count;
+  /** Age of the oldest record that is not sealed and on disk. */
+  readonly auditSealLagSeconds: { set(seconds: number): void };
+  readonly auditFailures: Count;
+  readonly authFailures: Count;
+  /** The text of `GET /metrics`, and its Content-Type. */
+  render(): Promise<{ text: string; contentType: string }>;
+}
+
+/** Counts of one metric by label values. The number of cells is bounded by the labels' small, fixed sets. */
+class Tally {
+  readonly #cells = new Map<string, { labels: Record<string, string>; value: number }>();
+
+  constructor(registry: Registry, name: string, help: string, labelNames: string[] = []) {
+    const cells = this.#cells;
+    new Counter({
+      name,
+      help,
+      labelNames,
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const { labels, value } of cells.values()) this.inc(labels, value);
+      },
+    });
+    if (labelNames.length === 0) this.cell({});
+  }
+
+  cell(labels: Record<string, string>): Count {
+    const key = Object.values(labels).join('\0');
+    let cell = this.#cells.get(key);
+    if (cell === undefined) {
+      cell = { labels, value: 0 };
+      this.#cells.set(key, cell);
+    }
+    const counted = cell;
+    return {
+      inc(by = 1) {
+        counted.value += by;
+      },
+    };
+  }
+}
+
+/** From 10 µs, below what the relay adds, to 1 s, where a person notices. */
+const overheadBuckets = [
+  0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1,
+];
+/** From a second to the hour that a request stays open by default. */
+const waitBuckets = [1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600];
+
+/**
+ * The metrics of one process. With `process` also Node's own (event loop delay, heap, file descriptors), which start
+ * timers: leave it out in tests.
+ */
+export function createMetrics(options: { version?: string; process?: boolean } = {}): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  if (options.process) collectDefaultMetrics({ register: registry, prefix: 'holdpoint_' });
+  const tally = (name: string, help: string, labels?: string[]) => new Tally(registry, name, help, labels);
+  const gauge = (name: string, help: string) => new Gauge({ name, help, registers });
+  const histogram = (name: string, help: string, buckets: number[]) =>
+    new Histogram({ name, help, buckets, registers });
+
+  new Gauge({
+    name: 'holdpoint_build_info',
+    help: 'Always 1; the labels tell what runs.',
+    labelNames: ['version', 'node'],
+    registers,
+  }).set({ version: options.version ?? 'unknown', node: process.versions.node }, 1);
+
+  return {
+    registry,
+    sessions: gauge('holdpoint_sessions', 'Authenticated client sessions open now.'),
+    target: targetMetrics(registry, tally),
+    overheadSeconds: histogram(
+      'holdpoint_overhead_seconds',
+      'Time a passed statement spends in Holdpoint, frame complete to forwarded.',
+      overheadBuckets,
+    ),
+    parseSeconds: histogram(
+      'holdpoint_parse_seconds',
+      'Time to parse and classify a text that was not cached.',
+      overheadBuckets,
+    ),
+    parseCacheHits: tally('holdpoint_parse_cache_hits_total', 'Texts whose facts were cached.').cell({}),
+    parseCacheMisses: tally('holdpoint_parse_cache_misses_total', 'Texts that had to be parsed.').cell({}),
+    requestWaitSeconds: histogram(
+      'holdpoint_request_wait_seconds',
+      'Time from a hold to its settlement.',
+      waitBuckets,
+    ),
+    auditRecords: tally('holdpoint_audit_records_total', 'Records appended to the log.').cell({}),
+    auditSealLagSeconds: gauge(
+      'holdpoint_audit_seal_lag_seconds',
+      'Age of the oldest record not yet sealed and on disk.',
+    ),
+    auditFailures: tally('holdpoint_audit_failures_total', 'Failed writes or syncs of the log.').cell({}),
+    authFailures: tally('holdpoint_auth_failures_total', 'Logins refused.').cell({}),
+    async render() {
+      return { text: await registry.metrics(), contentType: registry.contentType };
+    },
+  };
+}
+
+/** The metrics with a `target` label, handed out per target. */
+function targetMetrics(
+  registry: Registry,
+  tally: (name: string, help: string, labels: string[]) => Tally,
+): (name: string) => TargetMetrics {
+  const statements = tally('holdpoint_statements_total', 'Statements by class and verdict.', [
+    'target',
+    'class',
+    'verdict',
+  ]);
+  const refusals = tally('holdpoint_refusals_total', "Errors of Holdpoint's own sent to clients.", [
+    'target',
+    'sqlstate',
+  ]);
+  const decisions = tally('holdpoint_decisions_total', 'Decisions of approvers by level of evidence.', [
+    'target',
+    'decision',
+    'level',
+  ]);
+  const upstreamErrors = tally('holdpoint_upstream_errors_total', 'Failed or lost connections to a target.', [
+    'target',
+  ]);
+  const pending = new Gauge({
+    name: 'holdpoint_requests_pending',
+    help: 'Requests waiting for a decision.',
+    labelNames: ['target'],
+    registers: [registry],
+  });
+  const known = new Map<string, TargetMetrics>();
+  return (target) => {
+    const before = known.get(target);
+    if (before !== undefined) return before;
+    const counts = new Map<string, Map<string, Count>>();
+    const made: TargetMetrics = {
+      statement(cls, verdict) {
+        // Two plain look-ups: a key joined of both would be a string built on every statement.
+        const known = counts.get(cls)?.get(verdict);
+        if (known !== undefined) return known.inc();
+        const count = statements.cell({ target, class: cls, verdict });
+        counts.set(cls, (counts.get(cls) ?? new Map()).set(verdict, count));
+        count.inc();
+      },
+      refusal: (sqlstate) => refusals.cell({ target, sqlstate }).inc(),
+      decision: (decision, level) => decisions.cell({ target, decision, level }).inc(),
+      upstreamErrors: upstreamErrors.cell({ target }),
+      pending: {
+        inc: () => pending.inc({ target }),
+        dec: () => pending.dec({ target }),
+        set: (requests) => pending.set({ target }, requests),
+      },
+    };
+    made.pending.set(0);
+    known.set(target, made);
+    return made;
+  };
+}
