@@ -55,18 +55,18 @@ const neverObserved: readonly Effect[] = ['parser-setting', 'replication'];
 /** `rules` are those that match and were not overridden. */
 function strictestOf(rules: readonly Rule[], statement: Statement): Verdict {
   const denying = mostSpecific(rules, 'deny');
-  if (denying !== undefined) return verdictOf(denying, statement);
+  if (denying !== undefined) return verdictOf(denying, rules, statement);
   if (statement.effects.includes('parser-setting')) {
     return { action: 'deny', rule: 'built-in', reason: reasonFor(statement, ['parser-setting'], undefined) };
   }
   const holding = mostSpecific(rules, 'hold');
   if (holding !== undefined) {
     const need = rules.reduce<Need | undefined>((sum, rule) => strongest(sum, rule.need), undefined);
-    const verdict = verdictOf(holding, statement);
+    const verdict = verdictOf(holding, rules, statement);
     return need === undefined ? verdict : { ...verdict, need };
   }
   const passing = mostSpecific(rules, 'pass');
-  if (passing !== undefined && understood(statement)) return verdictOf(passing, statement);
+  if (passing !== undefined && understood(statement)) return passOf(passing);
   return { action: 'hold', rule: 'no-rule', reason: reasonFor(statement, statement.effects, undefined) };
 }
 
@@ -152,26 +152,34 @@ function anyWord(patterns: readonly RegExp[] | undefined, word: string): boolean
   return patterns === undefined || patterns.some((pattern) => pattern.test(word));
 }
 
-/** Of the matching rules with this action: the one with the most conditions, then the first by name. */
+/** Of the matching rules with this action: the most specific, then the first by name. */
 function mostSpecific(rules: readonly Rule[], action: Action): Rule | undefined {
   let best: Rule | undefined;
   for (const rule of rules) {
     if (rule.action !== action) continue;
-    if (best === undefined || conditionCount(rule) > conditionCount(best)) best = rule;
+    if (best === undefined || specificity(rule) > specificity(best)) best = rule;
   }
   return best;
 }
 
-function conditionCount(rule: Rule): number {
+/** Conditions count; one on names or people says more than one on effects, which nearly every rule has. */
+function specificity(rule: Rule): number {
   const { effects, commands, relations, functions, settings, agents, targets, environments } = rule;
-  return [effects, commands, relations, functions, settings, agents, targets, environments].filter(Boolean)
-    .length;
+  const narrow = [commands, relations, functions, settings, agents, targets, environments].filter(Boolean);
+  return 2 * narrow.length + (effects === undefined ? 0 : 1);
 }
 
-function verdictOf(rule: Rule, statement: Statement): Verdict {
-  const wanted = rule.effects;
-  const minded =
-    wanted === undefined ? statement.effects : statement.effects.filter((effect) => wanted.has(effect));
+/** No sentence is composed: this is the path that most statements take, and nobody reads why. */
+function passOf({ name, reason }: Rule): Verdict {
+  return { action: 'pass', rule: name, reason: reason ?? 'a rule lets it pass' };
+}
+
+/** The deciding rule gives name and reason; what the other rules of the same action mind is told as well. */
+function verdictOf(rule: Rule, rules: readonly Rule[], statement: Statement): Verdict {
+  const minding = rules.filter((other) => other.action === rule.action);
+  const minded = statement.effects.filter((effect) =>
+    minding.some((other) => other.effects?.has(effect) ?? true),
+  );
   return { action: rule.action, rule: rule.name, reason: reasonFor(statement, minded, rule.reason) };
 }
 

@@ -64,6 +64,12 @@ test('of two rules with the same action the one with more conditions gives its n
   expect(verdictOf(rules, drop)).toBe('hold b');
 });
 
+test('a rule about this table gives its name before one about this effect', () => {
+  const rules =
+    '  - { name: a, action: hold, effects: [drop] }\n  - { name: b, action: hold, relations: [public.orders] }\n';
+  expect(verdictOf(rules, drop)).toBe('hold b');
+});
+
 test('agents, targets and environments restrict a rule to whom they name', () => {
   const rules =
     '  - { name: x, action: pass, effects: [read], agents: [claude-*], targets: [shop], environments: [staging] }\n';
@@ -210,6 +216,20 @@ test('the reason says what the statement does, to which relations, and why the r
   });
   expect(decide(policy, [of], claude).reason).toBe(
     'DELETE deletes rows (public.orders): rows do not come back',
+  );
+});
+
+test('the reason tells what every rule of the same action minds', () => {
+  const policy = policyOf(
+    [
+      '  - { name: deletes, action: hold, effects: [delete], reason: rows do not come back }',
+      '  - { name: functions, action: hold, effects: [function] }',
+      '  - { name: all, action: pass, effects: [read, delete, function] }\n',
+    ].join('\n'),
+  );
+  const of = statement('DELETE', ['delete', 'function', 'read'], { why: ['calls purge()'] });
+  expect(decide(policy, [of], claude).reason).toBe(
+    'DELETE deletes rows, calls a function that is not a known builtin: rows do not come back',
   );
 });
 
