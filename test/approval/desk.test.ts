@@ -357,7 +357,7 @@ test('a link decides on development only, and only with the typed phrase', async
   const bench = await newBench();
   const { request, values } = linkGate();
   const hold = await bench.desk.open(request, values, 0);
-  await turn();
+  await until(() => bench.notified.length > 0);
   const token = bench.notified[0]!.link.split('#')[1]!;
   const jti = JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString()).jti;
   const decision = await decisionFor(bench, hold.rid, `link:${jti}`, { level: 'link' });

@@ -1,0 +1,112 @@
+// Server: the HTTP side as one function from ports to an app, and the socket it listens on. Puts the security headers on
+// everything and turns errors into problems. Refuses to know PostgreSQL's protocol and where the ports come from.
+
+import type { AddressInfo } from 'node:net';
+import { createAdaptorServer } from '@hono/node-server';
+import { Hono } from 'hono';
+import type { JWK } from 'jose';
+import { HoldpointError } from '../errors.ts';
+import { type AccessPorts, Doorkeeper } from './access.ts';
+import { requestsApi } from './api.ts';
+import { pages, securityHeaders } from './pages.ts';
+import { problem, problemOf } from './problem.ts';
+
+/** One thing that has to work. `problem` is a sentence, absent when it works. */
+export interface Check {
+  readonly name: string;
+  readonly problem?: string;
+}
+
+export interface HttpPorts extends AccessPorts {
+  /** Text and content type of the Prometheus exposition. */
+  readonly metrics: () => Promise<{ text: string; contentType: string }>;
+  /** Log writable, store reachable, every target reachable. */
+  readonly ready: () => Promise<readonly Check[]>;
+  /** Every public key an outsider may need, each with its `kid` and `use`. */
+  readonly publicKeys: () => readonly JWK[];
+  /** Told of errors that are not ours to explain. */
+  readonly onError?: (error: unknown) => void;
+}
+
+/** The app, without a socket: `app.request('/healthz')` is enough to test it. */
+export function httpApp(ports: HttpPorts): Hono {
+  const app = new Hono();
+  app.use(async (c, next) => {
+    await next();
+    for (const [name, value] of Object.entries(securityHeaders)) c.res.headers.set(name, value);
+  });
+  app.onError((error) => {
+    if (!(error instanceof HoldpointError)) ports.onError?.(error);
+    return problem(error);
+  });
+  app.notFound((c) => {
+    if (c.req.method === 'OPTIONS') return new Response(null, { status: 204 });
+    return problemOf(404, 'not-found', `there is nothing at ${c.req.path.slice(0, 200)}`);
+  });
+  app.route('/', pages(ports.publicUrl));
+  app.route('/api/requests', requestsApi(ports, new Doorkeeper(ports)));
+  app.get('/healthz', (c) => c.json({ status: 'up' }));
+  app.get('/readyz', async (c) => {
+    const failing = (await ports.ready()).filter((check) => check.problem !== undefined);
+    return c.json(
+      { status: failing.length === 0 ? 'ready' : 'not ready', failing },
+      failing.length === 0 ? 200 : 503,
+    );
+  });
+  app.get('/metrics', async (c) => {
+    const { text, contentType } = await ports.metrics();
+    return c.body(text, 200, { 'Content-Type': contentType });
+  });
+  app.get('/.well-known/jwks.json', (c) => c.json({ keys: ports.publicKeys() }));
+  return app;
+}
+
+export interface HttpListener {
+  readonly host: string;
+  /** The port in use, also where 0 was asked for. */
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+const requestMsMax = 15_000;
+const headersMsMax = 10_000;
+const headerBytesMax = 16_384;
+const connectionsMax = 1_000;
+
+/** Listens; rejects with `bad-config` and a sentence when it cannot. */
+export async function listenHttp(app: Hono, listen: { host: string; port: number }): Promise<HttpListener> {
+  const server = createAdaptorServer({
+    fetch: app.fetch,
+    serverOptions: {
+      requestTimeout: requestMsMax,
+      headersTimeout: headersMsMax,
+      maxHeaderSize: headerBytesMax,
+    },
+  });
+  server.maxConnections = connectionsMax;
+  await new Promise<void>((done, fail) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => fail(cannotListen(listen, cause)));
+    server.listen(listen.port, listen.host, done);
+  });
+  const { port } = server.address() as AddressInfo;
+  return {
+    host: listen.host,
+    port,
+    close: () =>
+      new Promise((done) => {
+        server.close(() => done());
+        if ('closeAllConnections' in server) server.closeAllConnections();
+      }),
+  };
+}
+
+function cannotListen(listen: { host: string; port: number }, cause: NodeJS.ErrnoException): HoldpointError {
+  const where = `${listen.host}:${listen.port}`;
+  const why =
+    cause.code === 'EADDRINUSE'
+      ? `another process listens there already; stop it or set listen.http`
+      : cause.code === 'EACCES'
+        ? 'this user may not use that port; set listen.http to one above 1023'
+        : `${cause.message}; set listen.http`;
+  return new HoldpointError('bad-config', `cannot listen for HTTP on ${where}: ${why}`, { cause });
+}

@@ -1,0 +1,149 @@
+// View: a request as JSON for the one who reads it. An approver and the holder of a link see all that will run, with its
+// parameters; an agent sees its own words and what became of them, and nothing that helps to decide. Pure.
+
+import type { Decision } from '../approval/decision.ts';
+import { linkApprover } from '../approval/evidence.ts';
+import { parameterText } from '../approval/parameter.ts';
+import type { IntactRequest } from '../approval/release.ts';
+import { phraseOf, requestText, textDigest } from '../approval/request.ts';
+import { type VisibleText, visible } from '../approval/visible.ts';
+import type { StoredRequest } from '../store/store.ts';
+import type { Reader } from './access.ts';
+
+/** What everybody who may know of the request may know. Times are ISO 8601. */
+export interface Summary {
+  id: string;
+  state: string;
+  created: string;
+  expires: string;
+  agent: string;
+  target: string;
+  environment: string;
+  commands: string[];
+  relations: string[];
+  rule: string;
+  ruleReason: string;
+  need: { level: string; quorum: number };
+  approvals: { by: string; at: string; level: string }[];
+  ending: { by: string; reason: string; at: string } | null;
+}
+
+export interface ParameterView {
+  type: string;
+  note: string;
+  bytes: number;
+  value: VisibleText;
+}
+
+/** All of it, for somebody who may decide. */
+export interface FullView extends Summary {
+  /** The server's clock, to count down by. */
+  now: string;
+  /** R as it is digested, and its digest: whoever signs should compute it again. */
+  request: string;
+  digest: string;
+  sql: VisibleText;
+  sqlBytes: number;
+  /** The text carries a secret, and `sql` is the text without it. */
+  secret: boolean;
+  statements: { command: string; effects: string[]; relations: string[]; why: string[] }[];
+  database: string;
+  user: string;
+  role: string | null;
+  searchPath: string | null;
+  settings: Record<string, string>;
+  transaction: { status: string; statements: number };
+  protocol: string;
+  /** The agent's own words; untrusted. */
+  reason: VisibleText | null;
+  /** Undefined once the values are gone. */
+  parameters: ParameterView[] | undefined;
+  /** Salts and values behind R's commitments, base64url. */
+  values: { salt: string; value: string | null }[] | undefined;
+  /** What may be signed by this reader, but for verdict and reason; null when nothing can be decided any more. */
+  draft: Omit<Decision, 'verdict' | 'reason'> | null;
+  /** Set where this reader's link may decide: what has to be typed. */
+  phrase: string | null;
+}
+
+const seen = (ms: number): string => new Date(ms).toISOString();
+
+export function summary(row: StoredRequest, intact: IntactRequest): Summary {
+  const { request } = intact;
+  return {
+    id: row.rid,
+    state: row.state,
+    created: seen(request.created),
+    expires: seen(request.exp),
+    agent: request.agent.id,
+    target: request.db.target,
+    environment: request.db.environment,
+    commands: request.statements.map((statement) => statement.command),
+    relations: [...new Set(request.statements.flatMap((statement) => statement.relations))],
+    rule: request.policy.rule,
+    ruleReason: request.policy.reason,
+    need: { level: request.need.level, quorum: request.need.quorum },
+    approvals: row.votes
+      .filter((vote) => vote.verdict === 'approve')
+      .map((vote) => ({ by: vote.approver, at: seen(vote.at), level: vote.level })),
+    ending: row.ending && { by: row.ending.by, reason: row.ending.reason, at: seen(row.ending.at) },
+  };
+}
+
+/** The view of an approver or of a link. `now` is milliseconds since the epoch. */
+export function fullView(
+  row: StoredRequest,
+  intact: IntactRequest,
+  reader: Exclude<Reader, { kind: 'agent' }>,
+  now: number,
+): FullView {
+  const { request, values } = intact;
+  const byLink = reader.kind === 'link';
+  const linkMay = request.db.environment === 'development' && request.need.level === 'link';
+  const open = row.state === 'pending' && now < request.exp && (!byLink || linkMay);
+  return {
+    ...summary(row, intact),
+    now: seen(now),
+    request: requestText(request),
+    digest: intact.rd,
+    sql: visible(request.sql),
+    sqlBytes: Buffer.byteLength(request.sql),
+    secret: textDigest(request.sql, { params: [] }) !== request.sha,
+    statements: request.statements,
+    database: request.db.name,
+    user: request.user,
+    role: request.role,
+    searchPath: request.state.searchPath,
+    settings: request.state.settings,
+    transaction: request.tx,
+    protocol: request.proto,
+    reason: request.reason === undefined ? null : visible(request.reason),
+    parameters: values?.params.map((param) => {
+      const { type, note, text } = parameterText(param.oid, param.format, param.value);
+      return { type, note, bytes: param.value?.length ?? -1, value: visible(text) };
+    }),
+    values: values?.params.map((param) => ({
+      salt: param.salt,
+      value: param.value === null ? null : param.value.toString('base64url'),
+    })),
+    draft: open
+      ? {
+          typ: 'holdpoint.decision.v1',
+          aud: request.aud,
+          rid: request.rid,
+          rd: intact.rd,
+          approver: byLink ? linkApprover(reader.jti) : reader.name,
+          level: byLink ? 'link' : 'key',
+          nonce: intact.nonce,
+          nbf: now,
+          exp: request.exp,
+        }
+      : null,
+    phrase: open && byLink ? phraseOf(request) : null,
+  };
+}
+
+/** What an agent sees of its own request. */
+export function agentView(row: StoredRequest, intact: IntactRequest): Summary & { sql: string } {
+  return { ...summary(row, intact), sql: intact.request.sql };
+}
