@@ -11,7 +11,7 @@ import { packNames, packsDir, readSource } from '../../src/policy/packs.ts';
 import { parsePolicy } from '../../src/policy/rules.ts';
 
 const readme = readFileSync(join(packsDir(), 'README.md'), 'utf8');
-const blocks = [...readme.matchAll(/```yaml\n(version: 1\n[^]*?)```/g)].map((match) => match[1]!);
+const blocks = [...readme.matchAll(/```yaml\n(version: 1\n[\s\S]*?)```/g)].map((match) => match[1]!);
 const resolvePack = (name: string) => readSource(join(packsDir(), `${name}.yaml`));
 
 test('every rules file that the README shows loads', () => {
@@ -22,7 +22,7 @@ test('every rules file that the README shows loads', () => {
 });
 
 test('every worked example of the README stands in its file word for word', () => {
-  const named = [...readme.matchAll(/\]\(examples\/(.+?)\)[^]*?```yaml\n([^]*?)```/g)];
+  const named = [...readme.matchAll(/\]\(examples\/(.+?)\)[\s\S]*?```yaml\n([\s\S]*?)```/g)];
   expect(named).toHaveLength(3);
   for (const [, file, text] of named) {
     const example = readFileSync(join(packsDir(), 'examples', file!), 'utf8').replaceAll(/^#.*\n/gm, '');
