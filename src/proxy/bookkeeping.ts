@@ -1,7 +1,6 @@
 // Bookkeeping of one session: turns its gates into log records, metrics and approval requests. The relay says what
 // happened; this says how it is written down. Refuses to know sockets and frames' meaning.
 
-import { createHash } from 'node:crypto';
 import {
   buildRequest,
   type Level,
@@ -14,12 +13,13 @@ import {
 import type { Decided, RecordBody, StatementBody } from '../audit/record.ts';
 import { commit } from '../audit/record.ts';
 import type { HoldpointError } from '../errors.ts';
-import type { Actor, Verdict } from '../policy/verdict.ts';
-import type { Gate } from '../session/gate.ts';
+import type { Action, Actor, Verdict } from '../policy/verdict.ts';
+import type { Gate, Parameter } from '../session/gate.ts';
 import type { Session } from '../session/session.ts';
 import { leadingReason } from '../session/settings.ts';
-import { classOf, strictestClass } from '../sql/class.ts';
-import { loggable } from '../sql/loggable.ts';
+import { classOf } from '../sql/class.ts';
+import type { Statement, StatementClass } from '../sql/statement.ts';
+import { describe, strictestClass } from './description.ts';
 import { Parking, type ParkingDesk, type ParkingEnd } from './parking.ts';
 import type { RelayBook } from './relay.ts';
 
@@ -31,8 +31,8 @@ export interface BookLog {
 
 /** What the book tells the metrics. */
 export interface BookMetrics {
-  statement(target: string, statementClass: string, verdict: string): void;
-  refusal(target: string, sqlstate: string): void;
+  statement(statementClass: StatementClass, verdict: Action | 'refuse'): void;
+  refusal(sqlstate: string): void;
   overhead(seconds: number): void;
 }
 
@@ -55,14 +55,13 @@ export interface BookOptions {
   readonly publicUrl: string;
   readonly policyDigest: () => string;
   readonly approval: { readonly level: Level; readonly quorum: number };
-  readonly hold: { readonly waitMs: number; readonly expiresMs: number };
+  readonly hold: { readonly waitMs: number; readonly expiresMs: number; readonly heartbeatMs: number };
   /** `clear`: texts and parameters are logged as they are, less secrets. `none`: literals are lifted and committed to. */
   readonly values: 'clear' | 'none';
   readonly now: () => number;
   readonly random: (bytes: number) => Buffer;
 }
 
-const heartbeatMs = 15_000;
 /** Characters of one logged parameter; the commitment covers all of it. */
 const parameterCharactersMax = 1000;
 /** Parameters logged of one Bind; the digest of the frames covers all of them. */
@@ -92,19 +91,19 @@ export class SessionBook implements RelayBook {
 
   passing(gate: Gate): void {
     gate.ref = this.#append(gate, 'pass');
-    this.#count(gate, gate.verdict.shadow === undefined ? 'pass' : `shadow-${gate.verdict.shadow}`);
+    this.#count(gate, 'pass');
   }
 
   refused(gate: Gate | undefined, bytes: Buffer, error: HoldpointError): void {
-    const { log, metrics, facts } = this.#options;
+    const { log, metrics } = this.#options;
     const ref =
       gate === undefined
         ? log.append(this.#unread(bytes, error))
         : this.#append(gate, error.code === 'denied' ? 'deny' : 'refuse');
     log.append({ kind: 'outcome', ref, st: 'refused', sqlstate: error.sqlstate, dur_us: 0 });
-    metrics.refusal(facts.actor.target, error.sqlstate);
+    metrics.refusal(error.sqlstate);
     if (gate !== undefined) this.#count(gate, error.code === 'denied' ? 'deny' : 'refuse');
-    else metrics.statement(facts.actor.target, 'unknown', 'refuse');
+    else metrics.statement('unknown', 'refuse');
   }
 
   park(gate: Gate, frames: readonly Buffer[], notify: (notice: Buffer) => void): Parking {
@@ -120,7 +119,7 @@ export class SessionBook implements RelayBook {
       values,
       ref: gate.ref,
       waitMs: hold.waitMs,
-      heartbeatMs,
+      heartbeatMs: hold.heartbeatMs,
       notify,
     });
   }
@@ -141,11 +140,11 @@ export class SessionBook implements RelayBook {
   }
 
   unreleased(gate: Gate, error: HoldpointError | undefined): void {
-    const { log, metrics, facts } = this.#options;
+    const { log, metrics } = this.#options;
     const st =
       error === undefined || error.code === 'canceled' || error.code === 'shutdown' ? 'canceled' : 'refused';
     log.append({ kind: 'outcome', ref: gate.ref, st, sqlstate: error?.sqlstate, dur_us: 0 });
-    if (error !== undefined) metrics.refusal(facts.actor.target, error.sqlstate);
+    if (error !== undefined) metrics.refusal(error.sqlstate);
   }
 
   overhead(seconds: number, count: number): void {
@@ -175,9 +174,8 @@ export class SessionBook implements RelayBook {
   #statement(gate: Gate, dec: Decided): StatementBody {
     const { facts, values } = this.#options;
     const { verdict, statements } = gate;
-    const written = loggable(gate.sql, statements, values);
+    const described = describe(gate.own, gate.sql, values);
     const committed = values === 'none';
-    const lits = written.literals.map((literal) => this.#commit(0, Buffer.from(literal)));
     const params = gate.parameters.slice(0, parametersMax);
     return {
       kind: 'stmt',
@@ -190,21 +188,28 @@ export class SessionBook implements RelayBook {
       tx: this.#session?.transactionStatus ?? 'I',
       proto: gate.proto === 'simple' ? 'Q' : 'X',
       cls: strictestClass(statements),
-      cmd: statements.map((statement) => statement.command).slice(0, 32),
-      effects: [...new Set(statements.flatMap((statement) => statement.effects))],
+      cmd: described.commands,
+      effects: effectsOf(statements),
       dec,
       rule: verdict.rule,
       reason: verdict.action === 'pass' && verdict.shadow === undefined ? undefined : verdict.reason,
       shadow: verdict.shadow,
-      sql: written.sql,
-      sha:
-        written.secret || committed ? undefined : createHash('sha256').update(gate.sql).digest('base64url'),
+      sql: described.sql,
+      sha: described.sha,
       len: gate.sql.length,
-      pc: committed
-        ? [...lits, ...params.map((each) => this.#commit(each.oid, each.value ?? undefined))]
-        : undefined,
-      params: committed || written.secret || params.length === 0 ? undefined : params.map(parameterText),
+      pc: committed ? this.#commitments(described.literals, params) : undefined,
+      params: committed || described.secret || params.length === 0 ? undefined : params.map(parameterText),
     };
+  }
+
+  /** To the lifted literals, then to the parameters; the salts are forgotten at once. */
+  #commitments(literals: readonly Buffer[], parameters: readonly Parameter[]): string[] | undefined {
+    if (literals.length + parameters.length === 0) return undefined;
+    const { random } = this.#options;
+    return [
+      ...literals.map((literal) => commit(random(16), 0, literal)),
+      ...parameters.map(({ oid, value }) => commit(random(16), oid, value ?? undefined)),
+    ];
   }
 
   /** A frame whose text never became statements. Nothing of it is quoted: it may hold a mistyped password. */
@@ -256,7 +261,7 @@ export class SessionBook implements RelayBook {
         statements: this.#session?.transactionGates ?? 0,
       },
       proto: gate.proto,
-      sql: values.text === undefined ? text : loggable(gate.sql, statements, 'clear').sql,
+      sql: values.text === undefined ? text : describe(gate.own, gate.sql, 'clear').sql,
       statements: statements.map((statement) => ({
         command: statement.command,
         effects: [...statement.effects],
@@ -290,10 +295,6 @@ export class SessionBook implements RelayBook {
       : { params };
   }
 
-  #commit(oid: number, value: Buffer | undefined): string {
-    return commit(this.#options.random(16), oid, value);
-  }
-
   #context(): Context {
     const settings = this.#session?.settings;
     return {
@@ -304,15 +305,19 @@ export class SessionBook implements RelayBook {
     };
   }
 
-  #count(gate: Gate, verdict: string): void {
-    const { metrics, facts } = this.#options;
-    for (const statement of gate.statements)
-      metrics.statement(facts.actor.target, classOf(statement), verdict);
-    if (gate.statements.length === 0) metrics.statement(facts.actor.target, 'read', verdict);
+  #count(gate: Gate, verdict: Action | 'refuse'): void {
+    const { metrics } = this.#options;
+    for (const statement of gate.statements) metrics.statement(classOf(statement), verdict);
+    if (gate.statements.length === 0) metrics.statement('read', verdict);
   }
 }
 
-function parameterText({ format, value }: Gate['parameters'][number]): string | null {
+function effectsOf(statements: readonly Statement[]): readonly string[] {
+  if (statements.length === 1) return statements[0]!.effects;
+  return [...new Set(statements.flatMap((statement) => statement.effects))].sort();
+}
+
+function parameterText({ format, value }: Parameter): string | null {
   if (value === null) return null;
   const text =
     format === 0 ? value.toString('utf8') : `\\x${value.subarray(0, parameterCharactersMax).toString('hex')}`;

@@ -3,7 +3,6 @@
 
 import { randomBytes } from 'node:crypto';
 import net from 'node:net';
-import type { Duplex } from 'node:stream';
 import type { Level } from '../approval/request.ts';
 import type { RecordBody } from '../audit/record.ts';
 import { HoldpointError } from '../errors.ts';
@@ -11,13 +10,13 @@ import type { Policy } from '../policy/rules.ts';
 import type { Environment } from '../policy/verdict.ts';
 import { Session } from '../session/session.ts';
 import type { Analyzer } from '../sql/parse.ts';
+import type { TargetAddress } from '../target-url.ts';
 import { backendKeyData, errorFrom, parameterStatus, readyForQuery } from '../wire/messages/backend.ts';
 import { type BookLog, type BookMetrics, SessionBook } from './bookkeeping.ts';
 import { CancelKeys } from './cancel.ts';
 import { type Login, LoginFailure, type LoginOptions, login } from './login.ts';
 import type { ParkingDesk } from './parking.ts';
 import { Relay, type RelayLog } from './relay.ts';
-import type { TargetAddress } from './target.ts';
 import { cancelUpstream, connectUpstream, type Upstream } from './upstream.ts';
 
 /** One database behind the proxy. */
@@ -26,13 +25,16 @@ export interface Target {
   readonly address: TargetAddress;
   readonly environment: Environment;
   readonly approval: { readonly level: Level; readonly quorum: number };
-  readonly hold: { readonly waitMs: number; readonly expiresMs: number };
+  readonly hold: { readonly waitMs: number; readonly expiresMs: number; readonly heartbeatMs: number };
   /** The rules in force; changes with a reload. */
   readonly policy: () => Policy;
 }
 
-export interface ListenerMetrics extends BookMetrics {
-  sessions(count: number): void;
+export interface ListenerMetrics {
+  /** What a session of that target counts. */
+  book(target: string): BookMetrics;
+  opened(): void;
+  closed(): void;
   authFailure(): void;
   upstreamError(target: string): void;
 }
@@ -66,7 +68,6 @@ export interface ListenerOptions extends LoginOptions {
 
 /** Connections that have not logged in yet, of all addresses together. */
 const strangersMax = 200;
-const upstreamMs = 15_000;
 
 export class Listener {
   readonly #options: ListenerOptions;
@@ -201,7 +202,7 @@ export class Listener {
     gone.catch(() => undefined);
     try {
       // The verifier was found for this target, so it exists.
-      upstream = await connectUpstream(target!.address, startup.settings, upstreamMs);
+      upstream = await connectUpstream(target!.address, startup.settings);
     } catch (error) {
       metrics.upstreamError(startup.database);
       const cause = error instanceof Error && error.cause !== undefined ? String(error.cause) : String(error);
@@ -242,7 +243,7 @@ export class Listener {
       },
       log: options.log,
       desk: options.desk,
-      metrics: options.metrics,
+      metrics: options.metrics.book(target.name),
       publicUrl: options.publicUrl,
       policyDigest: () => target.policy().digest,
       approval: target.approval,
@@ -281,7 +282,7 @@ export class Listener {
       ended: (error) => {
         slot.free();
         this.#relays.delete(relay);
-        options.metrics.sessions(this.#relays.size);
+        options.metrics.closed();
         if (error !== undefined)
           options.report('warn', 'session ended', { sid, error: error.message, cause: causeOf(error) });
         if (this.#relays.size === 0) this.#drained();
@@ -296,7 +297,7 @@ export class Listener {
       cancelUpstream: () => cancelUpstream(target.address, upstream.pid, upstream.key),
     });
     this.#relays.add(relay);
-    options.metrics.sessions(this.#relays.size);
+    options.metrics.opened();
     client.write(greeting(upstream, slot.pid, slot.key));
     relay.start(head, upstream.head);
     upstream.socket.resume();

@@ -40,7 +40,7 @@ export interface ClientTls {
 export interface LoginOptions {
   readonly tls: ClientTls | undefined;
   /** The verifier of an agent that may use the target now; undefined for every reason why not. */
-  readonly verifier: (agent: string, target: string) => ScramVerifier | undefined;
+  readonly verifier: (agent: string, target: string) => Promise<ScramVerifier | undefined>;
   /** Makes the salt of agents that do not exist look as constant as a real one. 32 random bytes of this process. */
   readonly mockSecret: Buffer;
 }
@@ -118,8 +118,8 @@ async function openStream(
   let reader = new PacketReader();
   for (;;) {
     const packet = await nextPacket(stream, reader);
-    switch (packet?.kind) {
-      case undefined:
+    if (packet === undefined) return undefined;
+    switch (packet.kind) {
       case 'close':
         return undefined;
       case 'gssenc':
@@ -215,7 +215,7 @@ async function authenticate(
   const startup = startupSettings(packet);
   if (startup.negotiate !== undefined)
     client.write(negotiateProtocolVersion(startup.negotiate.minor, startup.negotiate.unknown));
-  const known = options.verifier(startup.user, startup.database);
+  const known = await options.verifier(startup.user, startup.database);
   const scram = new ScramServer({
     verifier: known ?? mockVerifier(options.mockSecret, startup.user),
     nonce: randomBytes(nonceBytes),

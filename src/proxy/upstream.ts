@@ -8,6 +8,7 @@ import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import { HoldpointError } from '../errors.ts';
+import { isLoopback, type TargetAddress } from '../target-url.ts';
 import { tlsServerEndPoint } from '../wire/channel-binding.ts';
 import type { FrameView } from '../wire/framer.ts';
 import {
@@ -27,7 +28,6 @@ import {
 import { nonceBytes, ScramClient, saltPassword } from '../wire/scram.ts';
 import { cancelRequest, sslRequest, startupMessage } from '../wire/startup.ts';
 import { FrameStream } from './framestream.ts';
-import { isLoopback, type TargetAddress } from './target.ts';
 
 /** A connection that is ready for queries. `head`: bytes read behind the first ReadyForQuery. */
 export interface Upstream {
@@ -49,18 +49,17 @@ const saltedMax = 64;
 const spoken = new Map<string, 0 | 2>();
 
 /**
- * Connects and logs in, within `timeoutMs`. `settings` as from `startupSettings`. Throws `upstream-unreachable`, or
+ * Connects and logs in, within the address's time. `settings` as from `startupSettings`. Throws `upstream-unreachable`, or
  * `upstream-refused` with the target's SQLSTATE where a client can act on it (53300, 57P03, 3D000).
  */
 export async function connectUpstream(
   address: TargetAddress,
   settings: readonly (readonly [string, string])[],
-  timeoutMs: number,
 ): Promise<Upstream> {
   const socket = net.connect(whereabouts(address));
   const timer = setTimeout(
     () => socket.destroy(new HoldpointError('upstream-unreachable', 'the database did not answer in time')),
-    timeoutMs,
+    address.connectTimeoutMs,
   );
   try {
     const { stream, binding } = await open(socket, address);
@@ -110,7 +109,7 @@ async function open(
   // A socket error between two waits would otherwise be nobody's, and end the process.
   socket.on('error', ignore);
   await settled(socket, 'connect');
-  if (address.sslmode === 'disable') return { stream: socket, binding: undefined };
+  if (address.sslMode === 'disable') return { stream: socket, binding: undefined };
   socket.write(sslRequest());
   const answer = await oneByte(socket);
   if (answer !== 'S')
@@ -127,20 +126,16 @@ function ignore(): void {}
 function tlsOptions(address: TargetAddress): tls.ConnectionOptions {
   const read = (path: string | undefined): Buffer | undefined =>
     path === undefined ? undefined : readFileSync(path);
-  const ca = read(address.sslrootcert);
-  const cert = read(address.sslcert);
-  const key = read(address.sslkey);
-  const verified = address.sslmode === 'verify-ca' || address.sslmode === 'verify-full';
+  const ca = address.sslRootCert === 'system' ? undefined : read(address.sslRootCert);
+  const verified = address.sslMode === 'verify-ca' || address.sslMode === 'verify-full';
   return {
     ALPNProtocols: ['postgresql'],
     minVersion: 'TLSv1.2',
     rejectUnauthorized: verified,
     ...(net.isIP(address.host) === 0 ? { servername: address.host } : {}),
-    ...(address.sslmode === 'verify-full' ? { host: address.host } : {}),
-    ...(address.sslmode === 'verify-full' ? {} : { checkServerIdentity: () => undefined }),
+    ...(address.sslMode === 'verify-full' ? { host: address.host } : {}),
+    ...(address.sslMode === 'verify-full' ? {} : { checkServerIdentity: () => undefined }),
     ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
   };
 }
 
@@ -226,7 +221,7 @@ async function authenticate(
         if (scram !== undefined && !proven) throw unexpected(frame.type);
         return;
       case 'cleartext':
-        if (address.sslmode === 'disable' && !isLoopback(address.host))
+        if (address.sslMode === 'disable' && !isLoopback(address.host))
           throw new HoldpointError(
             'upstream-refused',
             'the database asks for the password in the clear, without TLS',

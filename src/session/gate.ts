@@ -23,6 +23,9 @@ export interface Gate {
   readonly proto: 'simple' | 'extended';
   /** The text's bytes, without terminator. Owned by the gate (for Bind: shared with the prepared statement). */
   readonly sql: Buffer;
+  /** The statements of the text itself: the array that belongs to it in the parser's cache. */
+  readonly own: readonly Statement[];
+  /** What the verdict rests on: `own`, with the names in it resolved. */
   readonly statements: readonly Statement[];
   readonly verdict: Verdict;
   readonly parameters: readonly Parameter[];
@@ -48,7 +51,7 @@ export interface Gate {
 export const tagsMax = 32;
 
 export function createGate(
-  fields: Pick<Gate, 'n' | 'proto' | 'sql' | 'statements' | 'verdict' | 'parameters'>,
+  fields: Pick<Gate, 'n' | 'proto' | 'sql' | 'own' | 'statements' | 'verdict' | 'parameters'>,
 ): Gate {
   return {
     ...fields,

@@ -298,7 +298,7 @@ export class Session {
     if (analysis instanceof Promise) return { kind: 'analyze', analysis };
     if (analysis.kind !== 'statements') return this.#refuse(frame, analysisError(analysis));
     const statements = resolveNames(analysis.statements, this.#mirror, this.#segment);
-    const gate = this.#gate('simple', sql, statements, []);
+    const gate = this.#gate('simple', sql, analysis.statements, statements, []);
     return this.#judge(frame, gate);
   }
 
@@ -347,7 +347,7 @@ export class Session {
       format: read.parameterFormats[read.parameterFormats.length === 1 ? 0 : at] ?? 0,
       value,
     }));
-    const gate = this.#gate('extended', chosen?.sql ?? Buffer.alloc(0), statements, parameters);
+    const gate = this.#gate('extended', chosen?.sql ?? Buffer.alloc(0), own, statements, parameters);
     this.#mirror.noteCursor(read.portal);
     this.#portals.set(read.portal, gate);
     return this.#judge(frame, gate);
@@ -399,6 +399,7 @@ export class Session {
   #gate(
     proto: Gate['proto'],
     sql: Buffer,
+    own: readonly Statement[],
     statements: readonly Statement[],
     parameters: readonly Parameter[],
   ): Gate {
@@ -411,6 +412,7 @@ export class Session {
       n: this.#gates,
       proto,
       sql: kept ? Buffer.from(sql) : sql,
+      own,
       statements,
       verdict,
       parameters: copies,

@@ -1,0 +1,370 @@
+// Assembly: builds one running Holdpoint from a configuration, and takes it apart again. The only place where the parts
+// meet. Refuses to know commands, signals and what is printed.
+
+import { randomBytes, X509Certificate } from 'node:crypto';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { createSecureContext } from 'node:tls';
+import { Desk } from '../approval/desk.ts';
+import type { AuditLog } from '../audit/log.ts';
+import { openLog, type Recovered } from '../audit/opening.ts';
+import { type Config, requireApprovers } from '../config.ts';
+import { HoldpointError } from '../errors.ts';
+import { type Check, type HttpListener, httpApp, listenHttp } from '../http/server.ts';
+import { createMetrics, type Metrics } from '../metrics.ts';
+import { loadPolicy } from '../policy/packs.ts';
+import type { Policy } from '../policy/rules.ts';
+import { Listener, type Report, type Target } from '../proxy/listener.ts';
+import type { ClientTls } from '../proxy/login.ts';
+import { connectUpstream } from '../proxy/upstream.ts';
+import { mayEnter, Registry } from '../registry.ts';
+import { Analyzer } from '../sql/parse.ts';
+import { MemoryStore } from '../store/memory.ts';
+import { tlsServerEndPoint } from '../wire/channel-binding.ts';
+import { parseVerifier, saltPassword } from '../wire/scram.ts';
+import { keyAt } from './keys.ts';
+
+export interface AssemblyOptions {
+  readonly config: Config;
+  readonly version: string;
+  readonly report: Report;
+}
+
+/** A Holdpoint that listens. */
+export interface Running {
+  readonly config: Config;
+  readonly registry: Registry;
+  readonly postgresPort: number;
+  readonly httpPort: number;
+  readonly recovered: Recovered;
+  /** Reads rules, agents and approvers again. Throws and leaves the old in force if anything is wrong. */
+  reload(config: Config): Promise<void>;
+  /** Drains, seals the log, closes everything. */
+  close(): Promise<void>;
+}
+
+/** Agents and approvers that commands added are noticed within this time. */
+const refreshMs = 1000;
+const readyMs = 3000;
+
+/** Starts everything; throws HoldpointError with a sentence, and leaves nothing behind. */
+export async function assemble({ config, version, report }: AssemblyOptions): Promise<Running> {
+  prepareFolder(config.dataDir);
+  const undo: (() => Promise<unknown> | unknown)[] = [];
+  try {
+    const metrics = createMetrics({ version, process: true });
+    const registry = await Registry.open({
+      dataDir: config.dataDir,
+      agents: config.agents,
+      approvers: config.approvers,
+    });
+    requireApprovers(config, registry.approvers().filter((each) => each.retiredAt === undefined).length);
+    const policies = loadPolicies(config);
+    const analyzer = await Analyzer.load({ statementBytesMax: config.limits.statementBytesMax });
+    undo.push(() => analyzer.close());
+    const origin = 'holdpoint';
+    const { log, recovered } = await openLog({
+      dir: join(config.dataDir, 'audit'),
+      keysDir: join(config.dataDir, 'keys', 'audit'),
+      origin,
+      version,
+      values: config.audit.values,
+      sealMs: config.audit.sealMs,
+      segmentBytesMax: config.audit.segmentBytesMax,
+      meter: {
+        records: (count) => metrics.auditRecords.inc(count),
+        sealLag: (seconds) => metrics.auditSealLagSeconds.set(seconds),
+        failure: (error) => {
+          metrics.auditFailures.inc();
+          report('error', 'the log cannot be written; statements are refused', { cause: error.message });
+        },
+      },
+    });
+    undo.push(() => log.close('start failed'));
+    recordPolicies(log, policies);
+    const httpPort =
+      config.listen.http.port === 0 ? await freePort(config.listen.http.host) : config.listen.http.port;
+    const publicUrl = config.publicUrl.replace(/:0$/, `:${httpPort}`);
+    const desk = await openDesk(config, publicUrl, log, registry, metrics, origin);
+    undo.push(() => desk.close());
+    const targets = targetsOf(config, policies);
+    const http = await serveHttp(
+      config,
+      httpPort,
+      publicUrl,
+      desk,
+      registry,
+      metrics,
+      log,
+      targets,
+      analyzer,
+      report,
+    );
+    undo.push(() => http.close());
+    const listener = await listen(config, publicUrl, {
+      log,
+      desk,
+      registry,
+      metrics,
+      targets,
+      analyzer,
+      report,
+      origin,
+    });
+    const postgresPort = await listener.listen();
+    const refresh = setInterval(() => {
+      registry.refresh().catch((error: unknown) => {
+        report('warn', 'agents and approvers stay as they were', { cause: String(error) });
+      });
+    }, refreshMs);
+    return {
+      config: { ...config, publicUrl },
+      registry,
+      postgresPort,
+      httpPort: http.port,
+      recovered,
+      async reload(fresh) {
+        const reloaded = loadPolicies(fresh);
+        await registry.reload({ agents: fresh.agents, approvers: fresh.approvers });
+        for (const [name, policy] of reloaded) if (policies.has(name)) policies.set(name, policy);
+        recordPolicies(log, policies);
+      },
+      async close() {
+        clearInterval(refresh);
+        await listener.close(config.limits.drainMs);
+        await http.close();
+        desk.close();
+        await log.close();
+        await analyzer.close();
+      },
+    };
+  } catch (error) {
+    for (const step of undo.reverse()) await step();
+    throw error;
+  }
+}
+
+function prepareFolder(dataDir: string): void {
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new HoldpointError(
+      'bad-config',
+      `the data folder ${dataDir} cannot be made: ${(cause as Error).message}; set dataDir to a folder this user may write`,
+      { cause },
+    );
+  }
+}
+
+function loadPolicies(config: Config): Map<string, Policy> {
+  const policies = new Map<string, Policy>();
+  for (const { name, rules } of config.targets.values())
+    policies.set(name, loadPolicy(rules, config.baseDir));
+  return policies;
+}
+
+function recordPolicies(log: AuditLog, policies: ReadonlyMap<string, Policy>): void {
+  for (const [target, policy] of policies) log.append({ kind: 'policy', target, digest: policy.digest });
+}
+
+function targetsOf(config: Config, policies: ReadonlyMap<string, Policy>): Map<string, Target> {
+  const targets = new Map<string, Target>();
+  for (const { name, address, environment, approval, hold } of config.targets.values())
+    targets.set(name, { name, address, environment, approval, hold, policy: () => policies.get(name)! });
+  return targets;
+}
+
+async function openDesk(
+  config: Config,
+  publicUrl: string,
+  log: AuditLog,
+  registry: Registry,
+  metrics: Metrics,
+  node: string,
+): Promise<Desk> {
+  return new Desk({
+    store: new MemoryStore(),
+    log,
+    registry,
+    linkKey: await keyAt(join(config.dataDir, 'keys', 'link.jwk')),
+    publicUrl,
+    node,
+    pendingMax: (target) => config.targets.get(target)?.hold.pendingMax ?? config.hold.pendingMax,
+    now: Date.now,
+    mono: () => performance.now(),
+    random: randomBytes,
+    after: (ms, then) => {
+      const timer = setTimeout(then, ms).unref();
+      return () => clearTimeout(timer);
+    },
+    events: {
+      opened: (request) => metrics.target(request.db.target).pending.inc(),
+      decided: (request, verdict, level) => metrics.target(request.db.target).decision(verdict, level),
+      settled: (target, _state, waitMs) => {
+        metrics.target(target).pending.dec();
+        if (waitMs !== undefined) metrics.requestWaitSeconds.observe(waitMs / 1000);
+      },
+    },
+  });
+}
+
+async function serveHttp(
+  config: Config,
+  port: number,
+  publicUrl: string,
+  desk: Desk,
+  registry: Registry,
+  metrics: Metrics,
+  log: AuditLog,
+  targets: ReadonlyMap<string, Target>,
+  analyzer: Analyzer,
+  report: Report,
+): Promise<HttpListener> {
+  const linkKey = await keyAt(join(config.dataDir, 'keys', 'link.jwk'));
+  const app = httpApp({
+    desk,
+    registry,
+    publicUrl,
+    now: Date.now,
+    agentPassword: async (agent, password) => passwordFits(registry, agent, password),
+    metrics: () => {
+      countParses(metrics, analyzer);
+      return metrics.render();
+    },
+    ready: () => readiness(log, targets),
+    publicKeys: () => [{ ...linkKey.jwk, kid: linkKey.kid, use: 'sig' }],
+    onError: (error) => report('error', 'an HTTP request failed', { cause: String(error) }),
+  });
+  return listenHttp(app, { host: config.listen.http.host, port });
+}
+
+/** The parser counts for itself; a scrape moves its counts into the metrics. */
+const counted = new WeakMap<Analyzer, { hits: number; misses: number }>();
+
+function countParses(metrics: Metrics, analyzer: Analyzer): void {
+  const before = counted.get(analyzer) ?? { hits: 0, misses: 0 };
+  const { hits, misses } = analyzer.stats;
+  metrics.parseCacheHits.inc(hits - before.hits);
+  metrics.parseCacheMisses.inc(misses - before.misses);
+  counted.set(analyzer, { hits, misses });
+}
+
+async function readiness(log: AuditLog, targets: ReadonlyMap<string, Target>): Promise<Check[]> {
+  const { writable, reason } = log.health;
+  const checks: Check[] = [
+    writable ? { name: 'log' } : { name: 'log', problem: reason ?? 'the log is closed' },
+  ];
+  for (const { name, address } of targets.values()) {
+    try {
+      const upstream = await connectUpstream(
+        { ...address, connectTimeoutMs: Math.min(address.connectTimeoutMs, readyMs) },
+        [
+          ['client_encoding', 'UTF8'],
+          ['standard_conforming_strings', 'on'],
+          ['application_name', 'holdpoint-ready'],
+        ],
+      );
+      upstream.socket.destroy();
+      checks.push({ name: `target ${name}` });
+    } catch (error) {
+      checks.push({
+        name: `target ${name}`,
+        problem: error instanceof Error ? error.message : String(error),
+      });
+    }
+  }
+  return checks;
+}
+
+async function listen(
+  config: Config,
+  publicUrl: string,
+  parts: {
+    log: AuditLog;
+    desk: Desk;
+    registry: Registry;
+    metrics: Metrics;
+    targets: ReadonlyMap<string, Target>;
+    analyzer: Analyzer;
+    report: Report;
+    origin: string;
+  },
+): Promise<Listener> {
+  const { log, desk, registry, metrics, targets, analyzer, report, origin } = parts;
+  return new Listener({
+    host: config.listen.postgres.host,
+    port: config.listen.postgres.port,
+    tls: clientTls(config),
+    mockSecret: randomBytes(32),
+    verifier: async (name, target) => {
+      await registry.refresh().catch(() => undefined);
+      const agent = registry.agent(name);
+      if (agent === undefined || !mayEnter(agent, target, Date.now())) return undefined;
+      return targets.has(target) ? parseVerifier(agent.verifier) : undefined;
+    },
+    targets,
+    analyzer,
+    log,
+    desk,
+    metrics: {
+      book: (target) => {
+        const counts = metrics.target(target);
+        return {
+          statement: counts.statement,
+          refusal: counts.refusal,
+          overhead: (seconds) => metrics.overheadSeconds.observe(seconds),
+        };
+      },
+      opened: () => metrics.sessions.inc(),
+      closed: () => metrics.sessions.dec(),
+      authFailure: () => metrics.authFailures.inc(),
+      upstreamError: (target) => metrics.target(target).upstreamErrors.inc(),
+    },
+    report,
+    node: origin,
+    boot: log.boot,
+    publicUrl,
+    values: config.audit.values,
+    limits: config.limits,
+  });
+}
+
+function clientTls({ tls }: Config): ClientTls | undefined {
+  if (tls === undefined) return undefined;
+  try {
+    const cert = readFileSync(tls.cert);
+    const context = createSecureContext({ cert, key: readFileSync(tls.key), minVersion: 'TLSv1.2' });
+    return { context, binding: tlsServerEndPoint(new X509Certificate(cert).raw), required: tls.required };
+  } catch (cause) {
+    throw new HoldpointError(
+      'bad-config',
+      `the TLS certificate or key cannot be used: ${(cause as Error).message}; check tls.cert and tls.key`,
+      { cause },
+    );
+  }
+}
+
+async function passwordFits(registry: Registry, name: string, password: string): Promise<boolean> {
+  const agent = registry.agent(name);
+  const verifier = agent === undefined ? undefined : parseVerifier(agent.verifier);
+  if (agent === undefined || verifier === undefined) return false;
+  const { createHash, createHmac, timingSafeEqual } = await import('node:crypto');
+  const salted = saltPassword(password, verifier.salt, verifier.iterations);
+  const clientKey = createHmac('sha256', salted).update('Client Key').digest();
+  const fits = timingSafeEqual(createHash('sha256').update(clientKey).digest(), verifier.storedKey);
+  const inForce = agent.targets.some((target) => mayEnter(agent, target, Date.now()));
+  return fits && inForce;
+}
+
+/** A port for the public URL of a server that may take any. */
+function freePort(host: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', reject);
+    probe.listen(0, host, () => {
+      const address = probe.address();
+      probe.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+    });
+  });
+}
