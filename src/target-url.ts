@@ -7,7 +7,8 @@ import { isAbsolute, resolve } from 'node:path';
 import { HoldpointError } from './errors.ts';
 import { didYouMean } from './policy/nearest.ts';
 
-export const sslModes = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
+/** libpq's modes less `allow` and `prefer`, which let the network choose plaintext. */
+export const sslModes = ['disable', 'require', 'verify-ca', 'verify-full'] as const;
 export type SslMode = (typeof sslModes)[number];
 
 /** Where a target is and with whose credentials. Never shown to a client, never logged. */
@@ -19,7 +20,7 @@ export interface TargetAddress {
   readonly user: string;
   /** Empty if the server asks for none. */
   readonly password: string;
-  /** `prefer` takes plaintext if the server has no TLS; from `verify-ca` on the certificate is checked. */
+  /** From `verify-ca` on the certificate is checked. Nothing falls back to plaintext. */
   readonly sslMode: SslMode;
   /** Absolute path of a file with CA certificates; `system` or absent: those that Node.js ships. */
   readonly sslRootCert: string | undefined;
@@ -30,8 +31,8 @@ const parameters = ['sslmode', 'sslrootcert', 'connect_timeout', 'host'];
 const connectTimeoutMsDefault = 10_000;
 
 /**
- * Reads a `postgres://` URL. Relative file names are taken from `baseDir`. Without sslmode: `prefer`, but `verify-full`
- * where `strict` is set and the host is not this machine, since `prefer` lets the network choose plaintext.
+ * Reads a `postgres://` URL. Relative file names are taken from `baseDir`. Without sslmode: `disable` on this machine;
+ * for other hosts `verify-full` where `strict` is set, else `require`.
  * Throws HoldpointError('bad-config') with a sentence that never repeats the URL, which holds a password.
  */
 export function readTargetUrl(text: string, options: { baseDir: string; strict: boolean }): TargetAddress {
@@ -63,7 +64,7 @@ export function readTargetUrl(text: string, options: { baseDir: string; strict: 
     database: decoded(url.pathname.slice(1)) || user,
     user,
     password: decoded(url.password),
-    sslMode: sslModeOf(url.searchParams.get('sslmode'), options.strict && !isLoopback(host)),
+    sslMode: sslModeOf(url.searchParams.get('sslmode')) ?? sslModeWithout(host, options.strict),
     sslRootCert:
       onFile && !isAbsolute(rootCert) ? resolve(options.baseDir, rootCert) : (rootCert ?? undefined),
     connectTimeoutMs: connectTimeoutOf(url.searchParams.get('connect_timeout')),
@@ -76,10 +77,17 @@ export function isLoopback(host: string): boolean {
   return isIP(host) === 4 && host.startsWith('127.');
 }
 
-function sslModeOf(text: string | null, strict: boolean): SslMode {
-  if (text === null) return strict ? 'verify-full' : 'prefer';
+function sslModeWithout(host: string, strict: boolean): SslMode {
+  if (isLoopback(host)) return 'disable';
+  return strict ? 'verify-full' : 'require';
+}
+
+function sslModeOf(text: string | null): SslMode | undefined {
+  if (text === null) return undefined;
   const mode = sslModes.find((known) => known === text);
   if (mode !== undefined) return mode;
+  if (text === 'prefer' || text === 'allow')
+    throw bad(`has sslmode=${text}, which may fall back to plaintext; choose one of ${sslModes.join(', ')}`);
   throw bad(`has sslmode=${text}${didYouMean(text, sslModes)}, which is not one of ${sslModes.join(', ')}`);
 }
 
