@@ -4,7 +4,14 @@
 // this process; a signer process of its own can take this file's place.
 
 import { join } from 'node:path';
-import { type CryptoKey, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
+import {
+  type CryptoKey,
+  calculateJwkThumbprint,
+  exportJWK,
+  generateKeyPair,
+  importJWK,
+  type JWK,
+} from 'jose';
 import { HoldpointError } from '../errors.ts';
 import { folderName, type LogFs, writeWhole } from './folder.ts';
 import { canonical } from './jcs.ts';

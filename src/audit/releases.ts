@@ -1,0 +1,200 @@
+// Releases: whether everything that went to the server after being held was released by somebody who may.
+// audit-approval §19: hold(R) → decision(D, evidence) → grant_use → intent → outcome, each naming the former by digest.
+// Part of the offline verifier: pure, and nothing of the proxy. The records fit the chain already; what they say of
+// approvals is checked here, with approvers' public keys from the chain or from whoever verifies.
+
+import { hash } from 'node:crypto';
+import { compactVerify, importJWK, type JWK } from 'jose';
+import { type ChainedRecord, Offence, type Place } from './chain.ts';
+import { readPublicKey } from './seal.ts';
+
+interface Held {
+  readonly rd: string;
+  readonly ref: number;
+  readonly wire: string | undefined;
+  readonly quorum: number;
+}
+
+interface Decided {
+  readonly rid: string;
+  readonly rd: string;
+  readonly approver: string;
+  readonly approves: boolean;
+}
+
+interface Started {
+  readonly seq: number;
+  readonly place: Place;
+  readonly boot: string;
+}
+
+/** Gives the whole text of a record's long member that was moved to a blob. */
+export type WholeText = (record: ChainedRecord, member: string, place: Place) => Promise<string>;
+
+/** Follows requests through a log. `note` takes every record in order and throws Offence. */
+export class Releases {
+  /** Releases whose every signature was verified with an approver's key, and those where a key was missing. */
+  proved = 0;
+  unproved = 0;
+  /** Releases by a link: somebody who had it, nobody in particular. */
+  byLink = 0;
+  readonly #wholeText: WholeText;
+  readonly #keys = new Map<string, JWK>();
+  readonly #gates = new Map<number, string>();
+  readonly #holds = new Map<string, Held>();
+  readonly #decisions = new Map<number, Decided & { readonly proof: 'proved' | 'link' | 'unproved' }>();
+  readonly #granted = new Map<string, number>();
+  readonly #intents = new Map<number, Started>();
+
+  /** `keys`: approvers' public keys that the caller brings, by thumbprint; they stand beside those in the chain. */
+  constructor(wholeText: WholeText, keys: ReadonlyMap<string, JWK> = new Map()) {
+    this.#wholeText = wholeText;
+    for (const [kid, jwk] of keys) this.#keys.set(kid, jwk);
+  }
+
+  async note(record: ChainedRecord, place: Place): Promise<void> {
+    const { members, kind, seq } = record;
+    const fail = (message: string) => new Offence('approval', place, message);
+    switch (kind) {
+      case 'stmt':
+        if (members.dec !== 'pass') this.#gates.set(seq, String(members.dec));
+        return;
+      case 'approver':
+        return this.#enrol(members, fail);
+      case 'hold':
+        return this.#hold(record, place, fail);
+      case 'decision':
+        return this.#decide(record, place, fail);
+      case 'grant_use':
+        return this.#grant(members, fail);
+      case 'intent':
+        return this.#begin(record, place, fail);
+      case 'outcome':
+        return this.#end(members, fail);
+    }
+  }
+
+  /** Statements that were released and have no outcome, in log order. */
+  open(): Started[] {
+    return [...this.#intents.values()];
+  }
+
+  async #enrol(members: Members, fail: Fail): Promise<void> {
+    if (members.act === 'retire') {
+      this.#keys.delete(String(members.kid));
+      return;
+    }
+    const key = await readPublicKey(members.jwk).catch((error: Error) => {
+      throw fail(`the approver's key: ${error.message}`);
+    });
+    if (key.kid !== members.kid) throw fail("the approver's key has another thumbprint than the record says");
+    this.#keys.set(key.kid, key.jwk);
+  }
+
+  async #hold(record: ChainedRecord, place: Place, fail: Fail): Promise<void> {
+    const { rid, rd, ref } = record.members;
+    const text = await this.#wholeText(record, 'R', place);
+    if (hash('sha256', `holdpoint-request-v1\0${text}`, 'base64url') !== rd)
+      throw fail(`the digest of request ${rid} is not that of its text`);
+    const request = parse(text, fail);
+    const need = (request.need ?? {}) as Members;
+    this.#holds.set(String(rid), {
+      rd: String(rd),
+      ref: Number(ref),
+      wire: typeof request.wire === 'string' ? request.wire : undefined,
+      quorum: typeof need.quorum === 'number' ? need.quorum : 1,
+    });
+  }
+
+  async #decide(record: ChainedRecord, place: Place, fail: Fail): Promise<void> {
+    const { rid, ev } = record.members;
+    const text = await this.#wholeText(record, 'D', place);
+    const decision = parse(text, fail);
+    if (decision.rid !== rid) throw fail('the decision names another request than its record');
+    const held = this.#holds.get(String(rid));
+    if (held !== undefined && decision.rd !== held.rd)
+      throw fail(`the decision names another digest than request ${rid} has`);
+    this.#decisions.set(record.seq, {
+      rid: String(rid),
+      rd: String(decision.rd),
+      approver: String(decision.approver),
+      approves: decision.verdict === 'approve',
+      proof: await this.#evidence((ev ?? {}) as Members, text, fail),
+    });
+  }
+
+  /** Verifies what can be verified with a public key. */
+  async #evidence(ev: Members, text: string, fail: Fail): Promise<'proved' | 'link' | 'unproved'> {
+    if (ev.kind === 'link') return 'link';
+    if (ev.kind !== 'jws' || typeof ev.jws !== 'string') return 'unproved';
+    const [head, payload] = ev.jws.split('.').map((part) => Buffer.from(part, 'base64url').toString('utf8'));
+    if (payload !== text) throw fail('the signature is over another decision than the record shows');
+    const { kid, typ } = parse(head ?? '', fail);
+    const jwk = this.#keys.get(String(kid));
+    if (jwk === undefined) return 'unproved';
+    const key = await importJWK(jwk, 'Ed25519');
+    await compactVerify(ev.jws, key, { algorithms: ['Ed25519'] }).catch(() => {
+      throw fail(`the approver's signature by key ${kid} is not valid`);
+    });
+    if (typ !== 'holdpoint-decision+jws') throw fail(`a token of type ${typ} stands as a decision`);
+    return 'proved';
+  }
+
+  #grant(members: Members, fail: Fail): void {
+    const rid = String(members.rid);
+    const seqs = Array.isArray(members.decisions) ? (members.decisions as unknown[]) : [];
+    const votes = seqs.map((seq) => this.#decisions.get(Number(seq)));
+    const held = this.#holds.get(rid);
+    if (this.#granted.has(rid)) throw fail(`request ${rid} is used a second time`);
+    for (const vote of votes) {
+      if (vote === undefined || vote.rid !== rid || !vote.approves)
+        throw fail(`the release of request ${rid} rests on a decision that does not approve it`);
+      if (vote.rd !== (held?.rd ?? votes[0]!.rd))
+        throw fail(`the decisions on request ${rid} are over different digests`);
+    }
+    const people = new Set(votes.map((vote) => vote!.approver));
+    if (people.size < (held?.quorum ?? 1))
+      throw fail(
+        `request ${rid} needs ${held?.quorum ?? 1} approvals by different people; ${people.size} are here`,
+      );
+    this.#granted.set(rid, Number(members.ref));
+    if (votes.some((vote) => vote!.proof === 'link')) this.byLink += 1;
+    else if (votes.every((vote) => vote!.proof === 'proved')) this.proved += 1;
+    else this.unproved += 1;
+  }
+
+  #begin(record: ChainedRecord, place: Place, fail: Fail): void {
+    const { rid, ref, wire } = record.members;
+    const held = this.#holds.get(String(rid));
+    if (this.#granted.get(String(rid)) !== ref)
+      throw fail(`statement ${ref} went to the server on request ${rid}, which was not released for it`);
+    // A retry has names of its own for statement and portal, so its bytes differ; its text and values may not.
+    if (held?.ref === ref && held?.wire !== undefined && held.wire !== wire)
+      throw fail(`the bytes of statement ${ref} are not those of request ${rid}`);
+    this.#intents.set(Number(ref), { seq: record.seq, place, boot: record.boot });
+  }
+
+  #end(members: Members, fail: Fail): void {
+    const ref = Number(members.ref);
+    const dec = this.#gates.get(ref);
+    if (dec !== undefined && members.st === 'ok' && !this.#intents.has(ref))
+      throw fail(
+        `statement ${ref} was ${dec === 'hold' ? 'held' : 'refused'} and yet it ran, without a release`,
+      );
+    this.#gates.delete(ref);
+    this.#intents.delete(ref);
+  }
+}
+
+type Members = Readonly<Record<string, unknown>>;
+type Fail = (message: string) => Offence;
+
+function parse(text: string, fail: Fail): Members {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null) return value as Members;
+  } catch {
+    // Falls through: not JSON is as bad as not an object.
+  }
+  throw fail('a text that should be a JSON object is not one');
+}
