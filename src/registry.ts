@@ -154,13 +154,16 @@ export class Registry implements ApproverBook {
     await this.refresh();
     if (this.#book.approvers.get(name) === undefined) await this.#refuseTaken(name);
     else refuseForeign('approver', name, this.#book.approvers.get(name)?.source);
-    const { kty, crv, x } = jwk;
-    if (kty !== 'OKP' || crv !== 'Ed25519' || typeof x !== 'string') {
+    const { x } = jwk;
+    if (jwk.kty !== 'OKP' || jwk.crv !== 'Ed25519' || typeof x !== 'string') {
       throw new HoldpointError('bad-parameter', `the key of ${name} is not an Ed25519 public key`);
     }
     await changeApprovers(this.dataDir, (entries) => {
       const before = entries.get(name);
-      const keys = [...(before?.keys ?? []).filter((key) => key.x !== x), { kty, crv, x }];
+      const keys = [
+        ...(before?.keys ?? []).filter((key) => key.x !== x),
+        { kty: 'OKP', crv: 'Ed25519', x } as const,
+      ];
       entries.set(name, { keys, createdAt: before?.createdAt ?? nowMs, retiredAt: undefined });
     });
     await this.reload();

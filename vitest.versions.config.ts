@@ -1,0 +1,14 @@
+// What must hold on every PostgreSQL from 13 to 18. Run by scripts/test-versions.ts, which installs the servers first.
+
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/versions/**/*.test.ts'],
+    globalSetup: 'test/support/global.ts',
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    // Each file starts six servers.
+    fileParallelism: false,
+  },
+});
