@@ -5,7 +5,7 @@
 
 import type { JWK } from 'jose';
 import { HoldpointError } from '../errors.ts';
-import type { ListFilter, StoredRequest } from '../store/store.ts';
+import type { Ending, ListFilter, StoredRequest } from '../store/store.ts';
 import { checkBinding, decisionText, readDecision, settledError } from './decision.ts';
 import { type EvidenceGround, readEvidence, verifyEvidence } from './evidence.ts';
 import { type CancelCause, type Grant, type Hold, type HoldDesk, LiveHold } from './hold.ts';
@@ -254,11 +254,9 @@ export class Desk implements HoldDesk {
   /** For LiveHold. */
   async cancel(hold: LiveHold, by: CancelCause): Promise<void> {
     this.#forget(hold);
-    const { store, now } = this.#options;
-    const ending = { by, reason: cancelReasons[by], at: now() };
+    const ending = { by, reason: cancelReasons[by], at: this.#options.now() };
     await this.#inTurn(hold.rid, async () => {
-      if (!(await store.end(hold.rid, ['pending', 'approved'], 'canceled', ending))) return;
-      this.#settledEvent({ rid: hold.rid, target: hold.request.db.target }, 'canceled', hold);
+      if (!(await this.#end(hold.rid, 'canceled', ending, hold))) return;
       await this.#record({ kind: 'cancel', rid: hold.rid, by, reason: ending.reason });
     });
   }
@@ -341,13 +339,29 @@ export class Desk implements HoldDesk {
 
   /** Ends a row past its time and returns the error that says so. */
   async #expireRow(row: StoredRequest): Promise<HoldpointError> {
-    const { store, log, now } = this.#options;
+    const { log, now } = this.#options;
     const ending = { by: 'holdpoint', reason: 'its time ran out', at: now() };
-    if (await store.end(row.rid, ['pending', 'approved'], 'expired', ending)) {
+    if (await this.#end(row.rid, 'expired', ending)) {
       log.append({ kind: 'expire', rid: row.rid, by: ending.by, reason: ending.reason });
-      this.#settledEvent(row, 'expired');
     }
     return settledError(row.rid, 'expired');
+  }
+
+  /** Ends an open row; true for exactly one caller. Leaving `pending` is what counts as settled. */
+  async #end(
+    rid: string,
+    to: 'canceled' | 'expired',
+    ending: Ending,
+    hold = this.#live.get(rid),
+  ): Promise<boolean> {
+    const { store } = this.#options;
+    const row = await store.get(rid);
+    if (row === undefined) return false;
+    if (await store.end(rid, ['pending'], to, ending)) {
+      this.#settledEvent(row, to, hold);
+      return true;
+    }
+    return store.end(rid, ['approved'], to, ending);
   }
 
   async #openRow(rid: string): Promise<StoredRequest> {

@@ -57,7 +57,7 @@ export function httpApp(ports: HttpPorts): Hono {
     const { text, contentType } = await ports.metrics();
     return c.body(text, 200, { 'Content-Type': contentType });
   });
-  app.get('/.well-known/jwks.json', (c) => c.json({ keys: ports.publicKeys() }));
+  app.get('/.well-known/jwks.json', (c) => c.json({ issuer: ports.publicUrl, keys: ports.publicKeys() }));
   return app;
 }
 
