@@ -7,6 +7,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { Desk } from '../approval/desk.ts';
+import type { Request } from '../approval/request.ts';
 import type { AuditLog } from '../audit/log.ts';
 import { openLog, type Recovered } from '../audit/opening.ts';
 import { type Config, requireApprovers } from '../config.ts';
@@ -29,6 +30,8 @@ export interface AssemblyOptions {
   readonly config: Config;
   readonly version: string;
   readonly report: Report;
+  /** Told of every new request with the link that shows it. The link is for approvers. */
+  readonly notify?: (request: Request, link: string) => void;
 }
 
 /** A Holdpoint that listens. */
@@ -49,7 +52,8 @@ const refreshMs = 1000;
 const readyMs = 3000;
 
 /** Starts everything; throws HoldpointError with a sentence, and leaves nothing behind. */
-export async function assemble({ config, version, report }: AssemblyOptions): Promise<Running> {
+export async function assemble(options: AssemblyOptions): Promise<Running> {
+  const { config, version, report } = options;
   prepareFolder(config.dataDir);
   const undo: (() => Promise<unknown> | unknown)[] = [];
   try {
@@ -86,7 +90,7 @@ export async function assemble({ config, version, report }: AssemblyOptions): Pr
     const httpPort =
       config.listen.http.port === 0 ? await freePort(config.listen.http.host) : config.listen.http.port;
     const publicUrl = config.publicUrl.replace(/:0$/, `:${httpPort}`);
-    const desk = await openDesk(config, publicUrl, log, registry, metrics, origin);
+    const desk = await openDesk(options, publicUrl, log, registry, metrics, origin);
     undo.push(() => desk.close());
     const targets = targetsOf(config, policies);
     const http = await serveHttp(
@@ -176,7 +180,7 @@ function targetsOf(config: Config, policies: ReadonlyMap<string, Policy>): Map<s
 }
 
 async function openDesk(
-  config: Config,
+  { config, notify, report }: AssemblyOptions,
   publicUrl: string,
   log: AuditLog,
   registry: Registry,
@@ -205,7 +209,9 @@ async function openDesk(
         metrics.target(target).pending.dec();
         if (waitMs !== undefined) metrics.requestWaitSeconds.observe(waitMs / 1000);
       },
+      suspicious: (rid, what) => report('error', what, { rid }),
     },
+    ...(notify === undefined ? {} : { notify }),
   });
 }
 
