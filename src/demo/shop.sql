@@ -101,3 +101,13 @@ BEGIN
   RETURN orders_gone;
 END
 $$;
+
+-- Nothing refers to it: `holdpoint try` asks to drop it.
+CREATE TABLE coupons (
+  code text PRIMARY KEY,
+  percent integer NOT NULL CHECK (percent BETWEEN 1 AND 90),
+  expires_on date NOT NULL
+);
+
+INSERT INTO coupons (code, percent, expires_on)
+SELECT 'SAVE' || n, 5 + n % 50, date '2025-12-01' + n FROM generate_series(1, 300) AS n;
