@@ -35,6 +35,8 @@ export interface VerifyOptions {
   readonly expect?: { readonly size: number; readonly root: string } | undefined;
   /** Approvers' public keys by thumbprint, beside those in the log. */
   readonly approverKeys?: ReadonlyMap<string, JWK> | undefined;
+  /** The log is being written: what stands behind its last seal is counted and noted, not refused. */
+  readonly live?: boolean | undefined;
   /** Whether crashes and gaps that the log itself declares are failures. */
   readonly noGaps?: boolean | undefined;
 }
@@ -50,7 +52,7 @@ export interface Finding {
 }
 
 export interface Report {
-  /** True only if records were checked, a signature covers every one of them, and all of it held. */
+  /** True only if records were checked, signatures cover all of them (`live`: all but the newest), and all of it held. */
   readonly ok: boolean;
   /** 0, or the code of the first finding. */
   readonly code: number;
@@ -76,8 +78,10 @@ export interface Report {
 
 /** Checks a whole log. Never throws for what is in it; throws what the source throws. */
 export async function verifyLog(source: LogSource, options: VerifyOptions = {}): Promise<Report> {
+  // Before the segments: a log that grows meanwhile has a segment more than its manifest knows, never one less.
+  const manifest = (await source.read('manifest.jsonl')) ?? Buffer.alloc(0);
   const names = await source.segments();
-  const check = new Check(source, options, await originOf(source, names));
+  const check = new Check(source, options, await originOf(source, names), manifest);
   const findings: Finding[] = [];
   try {
     for (const [i, name] of names.entries()) await check.segment(name, i, names.length);
@@ -111,15 +115,18 @@ class Check {
   #last: ChainedRecord | undefined;
   #lastPlace: Place = { file: '', line: 0 };
   #remembered: string | undefined;
-  #manifest: { line: string; place: Place }[] | undefined;
-  #manifestError: Offence | undefined;
+  readonly #manifest: readonly Line[];
+  readonly #manifestError: Offence | undefined;
   #pmh: string;
   #running = 0;
 
-  constructor(source: LogSource, options: VerifyOptions, origin: string) {
+  constructor(source: LogSource, options: VerifyOptions, origin: string, manifest: Buffer) {
     this.#source = source;
     this.#options = options;
     this.walk = new Walk(origin);
+    const { lines, error } = collect(manifest, 'manifest.jsonl');
+    this.#manifest = lines;
+    this.#manifestError = error;
     this.#pmh = digest(`holdpoint-manifest-v1\n${origin}`);
     this.#releases = new Releases(
       (record, member, place) => this.#wholeText(record, member, place),
@@ -138,7 +145,8 @@ class Check {
     const { lines, error } = collect(content, name);
     for (const [i, { line, place }] of lines.entries())
       await this.#line(line, place, () => vouched(lines, i));
-    if (error !== undefined) throw error;
+    if (error !== undefined && (this.#options.live !== true || error.kind !== 'torn' || n < segments - 1))
+      throw error;
     await this.#compareManifest(n, name, content, start, segments);
   }
 
@@ -147,18 +155,21 @@ class Check {
     const { walk } = this;
     const { expect, noGaps } = this.#options;
     if (this.#manifestError !== undefined) throw this.#manifestError;
-    if ((this.#manifest?.length ?? 0) > Math.max(0, segments - 1))
+    if (this.#manifest.length > Math.max(0, segments - 1))
       throw new Offence(
         'chain',
-        this.#manifest![Math.max(0, segments - 1)]!.place,
-        `the manifest tells of ${this.#manifest!.length} closed segments and an open one; ${segments} are here: the last were removed`,
+        this.#manifest[Math.max(0, segments - 1)]!.place,
+        `the manifest tells of ${this.#manifest.length} closed segments and an open one; ${segments} are here: the last were removed`,
       );
-    if (walk.size > 0 && walk.sealed < walk.size)
+    const unsealed = walk.size - walk.sealed;
+    if (unsealed > 0 && this.#options.live === true && walk.sealed > 0)
+      this.#notes.push(`${unsealed} newest records are under no seal yet; they are not vouched for`);
+    else if (unsealed > 0)
       throw new Offence(
         'unsealed',
         this.#lastPlace,
-        `${walk.size - walk.sealed} records at the end are under no seal. If Holdpoint is writing this log now, look ` +
-          'again in a second; otherwise it was cut off or added to',
+        `${unsealed} records at the end are under no seal: the log was killed, cut off or added to. If Holdpoint is ` +
+          'writing it now, verify with --live',
       );
     if (expect !== undefined) this.#compareExpected(expect);
     for (const { seq, kind, place } of noGaps === true ? this.#breaks : [])
@@ -248,18 +259,16 @@ class Check {
     start: { first: number; head: string; range: readonly Buffer[] },
     segments: number,
   ): Promise<void> {
-    if (this.#manifest === undefined) {
-      const bytes = (await this.#source.read('manifest.jsonl')) ?? Buffer.alloc(0);
-      const { lines, error } = collect(bytes, 'manifest.jsonl');
-      this.#manifest = lines;
-      this.#manifestError = error;
-    }
     const entry = this.#manifest[n];
     // The open segment has no line; one too many is seen at the end.
     if (n === segments - 1) return;
     if (entry === undefined) {
       if (n < segments - 2)
-        throw new Offence('chain', { file: 'manifest.jsonl', line: n + 1 }, `the line for ${name} is missing`);
+        throw new Offence(
+          'chain',
+          { file: 'manifest.jsonl', line: n + 1 },
+          `the line for ${name} is missing`,
+        );
       this.#notes.push(`${name} is closed and has no manifest line yet; its seals were checked`);
       return;
     }

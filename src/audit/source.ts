@@ -1,0 +1,110 @@
+// Source: logs on disk, for those who read them: the verifier, the command line, the pages.
+// Reads only, believes nothing, and does not need the lock: a log may be growing while it is read.
+
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { HoldpointError } from '../errors.ts';
+import { segmentNumber } from './folder.ts';
+import type { LogSource } from './verify.ts';
+
+/** A segment larger than this is not read into memory: no segment is, unless somebody made it so. */
+const fileBytesMax = 1 << 30;
+
+/** One log in a folder. */
+export class FolderSource implements LogSource {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** The folder's name: the origin, percent-encoded. */
+  get name(): string {
+    return basename(this.path);
+  }
+
+  async segments(): Promise<readonly string[]> {
+    return readdirSync(this.path)
+      .filter((name) => segmentNumber(name) !== undefined)
+      .sort((a, b) => segmentNumber(a)! - segmentNumber(b)!);
+  }
+
+  async read(name: string): Promise<Buffer | undefined> {
+    const path = join(this.path, name);
+    if (!existsSync(path)) return undefined;
+    const { size } = statSync(path);
+    if (size > fileBytesMax)
+      throw new HoldpointError(
+        'too-large',
+        `${path} has ${size} bytes; no file of a log has more than ${fileBytesMax}`,
+      );
+    return readFileSync(path);
+  }
+}
+
+/**
+ * The logs under a path: the path itself if it holds segments, else its folders that do, else those of its `audit`
+ * folder. Throws `not-found` if there are none.
+ */
+export function findLogs(path: string): FolderSource[] {
+  for (const parent of [path, join(path, 'audit')]) {
+    if (!existsSync(parent) || !statSync(parent).isDirectory()) continue;
+    if (holdsSegments(parent)) return [new FolderSource(parent)];
+    const found = readdirSync(parent)
+      .map((name) => join(parent, name))
+      .filter((child) => statSync(child).isDirectory() && holdsSegments(child))
+      .sort();
+    if (found.length > 0) return found.map((child) => new FolderSource(child));
+  }
+  throw new HoldpointError(
+    'not-found',
+    `there is no log in ${path}: name the folder that holds seg-00000000.jsonl, or the data folder above it`,
+  );
+}
+
+/** A record as its line says; nothing of it is verified. */
+export interface ReadRecord {
+  readonly seq: number;
+  readonly kind: string;
+  /** µs since 1970. */
+  readonly ts: number;
+  readonly members: Readonly<Record<string, unknown>>;
+  readonly line: string;
+}
+
+/** A seal as its line says; nothing of it is verified. */
+export interface ReadSeal {
+  readonly size: number;
+  readonly line: string;
+}
+
+/** The whole lines of a log in order, unverified. A line that is neither record nor seal is left out. */
+export async function* readLines(source: LogSource): AsyncGenerator<ReadRecord | ReadSeal> {
+  for (const name of await source.segments()) {
+    const content = (await source.read(name)) ?? Buffer.alloc(0);
+    for (const line of content.toString('utf8', 0, content.lastIndexOf(10) + 1).split('\n')) {
+      const read = readLine(line);
+      if (read !== undefined) yield read;
+    }
+  }
+}
+
+function readLine(line: string): ReadRecord | ReadSeal | undefined {
+  try {
+    if (line.startsWith('{')) {
+      const members = JSON.parse(line) as ReadRecord['members'];
+      return { seq: Number(members.seq), kind: String(members.kind), ts: Number(members.ts), members, line };
+    }
+    if (!line.startsWith('e')) return undefined;
+    const claims = JSON.parse(Buffer.from(line.split('.')[1] ?? '', 'base64url').toString('utf8')) as {
+      size: unknown;
+    };
+    return { size: Number(claims.size), line };
+  } catch {
+    return undefined;
+  }
+}
+
+function holdsSegments(path: string): boolean {
+  return readdirSync(path).some((name) => segmentNumber(name) !== undefined);
+}

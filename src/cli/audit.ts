@@ -1,0 +1,385 @@
+// `holdpoint audit verify | show | tail | who | prove | root`: the log, for auditors. Reads files, prints, sets the exit
+// code: those of reference §12 for verify, else 0 done, 1 found wrong, 2 usage. Needs no configuration, no running
+// Holdpoint and no key but public ones.
+
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { setTimeout as wait } from 'node:timers/promises';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { JWK } from 'jose';
+import { checkProof, prove } from '../audit/proof.ts';
+import { readPublicKey } from '../audit/seal.ts';
+import { type FolderSource, findLogs, type ReadRecord, readLines } from '../audit/source.ts';
+import { type Report, type VerifyOptions, verifyLog } from '../audit/verify.ts';
+import { HoldpointError } from '../errors.ts';
+import { plain, recordText, reportText, time } from './audit-text.ts';
+
+/** Where output goes; the process's own unless a test listens. */
+export interface Output {
+  out(text: string): void;
+  err(text: string): void;
+}
+
+const terminal: Output = {
+  out: (text) => process.stdout.write(text),
+  err: (text) => process.stderr.write(text),
+};
+
+const defaultFolder = './holdpoint-data/audit';
+const followMs = 500;
+
+interface VerifyFlags {
+  rootKey?: string;
+  expect?: { size: number; root: string };
+  approverKey?: string[];
+  gaps: boolean;
+  live?: boolean;
+  json?: boolean;
+}
+
+interface ShowFlags {
+  seq?: number;
+  from?: number;
+  to?: number;
+  kind?: string[];
+  agent?: string;
+  json?: boolean;
+}
+
+/** Adds the `audit` commands. Their exit codes go to process.exitCode. */
+export function register(program: Command): void {
+  const audit = program.command('audit').description('verify and read the signed log');
+  const json = () => new Option('--json', 'print JSON');
+  const folder = '[dir]';
+  const folderWords = `a log's folder, or the data folder above it (default: ${defaultFolder})`;
+
+  audit
+    .command('verify')
+    .description('check every record, seal and key; exit 0 only if something was checked and all of it held')
+    .argument(folder, `${folderWords}; or a proof written by \`audit prove\``, defaultFolder)
+    .option('--root-key <key>', 'the root key you trust: its thumbprint, or a JWK file')
+    .option(
+      '--expect <size:root>',
+      'what an earlier verification printed; the log must continue it',
+      expectation,
+    )
+    .option('--approver-key <file...>', "approvers' public keys (JWK), beside those in the log")
+    .option('--live', 'Holdpoint is writing it: the newest records may be under no seal yet')
+    .option('--no-gaps', 'fail on crashes and gaps that the log itself declares')
+    .addOption(json())
+    .action((dir: string, flags: VerifyFlags) => finish(() => verify(dir, flags, terminal), flags, terminal));
+
+  audit
+    .command('show')
+    .description('print records; nothing is verified')
+    .argument(folder, folderWords, defaultFolder)
+    .option('--seq <n>', 'this record only', whole)
+    .option('--from <n>', 'from this record on', whole)
+    .option('--to <n>', 'up to this record', whole)
+    .option('--kind <kind...>', 'records of these kinds')
+    .option('--agent <name>', "one agent's statements and logins")
+    .addOption(json())
+    .action((dir: string, flags: ShowFlags) => finish(() => show(dir, flags, terminal), flags, terminal));
+
+  audit
+    .command('tail')
+    .description('print the newest records; nothing is verified')
+    .argument(folder, folderWords, defaultFolder)
+    .option('-n, --lines <n>', 'how many', whole, 20)
+    .option('-f, --follow', 'go on as the log grows')
+    .addOption(json())
+    .action((dir: string, flags: { lines: number; follow?: boolean; json?: boolean }) =>
+      finish(() => tail(dir, flags, terminal), flags, terminal),
+    );
+
+  audit
+    .command('who')
+    .description('who ran it, who allowed it, what came of it')
+    .argument(folder, folderWords, defaultFolder)
+    .option('--seq <n>', 'any record of the statement', whole)
+    .option('--request <id>', 'a request')
+    .addOption(json())
+    .action((dir: string, flags: { seq?: number; request?: string; json?: boolean }) =>
+      finish(() => who(dir, flags, terminal), flags, terminal),
+    );
+
+  audit
+    .command('prove')
+    .description('write one record and the proof that it is in the log')
+    .argument(folder, folderWords, defaultFolder)
+    .requiredOption('--seq <n>', 'the record', whole)
+    .option('-o, --output <file>', 'where to (default: standard output)')
+    .action((dir: string, flags: { seq: number; output?: string }) =>
+      finish(() => proveRecord(dir, flags, terminal), {}, terminal),
+    );
+
+  audit
+    .command('root')
+    .description('print the root public key that others pin with --root-key')
+    .argument(folder, folderWords, defaultFolder)
+    .addOption(json())
+    .action((dir: string, flags: { json?: boolean }) =>
+      finish(() => root(dir, flags, terminal), flags, terminal),
+    );
+}
+
+async function finish(run: () => Promise<number>, flags: { json?: boolean }, output: Output): Promise<void> {
+  try {
+    process.exitCode = await run();
+  } catch (error) {
+    if (!(error instanceof HoldpointError)) throw error;
+    if (flags.json === true) output.out(`${JSON.stringify({ ok: false, error: error.message })}\n`);
+    else output.err(`holdpoint audit: ${error.message}\n`);
+    process.exitCode = error.code === 'bad-request' ? 2 : 1;
+  }
+}
+
+/** `audit verify`: exit code of the first log that is wrong. */
+export async function verify(dir: string, flags: VerifyFlags, output: Output): Promise<number> {
+  const rootKid = flags.rootKey === undefined ? undefined : await rootKidOf(flags.rootKey);
+  if (dir.endsWith('.json') && existsSync(dir)) return verifyProof(dir, rootKid, flags, output);
+  const options: VerifyOptions = {
+    rootKid,
+    expect: flags.expect,
+    noGaps: !flags.gaps,
+    live: flags.live,
+    approverKeys: await keysOf(flags.approverKey ?? []),
+  };
+  const reports: Report[] = [];
+  for (const source of findLogs(dir)) reports.push(await verifyLog(source, options));
+  if (flags.json === true)
+    output.out(`${JSON.stringify({ ok: reports.every(({ ok }) => ok), logs: reports }, null, 2)}\n`);
+  else output.out(reports.map(reportText).join('\n'));
+  return reports.find(({ ok }) => !ok)?.code ?? 0;
+}
+
+async function verifyProof(
+  path: string,
+  rootKid: string | undefined,
+  flags: VerifyFlags,
+  output: Output,
+): Promise<number> {
+  try {
+    const proved = await checkProof(readJson(path), rootKid);
+    const pinned = rootKid !== undefined;
+    output.out(
+      flags.json === true
+        ? `${JSON.stringify({ ok: true, pinned, ...proved }, null, 2)}\n`
+        : `${path}: proved\n  record ${proved.seq} of ${plain(proved.origin)} was in the log of ${proved.size} records sealed ${time(proved.sealedAt)}\n` +
+            `  root ${proved.rootKid}${pinned ? ', the one you named' : ', read from the proof: name the one you trust with --root-key'}\n`,
+    );
+    return 0;
+  } catch (error) {
+    const message = plain((error as Error).message);
+    if (flags.json === true) output.out(`${JSON.stringify({ ok: false, error: message })}\n`);
+    else output.out(`${path}: NOT PROVED\n  ${message}\n`);
+    return 11;
+  }
+}
+
+/** `audit show`: exit code 1 if no record was asked for that is there. */
+export async function show(dir: string, flags: ShowFlags, output: Output): Promise<number> {
+  let shown = 0;
+  for (const source of findLogs(dir)) {
+    for await (const record of records(source)) {
+      if (!isWanted(record, flags)) continue;
+      shown += 1;
+      output.out(flags.json === true ? `${record.line}\n` : `${recordText(record)}\n`);
+      if (flags.seq !== undefined && flags.json !== true)
+        output.out(`${plain(JSON.stringify(record.members, null, 2)).replaceAll('\\u{a}', '\n')}\n`);
+    }
+  }
+  if (shown === 0 && flags.json !== true) output.err('holdpoint audit: no record fits\n');
+  return shown === 0 ? 1 : 0;
+}
+
+/** `audit tail`. With `follow` it ends with the process. */
+export async function tail(
+  dir: string,
+  flags: { lines: number; follow?: boolean; json?: boolean },
+  output: Output,
+): Promise<number> {
+  const source = only(dir);
+  let next = 0;
+  for (let isFirst = true; isFirst || flags.follow === true; isFirst = false) {
+    const fresh: ReadRecord[] = [];
+    for await (const record of records(source)) if (record.seq >= next) fresh.push(record);
+    for (const record of isFirst ? fresh.slice(Math.max(0, fresh.length - flags.lines)) : fresh)
+      output.out(flags.json === true ? `${record.line}\n` : `${recordText(record)}\n`);
+    next = (fresh.at(-1)?.seq ?? next - 1) + 1;
+    if (flags.follow === true) await wait(followMs);
+  }
+  return 0;
+}
+
+/** `audit who`: verifies the log first and says so; exit code 0 only if it holds and the story is there. */
+export async function who(
+  dir: string,
+  flags: { seq?: number; request?: string; json?: boolean },
+  output: Output,
+): Promise<number> {
+  if ((flags.seq === undefined) === (flags.request === undefined))
+    throw new HoldpointError('bad-request', 'name either --seq N or --request ID');
+  for (const source of findLogs(dir)) {
+    const story = await storyOf(source, flags);
+    if (story.length === 0) continue;
+    const report = await verifyLog(source, { live: true });
+    if (flags.json === true) {
+      const told = story.map(({ members }) => members);
+      output.out(
+        `${JSON.stringify({ ok: report.ok, origin: report.origin, verified: report.findings, records: told }, null, 2)}\n`,
+      );
+    } else {
+      for (const record of story) output.out(`${recordText(record)}\n`);
+      output.out(`\n${reportText(report).split('\n\n')[0]!.trimEnd()}\n`);
+    }
+    return report.code;
+  }
+  throw new HoldpointError('not-found', `the log in ${dir} has no such record or request`);
+}
+
+/** `audit prove`: refuses to prove from a log that does not verify. */
+export async function proveRecord(
+  dir: string,
+  flags: { seq: number; output?: string },
+  output: Output,
+): Promise<number> {
+  const source = only(dir);
+  const report = await verifyLog(source, { live: true });
+  if (!report.ok) {
+    output.err(reportText(report));
+    return report.code;
+  }
+  const lines: string[] = [];
+  const keys: { jwk: JWK; cert: string }[] = [];
+  let seal: string | undefined;
+  for await (const line of readLines(source)) {
+    if ('size' in line) {
+      if (line.size > flags.seq) {
+        seal = line.line;
+        break;
+      }
+      continue;
+    }
+    lines.push(line.line);
+    if (line.kind === 'key') keys.push({ jwk: line.members.jwk as JWK, cert: String(line.members.cert) });
+  }
+  if (seal === undefined)
+    throw new HoldpointError(
+      'not-found',
+      `the log has ${report.records} records; there is no record ${flags.seq}`,
+    );
+  const { jwk } = JSON.parse(lines[0]!) as { jwk: JWK };
+  const proof = prove({ origin: report.origin, root: jwk, keys, records: lines, seal }, flags.seq);
+  const text = `${JSON.stringify(proof, null, 2)}\n`;
+  if (flags.output === undefined) output.out(text);
+  else writeFileSync(flags.output, text);
+  return 0;
+}
+
+/** `audit root`. */
+export async function root(dir: string, flags: { json?: boolean }, output: Output): Promise<number> {
+  for (const source of findLogs(dir)) {
+    for await (const record of records(source)) {
+      const key = await readPublicKey(record.members.jwk);
+      const { origin } = record.members;
+      output.out(
+        flags.json === true
+          ? `${JSON.stringify({ origin, kid: key.kid, jwk: key.jwk })}\n`
+          : `${plain(String(origin))}\n  thumbprint ${key.kid}\n  ${JSON.stringify(key.jwk)}\n`,
+      );
+      break;
+    }
+  }
+  return 0;
+}
+
+/** All records of the statement or request, in log order. */
+async function storyOf(
+  source: FolderSource,
+  about: { seq?: number; request?: string },
+): Promise<ReadRecord[]> {
+  const all: ReadRecord[] = [];
+  for await (const record of records(source)) all.push(record);
+  const refs = new Set<unknown>();
+  const requests = new Set<unknown>();
+  if (about.request !== undefined) requests.add(about.request);
+  const begin = about.seq === undefined ? undefined : all[about.seq];
+  if (begin !== undefined) {
+    refs.add(begin.kind === 'stmt' ? begin.seq : (begin.members.ref ?? begin.seq));
+    if (typeof begin.members.rid === 'string') requests.add(begin.members.rid);
+  }
+  // A request names statements and a statement its requests: twice is enough to know both.
+  for (let pass = 0; pass < 2; pass += 1) {
+    for (const { members } of all) {
+      if (refs.has(members.ref) && typeof members.rid === 'string') requests.add(members.rid);
+      if (requests.has(members.rid) && typeof members.ref === 'number') refs.add(members.ref);
+    }
+  }
+  return all.filter(
+    ({ seq, members }) => refs.has(seq) || refs.has(members.ref) || requests.has(members.rid),
+  );
+}
+
+async function* records(source: FolderSource): AsyncGenerator<ReadRecord> {
+  for await (const line of readLines(source)) if ('kind' in line) yield line;
+}
+
+function isWanted(record: ReadRecord, flags: ShowFlags): boolean {
+  const { seq, kind, members } = record;
+  return (
+    (flags.seq === undefined || seq === flags.seq) &&
+    (flags.from === undefined || seq >= flags.from) &&
+    (flags.to === undefined || seq <= flags.to) &&
+    (flags.kind === undefined || flags.kind.includes(kind)) &&
+    (flags.agent === undefined || members.agent === flags.agent)
+  );
+}
+
+function only(dir: string): FolderSource {
+  const found = findLogs(dir);
+  if (found.length > 1)
+    throw new HoldpointError(
+      'bad-request',
+      `there are ${found.length} logs in ${dir}; name one of ${found.map(({ path }) => path).join(', ')}`,
+    );
+  return found[0]!;
+}
+
+async function rootKidOf(given: string): Promise<string> {
+  if (/^[\w-]{43}$/.test(given)) return given;
+  return (await publicKey(given)).kid;
+}
+
+async function keysOf(paths: readonly string[]): Promise<Map<string, JWK>> {
+  const keys = new Map<string, JWK>();
+  for (const path of paths) {
+    const { kid, jwk } = await publicKey(path);
+    keys.set(kid, jwk);
+  }
+  return keys;
+}
+
+async function publicKey(path: string): Promise<{ kid: string; jwk: JWK }> {
+  return readPublicKey(readJson(path)).catch((error: Error) => {
+    throw new HoldpointError('bad-request', `${path}: ${error.message}`);
+  });
+}
+
+function readJson(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch (cause) {
+    throw new HoldpointError('bad-request', `${path} cannot be read as JSON: ${(cause as Error).message}`);
+  }
+}
+
+function expectation(text: string): { size: number; root: string } {
+  const match = /^(\d{1,15}):([\w-]{43})$/.exec(text);
+  if (match === null) throw new InvalidArgumentError('It is SIZE:ROOT as `audit verify` prints it.');
+  return { size: Number(match[1]), root: match[2]! };
+}
+
+function whole(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It is a number of records.');
+  return Number(text);
+}
