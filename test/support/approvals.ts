@@ -109,10 +109,18 @@ export interface Bench {
 }
 
 export async function newBench(
-  options: { store?: Store; pendingMax?: number; node?: string; like?: Bench; events?: DeskEvents } = {},
+  options: {
+    store?: Store;
+    pendingMax?: number;
+    node?: string;
+    like?: Bench;
+    publicUrl?: string;
+    events?: DeskEvents;
+  } = {},
 ): Promise<Bench> {
   const { like } = options;
   const clock = like?.clock ?? new FakeClock();
+  if (options.publicUrl !== undefined) clock.ms = Date.now();
   const store = options.store ?? new MemoryStore();
   const log = new FakeLog();
   const [ann, bob, link] = like
@@ -132,7 +140,7 @@ export async function newBench(
     log,
     registry: { key: (kid) => keys.get(kid), isAgent: (name) => agents.has(name) },
     linkKey: link,
-    publicUrl,
+    publicUrl: options.publicUrl ?? publicUrl,
     node: options.node ?? 'n1',
     pendingMax: () => options.pendingMax ?? 20,
     now: clock.now,
@@ -181,12 +189,24 @@ export function gate(
 }
 
 /** A gate on a development target that a link may decide. */
-export function linkGate(change: Partial<RequestDraft> = {}): ReturnType<typeof gate> {
-  return gate({
-    db: { target: 'shop', environment: 'development', name: 'shop', addr: '127.0.0.1:5432', version: '18.0' },
-    need: { level: 'link', quorum: 1 },
-    ...change,
-  });
+export function linkGate(
+  change: Partial<RequestDraft> = {},
+  values?: RequestValues,
+): ReturnType<typeof gate> {
+  return gate(
+    {
+      db: {
+        target: 'shop',
+        environment: 'development',
+        name: 'shop',
+        addr: '127.0.0.1:5432',
+        version: '18.0',
+      },
+      need: { level: 'link', quorum: 1 },
+      ...change,
+    },
+    values,
+  );
 }
 
 /** The decision a person would be offered for a stored request. */
@@ -199,7 +219,7 @@ export async function decisionFor(
   const { row, intact } = await bench.desk.get(rid);
   return {
     typ: 'holdpoint.decision.v1',
-    aud: publicUrl,
+    aud: intact.request.aud,
     rid,
     rd: row.rd,
     verdict: 'approve',

@@ -1,10 +1,11 @@
 // The HTTP app over a test bench's desk, and the tokens to ask it with.
 
 import { randomBytes } from 'node:crypto';
+import { type AddressInfo, createServer } from 'node:net';
 import type { Hono } from 'hono';
 import { type AccessClaims, type SigningKey, signAccess } from '../../src/approval/token.ts';
-import { type HttpPorts, httpApp } from '../../src/http/server.ts';
-import { type Bench, publicUrl } from './approvals.ts';
+import { type HttpListener, type HttpPorts, httpApp, listenHttp } from '../../src/http/server.ts';
+import { type Bench, type gate, newBench, publicUrl } from './approvals.ts';
 
 export const agentPasswords = new Map([
   ['claude', 'hunter2'],
@@ -57,4 +58,27 @@ export function post(app: Hono, rid: string, body: unknown, headers: Record<stri
     headers: { 'Content-Type': 'application/json', ...headers },
     body: typeof body === 'string' ? body : JSON.stringify(body),
   });
+}
+
+/** A bench served on a loopback port, with the real time. */
+export async function serve(): Promise<{ bench: Bench; url: string; listener: HttpListener }> {
+  const probe = createServer();
+  await new Promise<void>((done) => probe.listen(0, '127.0.0.1', done));
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((done) => probe.close(done));
+  const url = `http://127.0.0.1:${port}`;
+  const bench = await newBench({ publicUrl: url });
+  const listener = await listenHttp(appOf(bench, { publicUrl: url }), { host: '127.0.0.1', port });
+  return { bench, url, listener };
+}
+
+/** A gate addressed to that server. */
+export function gateAt(
+  url: string,
+  make: typeof gate,
+  change: Parameters<typeof gate>[0] = {},
+  values?: Parameters<typeof gate>[1],
+) {
+  const now = Date.now();
+  return make({ aud: url, created: now, exp: now + 3_600_000, ...change }, values);
 }
