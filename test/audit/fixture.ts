@@ -121,7 +121,9 @@ export async function smallLog(more: Partial<LogOptions> = {}, statements = 4): 
   const { log } = await openTestLog(path, more);
   for (let n = 0; n < statements; n += 1) {
     const ref = log.append(statement(n));
-    await log.durable(log.append({ kind: 'outcome', ref, st: 'ok', tags: ['SELECT 1'], rows: 1, dur_us: 250 }));
+    await log.durable(
+      log.append({ kind: 'outcome', ref, st: 'ok', tags: ['SELECT 1'], rows: 1, dur_us: 250 }),
+    );
   }
   await log.close();
   return snapshot(path);

@@ -150,7 +150,9 @@ test('a closed segment that is removed, changed or shuffled is found', async () 
   }
   const manifest = source.lines('manifest.jsonl');
   for (const i of manifest.keys()) {
-    const flipped = manifest.map((line, at) => (at === i ? line.replace(/.$/, (c) => (c === 'A' ? 'B' : 'A')) : line));
+    const flipped = manifest.map((line, at) =>
+      at === i ? line.replace(/.$/, (c) => (c === 'A' ? 'B' : 'A')) : line,
+    );
     expect(await only(source.withLines('manifest.jsonl', flipped))).toMatchObject({
       file: 'manifest.jsonl',
       line: i + 1,

@@ -1,0 +1,141 @@
+import { createHash } from 'node:crypto';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { canonical } from '../../src/audit/jcs.ts';
+import {
+  commit,
+  encodeRecord,
+  leafHash,
+  lineBytesMax,
+  moveLongMembers,
+  type RecordBody,
+  type Stamp,
+} from '../../src/audit/record.ts';
+import { statement } from './fixture.ts';
+
+const stamp: Stamp = {
+  seq: 7,
+  prev: 'p'.repeat(43),
+  ts: 1_700_000_000_000_001,
+  mono: 12,
+  node: 'holdpoint/test',
+  boot: 'b',
+};
+
+const bodies: RecordBody[] = [
+  { kind: 'genesis', origin: 'o', root: 'r', jwk: { x: 'x', kty: 'OKP' } },
+  { kind: 'boot', version: '1', pid: 1, host: 'h', config: 'c' },
+  { kind: 'bye', reason: 'shutdown' },
+  { kind: 'auth', sid: 's', client: '[::1]:5', agent: 'a', target: 't', ok: false, method: 'scram-sha-256' },
+  statement(1, { pc: ['c'], params: ['1', null], lits: ['x'], shadow: 'hold', rid: 'r', cmd: ['SELECT'] }),
+  { kind: 'outcome', ref: 3, st: 'error', sqlstate: '42P01', tags: ['A', 'B'], rows: 0, dur_us: 3.7 },
+  { kind: 'hold', rid: 'r', rd: 'd', R: '{"a":"\\u0000"}', ref: 1 },
+  { kind: 'decision', rid: 'r', D: '{}', ev: { kind: 'jws', jws: 'x', Z: [1, { b: null, a: true }] } },
+  { kind: 'grant_use', rid: 'r', ref: 1, by: ['alice'], decisions: [4, 5] },
+  { kind: 'intent', rid: 'r', ref: 1, wire: 'w' },
+  { kind: 'reject', rid: 'r', by: 'alice', reason: 'no' },
+  { kind: 'policy', target: 't', digest: 'd' },
+  { kind: 'approver', id: 'alice', act: 'enrol', kid: 'k', jwk: { x: 'x' } },
+  { kind: 'hb' },
+  { kind: 'key', epoch: 1, kid: 'k', jwk: { x: 'x' }, cert: 'e' },
+  { kind: 'recover', from: 1, to: 2, torn_len: 0 },
+  { kind: 'gap', reason: 'r', from: 1, to: 2, count: 1 },
+  { kind: 'view', rid: 'r', by: 'alice' },
+];
+
+test.each(bodies)('a $kind record is canonical JSON and says what it was given', (body) => {
+  const line = encodeRecord(body, stamp);
+  const parsed = JSON.parse(line);
+  expect(canonical(parsed)).toBe(line);
+  const expected = body.kind === 'outcome' ? { ...body, dur_us: 4 } : body;
+  expect(parsed).toEqual({ ...expected, ...stamp, v: 1 });
+});
+
+test('golden bytes of a record', () => {
+  expect(
+    encodeRecord({ kind: 'outcome', ref: 3, st: 'ok', tags: ['DELETE 42'], rows: 42, dur_us: 8 }, stamp),
+  ).toBe(
+    `{"boot":"b","dur_us":8,"kind":"outcome","mono":12,"node":"holdpoint/test","prev":"${stamp.prev}",` +
+      '"ref":3,"rows":42,"seq":7,"st":"ok","tags":["DELETE 42"],"ts":1700000000000001,"v":1}',
+  );
+});
+
+test('no SQL breaks out of its line', () => {
+  const attacks = [
+    'select 1\n{"kind":"stmt"}',
+    'a\r\nb',
+    'x\u2028y\u2029z',
+    'nul \0 here',
+    '"}\n{"',
+    '\\',
+    'half \ud800 pair',
+    '\u202e',
+  ];
+  for (const sql of attacks) {
+    const line = encodeRecord(statement(1, { sql }), stamp);
+    expect(line).not.toMatch(/[\n\r\0]/);
+    expect(JSON.parse(line).sql).toBe(sql.toWellFormed());
+    expect(canonical(JSON.parse(line))).toBe(line);
+  }
+});
+
+test('any text at all stays in its member', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' }), (sql, agent) => {
+      const line = encodeRecord(statement(1, { sql, agent }), stamp);
+      expect(line.includes('\n')).toBe(false);
+      expect(JSON.parse(line)).toMatchObject({
+        sql: sql.toWellFormed(),
+        agent: agent.toWellFormed(),
+        seq: 7,
+      });
+      expect(canonical(JSON.parse(line))).toBe(line);
+    }),
+  );
+});
+
+test('a number that is no exact integer is refused', () => {
+  for (const ref of [1.5, Number.NaN, 2 ** 53, Number.POSITIVE_INFINITY])
+    expect(() => encodeRecord({ kind: 'outcome', ref, st: 'ok', dur_us: 1 }, stamp)).toThrow(TypeError);
+});
+
+test('the leaf hash is SHA-256 of a zero byte and the line', () => {
+  const line = encodeRecord(statement(1, { sql: 'select ‹ä›' }), stamp);
+  const expected = createHash('sha256').update(Buffer.of(0)).update(line, 'utf8').digest('base64url');
+  expect(leafHash(line)).toBe(expected);
+});
+
+test('long members move to blobs and leave their beginning', () => {
+  const sql = `select '${'ä\n'.repeat(60_000)}'`;
+  const { body, blobs } = moveLongMembers(statement(1, { sql, params: ['x'.repeat(9000)] }), 4096);
+  const line = encodeRecord(body, stamp);
+  expect(Buffer.byteLength(line)).toBeLessThan(lineBytesMax);
+  expect(canonical(JSON.parse(line))).toBe(line);
+  const parsed = JSON.parse(line);
+  expect(parsed.sql).toBe(sql.slice(0, 4096));
+  expect(parsed.params).toBeUndefined();
+  expect(blobs.map(({ bytes }) => bytes.toString('utf8'))).toEqual([sql, JSON.stringify(['x'.repeat(9000)])]);
+  expect(parsed.blobs.sql).toEqual({ len: Buffer.byteLength(sql), sha: blobs[0]!.sha });
+  expect(blobs[0]!.sha).toBe(createHash('sha256').update(sql).digest('hex'));
+});
+
+test('a commitment tells salts, types and values apart, and NULL from every value', () => {
+  const salt = Buffer.alloc(16, 1);
+  const all = [
+    commit(salt, 25, Buffer.from('a')),
+    commit(salt, 23, Buffer.from('a')),
+    commit(Buffer.alloc(16, 2), 25, Buffer.from('a')),
+    commit(salt, 25, Buffer.from('b')),
+    commit(salt, 25, undefined),
+    commit(salt, 25, Buffer.of(0xff)),
+    commit(salt, 0, Buffer.alloc(0)),
+  ];
+  expect(new Set(all).size).toBe(all.length);
+  expect(all[0]).toBe(
+    createHash('sha256')
+      .update(
+        Buffer.concat([Buffer.from('holdpoint-commit-v1\0'), salt, Buffer.of(0, 0, 0, 25), Buffer.from('a')]),
+      )
+      .digest('base64url'),
+  );
+});
