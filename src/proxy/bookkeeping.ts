@@ -14,7 +14,7 @@ import type { Decided, RecordBody, StatementBody } from '../audit/record.ts';
 import { commit } from '../audit/record.ts';
 import type { HoldpointError } from '../errors.ts';
 import type { Action, Actor, Verdict } from '../policy/verdict.ts';
-import type { Gate, Parameter } from '../session/gate.ts';
+import type { Gate, OutcomeState, Parameter } from '../session/gate.ts';
 import type { Session } from '../session/session.ts';
 import { leadingReason } from '../session/settings.ts';
 import { classOf } from '../sql/class.ts';
@@ -80,6 +80,9 @@ export class SessionBook implements RelayBook {
   /** The context that an approver was shown, by gate. */
   readonly #shown = new WeakMap<Gate, { readonly context: Context; readonly wire: string }>();
 
+  /** The request by which a gate was released, until its outcome is known. */
+  readonly #released = new Map<Gate, string>();
+
   constructor(options: BookOptions) {
     this.#options = options;
   }
@@ -137,6 +140,7 @@ export class SessionBook implements RelayBook {
     const wire = this.#shown.get(gate)?.wire ?? '';
     const seq = this.#options.log.append({ kind: 'intent', rid: end.grant.rid, ref: gate.ref, wire });
     await this.#options.log.durable(seq);
+    this.#released.set(gate, end.grant.rid);
   }
 
   unreleased(gate: Gate, error: HoldpointError | undefined): void {
@@ -155,6 +159,7 @@ export class SessionBook implements RelayBook {
   finished(gate: Gate): void {
     if (gate.ref < 0) return;
     const st = gate.state === 'waiting' || gate.state === 'suspended' ? 'unknown' : gate.state;
+    this.#settle(gate, st);
     const answered = gate.answeredAt >= 0 && gate.forwardedAt >= 0;
     this.#options.log.append({
       kind: 'outcome',
@@ -165,6 +170,15 @@ export class SessionBook implements RelayBook {
       sqlstate: gate.sqlstate,
       dur_us: answered ? Math.max(0, (gate.answeredAt - gate.forwardedAt) * 1000) : 0,
     });
+  }
+
+  /** Tells the desk what became of a released statement. */
+  #settle(gate: Gate, st: OutcomeState): void {
+    const rid = this.#released.get(gate);
+    if (rid === undefined) return;
+    this.#released.delete(gate);
+    const state = st === 'ok' ? 'executed' : st === 'unknown' ? 'unknown' : 'failed';
+    void this.#options.desk.finish(rid, state, gate.sqlstate ?? gate.tags.join('; '));
   }
 
   #append(gate: Gate, dec: Decided): number {

@@ -4,7 +4,7 @@
 
 import type { Grant, Hold } from '../approval/hold.ts';
 import type { Request, RequestValues, Settlement } from '../approval/request.ts';
-import { HoldpointError } from '../errors.ts';
+import { type ErrorCode, HoldpointError } from '../errors.ts';
 import { stateDetail } from '../session/refusal.ts';
 import { noticeResponse } from '../wire/messages/backend.ts';
 
@@ -12,10 +12,15 @@ import { noticeResponse } from '../wire/messages/backend.ts';
 export interface ParkingDesk {
   open(request: Request, values: RequestValues, ref: number): Promise<Hold>;
   claimApproved(match: string, agent: string, ref: number): Promise<Grant | undefined>;
+  /** What became of a released statement, for people to read. Never rejects. */
+  finish(rid: string, state: 'executed' | 'failed' | 'unknown', detail: string): Promise<void>;
 }
 
-/** Why a hold ends before a person decides. `gone`: client or server socket closed. */
-export type Interruption = 'client' | 'gone' | 'shutdown';
+/**
+ * Why a hold ends before a person decides. `gone`: client or server socket closed. `skipped`: an earlier statement of
+ * the batch failed, so the server discards this one.
+ */
+export type Interruption = 'client' | 'gone' | 'shutdown' | 'skipped';
 
 /** How a parked gate ends. `rid` is the request that was shown, if one was opened. */
 export type ParkingEnd =
@@ -99,18 +104,14 @@ export class Parking {
   /** A release that arrives in the same moment as an interruption is not used: the client no longer wants it. */
   #released(grant: Grant, hold: Hold | undefined): Promise<ParkingEnd> | ParkingEnd {
     if (this.#cause === undefined) return { kind: 'release', grant };
-    return hold === undefined ? { kind: 'abandon' } : this.#interruptedBy(this.#cause, hold);
+    return hold === undefined
+      ? interruptedEnd(this.#cause, grant.rid)
+      : this.#interruptedBy(this.#cause, hold);
   }
 
   async #interruptedBy(cause: Interruption, hold: Hold): Promise<ParkingEnd> {
-    await hold.cancel(cause === 'gone' ? 'disconnect' : cause);
-    if (cause === 'gone') return { kind: 'abandon' };
-    const detail = stateDetail(hold.rid, 'canceled');
-    const error =
-      cause === 'client'
-        ? new HoldpointError('canceled', 'canceling statement due to user request', { detail })
-        : new HoldpointError('shutdown', 'terminating connection due to administrator command', { detail });
-    return { kind: 'refuse', error, rid: hold.rid };
+    await hold.cancel(cause === 'gone' ? 'disconnect' : cause === 'skipped' ? 'client' : cause);
+    return interruptedEnd(cause, hold.rid);
   }
 
   #settled(settlement: Exclude<Settlement, { state: 'approved' }>): HoldpointError {
@@ -154,6 +155,23 @@ export class Parking {
   }
 }
 
+const interruptionErrors: Readonly<Record<Exclude<Interruption, 'gone'>, readonly [ErrorCode, string]>> = {
+  client: ['canceled', 'canceling statement due to user request'],
+  shutdown: ['shutdown', 'terminating connection due to administrator command'],
+  // The server discards what is sent in its place, so that no client reads this; the log does.
+  skipped: ['canceled', 'an earlier statement of the batch failed'],
+};
+
+function interruptedEnd(cause: Interruption, rid: string): ParkingEnd {
+  if (cause === 'gone') return { kind: 'abandon' };
+  const [code, message] = interruptionErrors[cause];
+  return {
+    kind: 'refuse',
+    error: new HoldpointError(code, message, { detail: stateDetail(rid, 'canceled') }),
+    rid,
+  };
+}
+
 function holdNotice(hold: Hold, message: string): Buffer {
   return noticeResponse({
     S: 'NOTICE',
@@ -168,7 +186,8 @@ function holdNotice(hold: Hold, message: string): Buffer {
 /** An approver's words on their way into an ErrorResponse: control characters removed, at most 500 characters. */
 function oneLine(text: string): string {
   return text
-    .replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ')
+    .replaceAll(/\p{Cf}/gu, '')
+    .replaceAll(/[\p{Cc}\p{Z}]+/gu, ' ')
     .slice(0, 500)
     .trim();
 }

@@ -378,6 +378,8 @@ export class Relay {
       this.#serverIntake.stopUntilDrain(this.#options.client);
     if (this.#clientGone && !this.#options.session.writing) this.#end(undefined);
     else if (this.#draining !== undefined && !this.busy) this.terminate(this.#draining);
+    else if (this.#parking !== undefined && this.#options.session.discarding)
+      this.#parking.interrupt('skipped');
     else if (this.#waiting === 'barrier') this.#offerAgain(undefined);
   }
 

@@ -29,6 +29,11 @@ export function abortedError(): HoldpointError {
   );
 }
 
+/** For the log: the server discards the stand-in, so that no client reads this. */
+export function skippedError(): HoldpointError {
+  return new HoldpointError('canceled', 'an earlier statement of the batch failed');
+}
+
 /** The answer to a text that did not become statements. A syntax error keeps PostgreSQL's message and position. */
 export function analysisError(analysis: Exclude<Analysis, { kind: 'statements' }>): HoldpointError {
   if (analysis.kind === 'refused') return new HoldpointError(analysis.code, analysis.message);

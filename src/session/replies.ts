@@ -73,6 +73,11 @@ export class Replies {
     );
   }
 
+  /** True if the server discards whatever comes before the next Sync. */
+  get discarding(): boolean {
+    return this.#skipping;
+  }
+
   /** A frame goes to the server. */
   push(expected: Expected): void {
     const { type } = expected;

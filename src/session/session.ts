@@ -29,7 +29,7 @@ import {
 import { createGate, type Gate, noteTag, type Parameter } from './gate.ts';
 import { commitNames, resolveNames, stageNames } from './names.ts';
 import { type Prepared, PreparedMirror } from './prepared.ts';
-import { abortedError, analysisError, asHoldpointError, deniedError } from './refusal.ts';
+import { abortedError, analysisError, asHoldpointError, deniedError, skippedError } from './refusal.ts';
 import { type Expected, expectedFramesMax, Replies } from './replies.ts';
 import { Settings } from './settings.ts';
 import { StandIns, standInFrame } from './standin.ts';
@@ -137,6 +137,11 @@ export class Session {
   /** True while the server owes answers. */
   get busy(): boolean {
     return this.#replies.outstanding;
+  }
+
+  /** True while the server discards what it is sent, up to a Sync, after an error. */
+  get discarding(): boolean {
+    return this.#replies.discarding;
   }
 
   /** True while the server works on a statement that may change something. */
@@ -435,6 +440,8 @@ export class Session {
     // the status were stale, a statement is refused that could have been held.
     if (this.#status === 'E' && !this.#replies.outstanding && !endsTransaction(gate))
       return this.#refuse(frame, abortedError(), gate);
+    // What the server will discard need not be held; the stand-in is discarded in its place.
+    if (this.#replies.discarding) return this.#refuse(frame, skippedError(), gate);
     return { kind: 'hold', gate };
   }
 

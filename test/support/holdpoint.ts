@@ -1,0 +1,160 @@
+// A whole Holdpoint for a test: its own data folder and ports, one agent, one approver with a key, the real log, desk
+// and HTTP server, in front of a real database. Only the process is shared with the test.
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { exportJWK, generateKeyPair } from 'jose';
+import { stringify } from 'yaml';
+import { requestDigest } from '../../src/approval/request.ts';
+import { assemble } from '../../src/cli/assembly.ts';
+import { remote } from '../../src/cli/remote.ts';
+import { parseConfig } from '../../src/config.ts';
+import type { FullView, Summary } from '../../src/http/view.ts';
+import { RawClient } from './raw.ts';
+
+export interface GuardOptions {
+  /** URL of the database to guard, as its owner. */
+  readonly url: string;
+  readonly rules?: string;
+  readonly environment?: 'production' | 'staging' | 'development';
+  readonly level?: 'key' | 'link';
+  readonly hold?: { waitMs?: number; expiresMs?: number; pendingMax?: number; heartbeatMs?: number };
+  readonly limits?: Record<string, number>;
+  readonly audit?: Record<string, unknown>;
+  readonly tls?: { cert: string; key: string; required?: boolean };
+}
+
+export interface Guard {
+  readonly host: string;
+  readonly port: number;
+  readonly http: string;
+  readonly agent: string;
+  readonly password: string;
+  readonly database: string;
+  /** The agent's URL. */
+  readonly url: string;
+  /** Folder of the log: `{dataDir}/audit`. */
+  readonly auditDir: string;
+  readonly dataDir: string;
+  /** What was reported to the operator. */
+  readonly reports: string[];
+  /** Links of the requests that were opened, in order. */
+  readonly links: string[];
+  /** A logged-in raw client. */
+  connect(parameters?: Record<string, string>): Promise<RawClient>;
+  /** The requests that wait now, at least `count` of them. */
+  pending(count?: number): Promise<Summary[]>;
+  show(rid: string): Promise<FullView>;
+  decide(rid: string, verdict: 'approve' | 'reject', reason?: string): Promise<void>;
+  /** Approves what waits, once something does. */
+  approveNext(): Promise<string>;
+  close(): Promise<void>;
+}
+
+const pendingPollMs = 20;
+const pendingTries = 400;
+
+export async function startGuard(options: GuardOptions): Promise<Guard> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'holdpoint-guard-'));
+  const { privateKey } = await generateKeyPair('Ed25519', { extractable: true });
+  const jwk = await exportJWK(privateKey);
+  const keyFile = join(dataDir, 'dba.jwk');
+  writeFileSync(keyFile, JSON.stringify(jwk), { mode: 0o600 });
+  const environment = options.environment ?? 'staging';
+  const text = stringify({
+    listen: { postgres: '127.0.0.1:0', http: '127.0.0.1:0' },
+    dataDir,
+    targets: {
+      shop: {
+        url: options.url,
+        environment,
+        rules: options.rules ?? 'default',
+        approval: { level: options.level ?? 'key' },
+      },
+    },
+    agents: { claude: { password: 'agent secret', targets: ['shop'] } },
+    approvers: { dba: { key: { kty: jwk.kty, crv: jwk.crv, x: jwk.x } } },
+    hold: { waitMs: 20_000, ...options.hold },
+    audit: { values: 'clear', ...options.audit },
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
+    ...(options.tls === undefined ? {} : { tls: options.tls }),
+  });
+  const config = parseConfig(text, { file: join(dataDir, 'holdpoint.yaml'), env: {} });
+  const reports: string[] = [];
+  const links: string[] = [];
+  const running = await assemble({
+    config,
+    version: 'test',
+    report: (level, message, fields) => reports.push(`${level} ${message} ${JSON.stringify(fields)}`),
+    notify: (_request, link) => links.push(link),
+  });
+  const http = running.config.publicUrl;
+  const approver = () => remote({ url: http, as: 'dba', key: keyFile });
+  const login = { agent: 'claude', password: 'agent secret', database: 'shop' };
+
+  const pending = async (count = 0): Promise<Summary[]> => {
+    for (let tries = 0; ; tries += 1) {
+      const { requests } = (await (await approver()).get('/api/requests?state=pending')) as {
+        requests: Summary[];
+      };
+      if (requests.length >= count) return requests;
+      if (tries > pendingTries) throw new Error(`${requests.length} requests wait, not ${count}`);
+      await new Promise((resolve) => setTimeout(resolve, pendingPollMs));
+    }
+  };
+  const show = async (rid: string): Promise<FullView> =>
+    (await (await approver()).get(`/api/requests/${rid}`)) as FullView;
+  const decide: Guard['decide'] = async (rid, verdict, reason = '') => {
+    const server = await approver();
+    const view = (await server.get(`/api/requests/${rid}`)) as FullView;
+    const request = JSON.parse(view.request);
+    if (view.draft === null) throw new Error(`request ${rid} is ${view.state}`);
+    await server.decide({
+      typ: 'holdpoint.decision.v1',
+      aud: request.aud,
+      rid,
+      rd: requestDigest(request),
+      verdict,
+      approver: 'dba',
+      level: 'key',
+      reason,
+      nonce: view.draft.nonce,
+      nbf: view.draft.nbf,
+      exp: request.exp,
+    });
+  };
+  return {
+    host: '127.0.0.1',
+    port: running.postgresPort,
+    http,
+    ...login,
+    url: `postgres://claude:${encodeURIComponent(login.password)}@127.0.0.1:${running.postgresPort}/shop`,
+    auditDir: join(dataDir, 'audit'),
+    dataDir,
+    reports,
+    links,
+    async connect(parameters) {
+      const client = await RawClient.connect('127.0.0.1', running.postgresPort);
+      await client.login({
+        user: login.agent,
+        password: login.password,
+        database: login.database,
+        ...(parameters === undefined ? {} : { parameters }),
+      });
+      return client;
+    },
+    pending,
+    show,
+    decide,
+    async approveNext() {
+      const [first] = await pending(1);
+      await decide(first!.id, 'approve');
+      return first!.id;
+    },
+    async close() {
+      await running.close();
+      rmSync(dataDir, { recursive: true, force: true });
+    },
+  };
+}
