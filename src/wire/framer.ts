@@ -122,12 +122,10 @@ export class Framer implements FrameView {
   push(chunk: Buffer): void {
     if (chunk.length === 0) return;
     this.#queuedBytes += chunk.length;
-    const lastIndex = this.#chunks.length - 1;
-    const last = this.#chunks[lastIndex];
-    // A client that sends single bytes while it is held would otherwise cost a Buffer object a byte. The first chunk
-    // is left alone: the view may be in it, and `#position` is.
-    if (lastIndex > 0 && last!.length + chunk.length <= joinedBytesMax) {
-      this.#chunks[lastIndex] = Buffer.concat([last!, chunk]);
+    const last = this.#chunks.at(-1);
+    // A client that sends single bytes while it is held would otherwise cost a Buffer object a byte.
+    if (last !== undefined && last.length + chunk.length <= joinedBytesMax) {
+      this.#chunks[this.#chunks.length - 1] = Buffer.concat([last, chunk]);
     } else {
       this.#chunks.push(chunk);
     }

@@ -38,6 +38,7 @@ function spellings(name: string, value: string): [string, Pair[]][] {
   return [
     ['as a parameter', [[name, value]]],
     ['as a parameter in capitals', [[name.toUpperCase(), value]]],
+    ['as a parameter with dashes', [[dashed, value]]],
     ['in options with -c', [['options', `-c ${name}=${escaped}`]]],
     ['in options with -c glued', [['options', `-c${name}=${escaped}`]]],
     ['in options with --', [['options', `--${name}=${escaped}`]]],

@@ -108,6 +108,12 @@ test.each([
     'insufficient data left in message',
   ],
   [
+    'a Bind value of length -2 GiB',
+    messages.readBind,
+    rawFrame('B', '\0\0\0\0\0\x01\x80\0\0\0\0\0'),
+    'insufficient data left in message',
+  ],
+  [
     'a Bind value of length -2',
     messages.readBind,
     rawFrame('B', '\0\0\0\0\0\x01\xff\xff\xff\xfe\0\0'),
