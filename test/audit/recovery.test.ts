@@ -1,0 +1,233 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { type LogFs, systemFs } from '../../src/audit/folder.ts';
+import { openLog } from '../../src/audit/opening.ts';
+import { verifyLog } from '../../src/audit/verify.ts';
+import { logFolder, openTestLog, optionsFor, snapshot, statement, temporaryFolder } from './fixture.ts';
+
+const first = 'seg-00000000.jsonl';
+
+/** Starts the writer and kills it without warning after so many durable lines. Returns what it had acknowledged. */
+async function writeAndKill(path: string, acknowledged: number, segmentBytesMax = 1 << 26) {
+  const child: ChildProcess = spawn(
+    process.execPath,
+    [join(import.meta.dirname, 'writer.ts'), path, String(segmentBytesMax)],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  );
+  let output = '';
+  let errors = '';
+  child.stderr!.on('data', (chunk) => {
+    errors += chunk;
+  });
+  child.stdout!.on('data', (chunk) => {
+    output += chunk;
+    if (output.split('\nd ').length > acknowledged) child.kill('SIGKILL');
+  });
+  await new Promise((resolve) => child.on('close', resolve));
+  if (!output.includes('open')) throw new Error(`the writer did not open the log: ${errors}`);
+  const last = (letter: string) =>
+    Number(
+      output
+        .split('\n')
+        .slice(0, -1)
+        .findLast((line) => line.startsWith(`${letter} `))
+        ?.slice(2),
+    );
+  return { written: last('w'), durable: last('d') };
+}
+
+test('a process killed without warning loses nothing that it had acknowledged', async () => {
+  const path = temporaryFolder();
+  for (let round = 1; round <= 4; round += 1) {
+    const { written, durable } = await writeAndKill(path, round * 3, 4000);
+    const source = snapshot(path);
+    const report = await verifyLog(source, { live: true });
+    expect(report.findings).toEqual([]);
+    expect(report.records).toBeGreaterThan(written);
+    expect(report.sealed!.size).toBeGreaterThan(durable);
+  }
+  const { log } = await openTestLog(path);
+  await log.close();
+  expect(await verifyLog(snapshot(path))).toMatchObject({ ok: true, ended: true, kinds: { boot: 5 } });
+}, 60_000);
+
+/** A log that ended without warning: closed, then cut back to behind its record number `seq`. */
+async function crashedLog(keep: (lines: string[]) => string): Promise<string> {
+  const path = temporaryFolder();
+  const { log } = await openTestLog(path);
+  for (let n = 0; n < 3; n += 1) await log.durable(log.append(statement(n)));
+  await log.close();
+  const file = join(logFolder(path), first);
+  fs.writeFileSync(file, keep(fs.readFileSync(file, 'utf8').split('\n').slice(0, -1)));
+  return path;
+}
+
+const whole = (lines: string[]) => lines.map((line) => `${line}\n`).join('');
+
+test('a torn last line is set aside, and the log says so', async () => {
+  let torn = '';
+  const path = await crashedLog((lines) => {
+    const last = lines.findLastIndex((line) => line.includes('"kind":"stmt"'));
+    torn = lines[last]!.slice(0, 60);
+    return whole(lines.slice(0, last)) + torn;
+  });
+  const { log, recovered } = await openTestLog(path);
+  expect(recovered).toMatchObject({ tornBytes: 60, resealed: 0 });
+  await log.close();
+  const [aside] = fs.readdirSync(join(logFolder(path), 'quarantine'));
+  expect(fs.readFileSync(join(logFolder(path), 'quarantine', aside!), 'utf8')).toBe(torn);
+  const source = snapshot(path);
+  expect(await verifyLog(source)).toMatchObject({ ok: true, breaks: [{ kind: 'recover' }] });
+  expect((await verifyLog(source, { noGaps: true })).code).toBe(19);
+  const recover = JSON.parse(source.lines(first).find((line) => line.includes('"kind":"recover"'))!);
+  expect(recover).toMatchObject({ torn_len: 60, torn_sha: createHash('sha256').update(torn).digest('hex') });
+});
+
+test('records without a seal are kept, sealed anew and named', async () => {
+  const path = await crashedLog((lines) => {
+    const last = lines.findLastIndex((line) => line.includes('"kind":"stmt"'));
+    return whole(lines.slice(0, last + 1));
+  });
+  const { log, recovered } = await openTestLog(path);
+  expect(recovered).toMatchObject({ tornBytes: 0, resealed: 1 });
+  await log.close();
+  const report = await verifyLog(snapshot(path));
+  expect(report).toMatchObject({ ok: true, kinds: { stmt: 3, recover: 1 } });
+});
+
+test('a cut at any byte is taken up again, and twice is as good as once', async () => {
+  const path = temporaryFolder();
+  const { log } = await openTestLog(path);
+  for (let n = 0; n < 2; n += 1) await log.durable(log.append(statement(n)));
+  await log.close();
+  const file = join(logFolder(path), first);
+  const keys = join(path, 'keys');
+  const content = fs.readFileSync(file);
+  const kept = fs.readdirSync(join(keys, 'audit-holdpoint%2Ftest'));
+  const key = fs.readFileSync(join(keys, 'audit-holdpoint%2Ftest', kept[0]!));
+  // Before the first seal there is no log yet to lose; from there on every cut must be survived.
+  const start = content.indexOf('\neyJ') + 1;
+  for (let at = start; at < content.length; at += 101) {
+    fs.rmSync(join(path, 'audit'), { recursive: true });
+    fs.rmSync(keys, { recursive: true });
+    fs.mkdirSync(join(keys, 'audit-holdpoint%2Ftest'), { recursive: true });
+    fs.writeFileSync(join(keys, 'audit-holdpoint%2Ftest', kept[0]!), key);
+    fs.mkdirSync(logFolder(path), { recursive: true });
+    fs.writeFileSync(file, content.subarray(0, at));
+    for (let starts = 0; starts < 2; starts += 1) {
+      const again = await openLog(optionsFor(path));
+      await again.log.close();
+    }
+    const report = await verifyLog(snapshot(path));
+    expect(report.findings, `cut at ${at}`).toEqual([]);
+    expect(report.kinds.bye).toBeGreaterThanOrEqual(2);
+  }
+}, 60_000);
+
+test('a log that was changed in the middle is not taken up, and stays as it is', async () => {
+  const path = await crashedLog((lines) => whole(lines.with(4, lines[4]!.replace('select', 'SELECT'))));
+  const before = snapshot(path).files;
+  await expect(openLog(optionsFor(path))).rejects.toMatchObject({
+    code: 'log-unwritable',
+    message: expect.stringContaining(`${first} line 5`),
+  });
+  expect(snapshot(path).files).toEqual(before);
+});
+
+test('a damaged last line with its end is no crash', async () => {
+  const path = await crashedLog((lines) => whole(lines.with(-1, lines.at(-1)!.slice(0, -10))));
+  await expect(openLog(optionsFor(path))).rejects.toMatchObject({ code: 'log-unwritable' });
+});
+
+test('a log without its key is not taken up', async () => {
+  const path = await crashedLog(whole);
+  fs.rmSync(join(path, 'keys'), { recursive: true });
+  await expect(openLog(optionsFor(path))).rejects.toThrow(/the key of its epoch 0 .* is unusable/);
+});
+
+test('a released statement without outcome gets the outcome unknown; open requests are told', async () => {
+  const path = temporaryFolder();
+  const before = await openLog(optionsFor(path));
+  const ref = before.log.append(statement(1, { dec: 'hold', cls: 'destroy', sql: 'drop table customers' }));
+  before.log.append({ kind: 'hold', rid: 'waiting', rd: 'x', R: '{}', ref });
+  before.log.append({ kind: 'hold', rid: 'settled', rd: 'x', R: '{}', ref });
+  before.log.append({ kind: 'cancel', rid: 'settled', by: 'client', reason: 'gone' });
+  await before.log.durable(before.log.append({ kind: 'intent', rid: 'r', ref, wire: 'w' }));
+  await before.log.close();
+  const { log, recovered } = await openTestLog(path);
+  expect(recovered).toMatchObject({ unknown: [ref], holds: ['waiting'] });
+  await log.close();
+  const outcome = snapshot(path)
+    .lines(first)
+    .find((line) => line.includes('"kind":"outcome"'));
+  expect(JSON.parse(outcome!)).toMatchObject({ ref, st: 'unknown' });
+  const after = await openTestLog(path);
+  expect(after.recovered.unknown).toEqual([]);
+});
+
+test('what was open is known over closed segments', async () => {
+  const path = temporaryFolder();
+  const before = await openLog(optionsFor(path, { segmentBytesMax: 2000 }));
+  const ref = before.log.append(statement(1, { dec: 'hold' }));
+  await before.log.durable(before.log.append({ kind: 'intent', rid: 'r', ref, wire: 'w' }));
+  for (let n = 0; n < 20; n += 1) await before.log.durable(before.log.append(statement(n)));
+  await before.log.close();
+  expect(fs.existsSync(join(logFolder(path), 'seg-00000002.jsonl'))).toBe(true);
+  const { recovered } = await openTestLog(path);
+  expect(recovered.unknown).toEqual([ref]);
+});
+
+test('a closed segment that was changed is not built upon', async () => {
+  const path = temporaryFolder();
+  const { log } = await openLog(optionsFor(path, { segmentBytesMax: 2000 }));
+  for (let n = 0; n < 20; n += 1) await log.durable(log.append(statement(n)));
+  await log.close();
+  const manifest = snapshot(path).lines('manifest.jsonl').length;
+  const file = join(logFolder(path), `seg-${String(manifest - 1).padStart(8, '0')}.jsonl`);
+  fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace('claude', 'clauda'));
+  await expect(openLog(optionsFor(path))).rejects.toMatchObject({ code: 'log-unwritable' });
+});
+
+test('a crash before any call to the file system is survived, while keys change and segments close', async () => {
+  const path = temporaryFolder();
+  const copies = temporaryFolder();
+  let steps = 0;
+  const work = join(path, 'work');
+  const hooked = Object.fromEntries(
+    Object.entries(systemFs).map(([name, call]) => [
+      name,
+      (...given: unknown[]) => {
+        if (changes.has(name) && fs.existsSync(work))
+          fs.cpSync(work, join(copies, `${steps++}`), { recursive: true });
+        return (call as (...given: unknown[]) => unknown)(...given);
+      },
+    ]),
+  ) as unknown as LogFs;
+  const { log } = await openLog(optionsFor(work, { fs: hooked, segmentBytesMax: 2200 }));
+  for (let n = 0; n < 5; n += 1) await log.durable(log.append(statement(n)));
+  await log.close();
+  expect((await verifyLog(snapshot(work))).segments).toBeGreaterThan(2);
+  expect(steps).toBeGreaterThan(50);
+  for (let step = 0; step < steps; step += 1) {
+    const copy = join(copies, `${step}`);
+    // The copy's lock names this process, which lives.
+    fs.rmSync(join(logFolder(copy), 'LOCK'), { force: true });
+    const again = await openLog(optionsFor(copy, { segmentBytesMax: 2200 }));
+    await again.log.durable(again.log.append(statement(99)));
+    await again.log.close();
+    expect((await verifyLog(snapshot(copy))).findings, `crash before call ${step}`).toEqual([]);
+  }
+}, 120_000);
+
+const changes = new Set([
+  'openSync',
+  'writeSync',
+  'fdatasync',
+  'fsyncSync',
+  'ftruncateSync',
+  'renameSync',
+  'unlinkSync',
+]);
