@@ -102,7 +102,10 @@ export class RawClient {
       else if (request.kind === 'sasl-final') scram!.verify(request.data);
       else throw new Error(`the server asks for authentication ${request.code}`);
     }
-    return this.until('Z');
+    const greeting = await this.until('Z');
+    const refused = greeting.find((reply) => reply.letter === 'E');
+    if (refused !== undefined) throw new ServerError(refused);
+    return greeting;
   }
 
   /** Messages up to and including the `count`th of `letter`. Fewer come back only if the server closed. */
