@@ -213,10 +213,13 @@ export function matchDigest(
   return sha256(Buffer.from(`holdpoint-match-v1\0${canonical(context)}`, 'utf8'));
 }
 
-/** What a person types at level `link`: the first relation touched, as shown; the command where there is none. */
+/**
+ * What a person types at level `link`: the first relation touched, if a keyboard can type its name; else the command.
+ */
 export function phraseOf(request: Request): string {
-  const statement = request.statements.find((one) => one.relations.length > 0) ?? request.statements[0];
-  return statement?.relations[0] ?? statement?.command ?? 'approve';
+  const relations = request.statements.flatMap((statement) => statement.relations);
+  const typed = relations.find((name) => /^[\x21-\x7e]+$/.test(name));
+  return typed ?? request.statements[0]?.command ?? 'approve';
 }
 
 function sha256(...parts: Buffer[]): string {

@@ -6,7 +6,7 @@ import { linkApprover } from '../approval/evidence.ts';
 import { parameterText } from '../approval/parameter.ts';
 import type { IntactRequest } from '../approval/release.ts';
 import { phraseOf, requestText, textDigest } from '../approval/request.ts';
-import { type VisibleText, visible } from '../approval/visible.ts';
+import { type VisibleText, visible, visibleLine } from '../approval/visible.ts';
 import type { StoredRequest } from '../store/store.ts';
 import type { Reader } from './access.ts';
 
@@ -78,15 +78,19 @@ export function summary(row: StoredRequest, intact: IntactRequest): Summary {
     agent: request.agent.id,
     target: request.db.target,
     environment: request.db.environment,
-    commands: request.statements.map((statement) => statement.command),
-    relations: [...new Set(request.statements.flatMap((statement) => statement.relations))],
+    commands: request.statements.map((statement) => visibleLine(statement.command)),
+    relations: [...new Set(request.statements.flatMap((statement) => statement.relations))].map(visibleLine),
     rule: request.policy.rule,
-    ruleReason: request.policy.reason,
+    ruleReason: visibleLine(request.policy.reason),
     need: { level: request.need.level, quorum: request.need.quorum },
     approvals: row.votes
       .filter((vote) => vote.verdict === 'approve')
       .map((vote) => ({ by: vote.approver, at: seen(vote.at), level: vote.level })),
-    ending: row.ending && { by: row.ending.by, reason: row.ending.reason, at: seen(row.ending.at) },
+    ending: row.ending && {
+      by: row.ending.by,
+      reason: visibleLine(row.ending.reason),
+      at: seen(row.ending.at),
+    },
   };
 }
 
@@ -109,12 +113,20 @@ export function fullView(
     sql: visible(request.sql),
     sqlBytes: Buffer.byteLength(request.sql),
     secret: textDigest(request.sql, { params: [] }) !== request.sha,
-    statements: request.statements,
+    // Names come from the text: a quoted identifier can hold any character.
+    statements: request.statements.map((one) => ({
+      command: visibleLine(one.command),
+      effects: one.effects,
+      relations: one.relations.map(visibleLine),
+      why: one.why.map(visibleLine),
+    })),
     database: request.db.name,
     user: request.user,
-    role: request.role,
-    searchPath: request.state.searchPath,
-    settings: request.state.settings,
+    role: request.role === null ? null : visibleLine(request.role),
+    searchPath: request.state.searchPath === null ? null : visibleLine(request.state.searchPath),
+    settings: Object.fromEntries(
+      Object.entries(request.state.settings).map(([name, value]) => [visibleLine(name), visibleLine(value)]),
+    ),
     transaction: request.tx,
     protocol: request.proto,
     reason: request.reason === undefined ? null : visible(request.reason),

@@ -30,13 +30,19 @@ export async function newKey(): Promise<SigningKey & { privateJwk: Record<string
 /** Moves only by `pass`. Timers due fire in order, as Node's would. */
 export class FakeClock {
   ms = startMs;
+  /** Set before anything is asked of it: the real time, for tests over a socket. */
+  live = false;
   /** Added to the wall clock only: a step that the monotonic clock does not take. */
   stepMs = 0;
   #timers = new Set<{ at: number; then: () => void }>();
 
-  readonly now = (): number => this.ms + this.stepMs;
-  readonly mono = (): number => this.ms - startMs;
+  readonly now = (): number => (this.live ? Date.now() : this.ms) + this.stepMs;
+  readonly mono = (): number => (this.live ? performance.now() : this.ms - startMs);
   readonly after = (ms: number, then: () => void): (() => void) => {
+    if (this.live) {
+      const real = setTimeout(then, ms).unref();
+      return () => clearTimeout(real);
+    }
     const timer = { at: this.ms + ms, then };
     this.#timers.add(timer);
     return () => this.#timers.delete(timer);
@@ -120,7 +126,7 @@ export async function newBench(
 ): Promise<Bench> {
   const { like } = options;
   const clock = like?.clock ?? new FakeClock();
-  if (options.publicUrl !== undefined) clock.ms = Date.now();
+  if (options.publicUrl !== undefined) clock.live = true;
   const store = options.store ?? new MemoryStore();
   const log = new FakeLog();
   const [ann, bob, link] = like

@@ -12,9 +12,13 @@ export function h(tag, attributes = {}, ...children) {
     if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? '' : value);
   }
-  element.append(
-    ...children.flat().filter((child) => child !== null && child !== false && child !== undefined),
-  );
+  return fill(element, ...children);
+}
+
+/** Makes these the children of an element; null and false are left out. */
+export function fill(element, ...children) {
+  const drawn = children.flat().filter((child) => child !== null && child !== undefined && child !== false);
+  element.replaceChildren(...drawn);
   return element;
 }
 

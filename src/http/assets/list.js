@@ -1,6 +1,6 @@
 // List: the requests, for an approver whose key this browser has. Without one it says how to get there.
 
-import { badge, clock, environmentBadge, h, notice, span } from './draw.js';
+import { badge, clock, environmentBadge, fill, h, notice, span } from './draw.js';
 import { identity, now, readAs } from './identity.js';
 import { keyForm, showIdentity } from './keyform.js';
 
@@ -21,7 +21,8 @@ async function start() {
 
 function welcome(problem) {
   clearInterval(timer);
-  main.replaceChildren(
+  fill(
+    main,
     h('h1', {}, 'Requests'),
     problem ?? null,
     h(
@@ -50,7 +51,7 @@ async function refresh(me) {
     return welcome(notice('bad', 'This key is not known here, or it was retired. Use another one.'));
   }
   const body = await answer.json();
-  if (!answer.ok) return main.replaceChildren(h('h1', {}, 'Requests'), notice('bad', body.detail));
+  if (!answer.ok) return fill(main, h('h1', {}, 'Requests'), notice('bad', body.detail));
   draw(body.requests, me);
 }
 
@@ -75,7 +76,8 @@ function draw(requests, me) {
       words,
     );
   const focused = document.activeElement?.id;
-  main.replaceChildren(
+  fill(
+    main,
     h('h1', {}, 'Requests'),
     h(
       'div',

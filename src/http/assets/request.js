@@ -1,7 +1,7 @@
 // Request: one held statement, drawn for the person who is to decide, and their decision sent. What opens it is the token
 // in the fragment (for looking) or the key in this browser (for looking and deciding). Loading it changes nothing.
 
-import { badge, clock, environmentBadge, flowing, h, notice, numbered, span } from './draw.js';
+import { badge, clock, environmentBadge, fill, flowing, h, notice, numbered, span } from './draw.js';
 import { canonical, identity, readAs, sha256, signDecision } from './identity.js';
 import { keyForm, showIdentity } from './keyform.js';
 
@@ -59,7 +59,8 @@ async function read() {
 
 function stranger(refused) {
   if (view !== null) return gone('This link is no longer valid.');
-  main.replaceChildren(
+  fill(
+    main,
     h('h1', {}, 'Request'),
     refused
       ? notice('bad', 'This link or key does not open this request. It may be cut short, or past its time.')
@@ -71,11 +72,7 @@ function stranger(refused) {
 }
 
 function gone(words) {
-  main.replaceChildren(
-    h('h1', {}, 'Request'),
-    notice('bad', words),
-    h('p', {}, h('a', { href: '/' }, 'All requests')),
-  );
+  fill(main, h('h1', {}, 'Request'), notice('bad', words), h('p', {}, h('a', { href: '/' }, 'All requests')));
 }
 
 function say(id, words) {
@@ -88,7 +85,8 @@ async function drawAll(body) {
   const whole = (await sha256(`holdpoint-request-v1\0${body.request}`)) === body.digest;
   const title = [body.commands.join('; '), body.relations.join(', ')].filter(Boolean).join(' ');
   document.title = `${title} · Holdpoint`;
-  main.replaceChildren(
+  fill(
+    main,
     h(
       'div',
       { class: 'head' },
