@@ -4,15 +4,13 @@
 // everybody who waits hears of it, and only a new start, which checks the folder, takes the log up again.
 
 import { HoldpointError } from '../errors.ts';
-import type { Folder } from './folder.ts';
 import { canonical } from './jcs.ts';
-import { certify, type FreshKey, freshKey, type Keyring } from './keyring.ts';
-import type { Lock } from './lock.ts';
-import type { CompactTree } from './merkle.ts';
+import { certify, type FreshKey, freshKey } from './keyring.ts';
+import type { LogHealth, LogState } from './logstate.ts';
 import { OpenWork } from './openwork.ts';
 import { Pace } from './pace.ts';
 import { encodeRecord, leafHash, lineBytesMax, moveLongMembers, type RecordBody } from './record.ts';
-import { digest, type Seal, type Sign, type SigningKey } from './seal.ts';
+import { digest, type Seal, type SigningKey } from './seal.ts';
 import { addToManifest, Segment, type SegmentStart } from './segment.ts';
 
 /** Characters of a turn that are written at once rather than at the turn's end. */
@@ -20,63 +18,10 @@ const turnCharactersMax = 1 << 20;
 /** A line of so many UTF-16 units cannot exceed the limit in bytes. */
 const surelyShort = Math.floor(lineBytesMax / 3);
 
+/** After so long without the disk's answer nothing more is recorded until it comes. */
+const stallMsMax = 10_000;
 /** Groups are so many times rarer when nobody waits for one. */
 const idleFactor = 10;
-
-/** Time for the log. */
-export interface LogClock {
-  /** Milliseconds since 1970; may have a fraction; may step. */
-  readonly now: () => number;
-  /** Milliseconds since any point in the past; never goes back. */
-  readonly mono: () => number;
-}
-
-/** What the log tells the metrics. Called on the hot path: must be cheap and must not throw. */
-export interface LogMeter {
-  records?(count: number): void;
-  /** Seconds between the oldest record of a group and its seal being on disk. */
-  sealLag?(seconds: number): void;
-  /** Once, when the log is poisoned. */
-  failure?(error: HoldpointError): void;
-}
-
-/** Where the log stands; everything `AuditLog` needs to go on. Made by opening.ts. */
-export interface LogState {
-  readonly folder: Folder;
-  readonly keyring: Keyring;
-  readonly lock: Lock;
-  readonly origin: string;
-  readonly boot: string;
-  readonly clock: LogClock;
-  readonly meter: LogMeter;
-  readonly sign: Sign;
-  readonly values: 'clear' | 'none';
-  /** Least time between two groups that somebody waits for; ten times that when nobody waits. */
-  readonly sealMs: number;
-  readonly segmentBytesMax: number;
-  readonly epochMs: number;
-  readonly heartbeatMs: number;
-  /** The tree over everything in the files. */
-  readonly tree: CompactTree;
-  readonly head: string;
-  readonly sealed: number;
-  readonly psh: string;
-  readonly pmh: string;
-  readonly segment: Segment;
-  readonly open: OpenWork;
-  readonly epoch: number;
-  readonly key: SigningKey;
-}
-
-/** How the log is, for /readyz. */
-export interface LogHealth {
-  readonly writable: boolean;
-  readonly reason: string | undefined;
-  readonly records: number;
-  readonly sealed: number;
-  /** How long the oldest record has been waiting for its seal; 0 if none waits. */
-  readonly unsealedMs: number;
-}
 
 interface Waiter {
   readonly seq: number;
@@ -121,6 +66,8 @@ export class AuditLog {
   // The group commit: one in flight.
   readonly #pace: Pace;
   #committing: Promise<void> | undefined;
+  // When the oldest record was appended that the group in flight covers, or that the next one will.
+  #sealingSince: number | undefined;
   #oldestUnsealed: number | undefined;
   readonly #heartbeat: NodeJS.Timeout | undefined;
   #lastBeat = 0;
@@ -155,20 +102,20 @@ export class AuditLog {
   }
 
   get health(): LogHealth {
-    const since = this.#oldestUnsealed;
+    const stalled = this.#stalled();
     return {
-      writable: this.#failed === undefined && this.#closing === undefined,
-      reason: this.#failed?.message,
+      writable: this.#failed === undefined && this.#closing === undefined && stalled === undefined,
+      reason: (this.#failed ?? stalled)?.message,
       records: this.#seq,
       sealed: this.#sealed,
-      unsealedMs: since === undefined ? 0 : this.#at.clock.mono() - since,
+      unsealedMs: this.#unsealedMs(),
     };
   }
 
   /**
    * Chains a record and puts it into the current turn; returns its seq. Nothing is in the file yet: see `written` and
-   * `durable`. Throws `log-unwritable` once the log is poisoned or closed, TypeError on a malformed body (the log then
-   * goes on without it).
+   * `durable`. Throws `log-unwritable` once the log is poisoned or closed, and while the disk does not answer; TypeError
+   * on a malformed body (the log then goes on without it).
    */
   append(body: RecordBody): number {
     if (this.#failed !== undefined) throw this.#failed;
@@ -177,6 +124,8 @@ export class AuditLog {
         'log-unwritable',
         `the log ${this.origin} is closed: Holdpoint is shutting down`,
       );
+    const stalled = this.#sealingSince === undefined ? undefined : this.#stalled();
+    if (stalled !== undefined) throw stalled;
     return this.#append(body);
   }
 
@@ -344,6 +293,7 @@ export class AuditLog {
     const first = tree.size;
     const start = { first, head: this.#head, range: tree.range };
     const since = this.#oldestUnsealed;
+    this.#sealingSince = since;
     this.#oldestUnsealed = undefined;
     const payload = this.#sealPayload();
     const openThen = new OpenWork([...open.intents], [...open.holds]);
@@ -359,6 +309,7 @@ export class AuditLog {
     await segment.sync();
     this.#psh = digest(line);
     this.#sealed = first;
+    this.#sealingSince = undefined;
     if (since !== undefined) this.#at.meter.sealLag?.((clock.mono() - since) / 1000);
     this.#settle();
     return { segment, start, open: openThen };
@@ -422,6 +373,21 @@ export class AuditLog {
       else rest.push(waiter);
     }
     this.#waiters = rest;
+  }
+
+  #unsealedMs(): number {
+    const since = this.#sealingSince ?? this.#oldestUnsealed;
+    return since === undefined ? 0 : this.#at.clock.mono() - since;
+  }
+
+  #stalled(): HoldpointError | undefined {
+    const ms = this.#unsealedMs();
+    if (ms <= stallMsMax) return undefined;
+    return new HoldpointError(
+      'log-unwritable',
+      `the log waits for the disk under ${this.#at.folder.path} since ${Math.round(ms / 1000)} s; ` +
+        'statements are refused until it answers',
+    );
   }
 
   #poison(what: string, cause: unknown): HoldpointError {

@@ -86,11 +86,15 @@ async function read(folder: Folder, origin: string, reseal: Reseal): Promise<Fou
       await readLines(walk, open, content, segmentName(n));
     }
     sealed = walk.sealed;
-    // A crash between the last record of a segment, or a key record, and the seal that must follow exactly there.
+    // A crash between a key record, with which a segment also closes, and the seal that must follow exactly there.
     if (walk.nextKey !== undefined)
       content = await addSeal(folder, n, content, walk, walk.nextKey.seq + 1, reseal);
     if (!isLast && walk.sealed < walk.size)
-      content = await addSeal(folder, n, content, walk, walk.size, reseal);
+      throw new Offence(
+        'unsealed',
+        { file: segmentName(n), line: 1 },
+        'the segment was closed and its last records are under no seal',
+      );
     const { size, head, psh } = walk;
     const then = new OpenWork([...open.intents], [...open.holds]);
     segments.push({ n, start, content, size, head, psh, end: walk.tree().range, open: then });

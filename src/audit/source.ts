@@ -79,12 +79,34 @@ export interface ReadSeal {
 }
 
 /** The whole lines of a log in order, unverified. A line that is neither record nor seal is left out. */
-export async function* readLines(source: LogSource): AsyncGenerator<ReadRecord | ReadSeal> {
-  for (const name of await source.segments()) {
-    const content = (await source.read(name)) ?? Buffer.alloc(0);
-    for (const line of content.toString('utf8', 0, content.lastIndexOf(10) + 1).split('\n')) {
-      const read = readLine(line);
-      if (read !== undefined) yield read;
+export function readLines(source: LogSource): AsyncGenerator<ReadRecord | ReadSeal> {
+  return new LineReader(source).fresh();
+}
+
+/** Reads a log that grows: each call of `fresh` yields the whole lines that were not there at the last. */
+export class LineReader {
+  readonly #source: LogSource;
+  #segment: number;
+  #offset = 0;
+
+  /** Begins with the segment of this index. */
+  constructor(source: LogSource, segment = 0) {
+    this.#source = source;
+    this.#segment = segment;
+  }
+
+  async *fresh(): AsyncGenerator<ReadRecord | ReadSeal> {
+    const names = await this.#source.segments();
+    for (let i = this.#segment; i < names.length; i += 1) {
+      const content = (await this.#source.read(names[i]!)) ?? Buffer.alloc(0);
+      if (i > this.#segment) this.#offset = 0;
+      const start = this.#offset;
+      this.#segment = i;
+      this.#offset = content.lastIndexOf(10) + 1;
+      for (const line of content.toString('utf8', start, this.#offset).split('\n')) {
+        const read = readLine(line);
+        if (read !== undefined) yield read;
+      }
     }
   }
 }

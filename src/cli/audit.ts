@@ -8,7 +8,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { JWK } from 'jose';
 import { checkProof, prove } from '../audit/proof.ts';
 import { readPublicKey } from '../audit/seal.ts';
-import { type FolderSource, findLogs, type ReadRecord, readLines } from '../audit/source.ts';
+import { type FolderSource, findLogs, LineReader, type ReadRecord, readLines } from '../audit/source.ts';
 import { type Report, type VerifyOptions, verifyLog } from '../audit/verify.ts';
 import { HoldpointError } from '../errors.ts';
 import { plain, recordText, reportText, time } from './audit-text.ts';
@@ -199,13 +199,13 @@ export async function tail(
   output: Output,
 ): Promise<number> {
   const source = only(dir);
-  let next = 0;
+  // The newest records are in the last segment, or in the one before if that has just been closed.
+  const reader = new LineReader(source, Math.max(0, (await source.segments()).length - 2));
   for (let isFirst = true; isFirst || flags.follow === true; isFirst = false) {
     const fresh: ReadRecord[] = [];
-    for await (const record of records(source)) if (record.seq >= next) fresh.push(record);
+    for await (const line of reader.fresh()) if ('kind' in line) fresh.push(line);
     for (const record of isFirst ? fresh.slice(Math.max(0, fresh.length - flags.lines)) : fresh)
       output.out(flags.json === true ? `${record.line}\n` : `${recordText(record)}\n`);
-    next = (fresh.at(-1)?.seq ?? next - 1) + 1;
     if (flags.follow === true) await wait(followMs);
   }
   return 0;
@@ -293,31 +293,33 @@ export async function root(dir: string, flags: { json?: boolean }, output: Outpu
   return 0;
 }
 
-/** All records of the statement or request, in log order. */
+/** All records of the statement or request, in log order. Reads the log several times rather than keep it. */
 async function storyOf(
   source: FolderSource,
   about: { seq?: number; request?: string },
 ): Promise<ReadRecord[]> {
-  const all: ReadRecord[] = [];
-  for await (const record of records(source)) all.push(record);
   const refs = new Set<unknown>();
   const requests = new Set<unknown>();
   if (about.request !== undefined) requests.add(about.request);
-  const begin = about.seq === undefined ? undefined : all[about.seq];
-  if (begin !== undefined) {
-    refs.add(begin.kind === 'stmt' ? begin.seq : (begin.members.ref ?? begin.seq));
-    if (typeof begin.members.rid === 'string') requests.add(begin.members.rid);
+  for await (const { seq, kind, members } of records(source)) {
+    if (seq !== about.seq) continue;
+    if (kind === 'stmt' || members.ref === undefined) refs.add(seq);
+    else refs.add(members.ref);
+    if (typeof members.rid === 'string') requests.add(members.rid);
   }
   // A request names statements and a statement its requests: twice is enough to know both.
   for (let pass = 0; pass < 2; pass += 1) {
-    for (const { members } of all) {
+    for await (const { members } of records(source)) {
       if (refs.has(members.ref) && typeof members.rid === 'string') requests.add(members.rid);
       if (requests.has(members.rid) && typeof members.ref === 'number') refs.add(members.ref);
     }
   }
-  return all.filter(
-    ({ seq, members }) => refs.has(seq) || refs.has(members.ref) || requests.has(members.rid),
-  );
+  const story: ReadRecord[] = [];
+  for await (const record of records(source)) {
+    const { seq, members } = record;
+    if (refs.has(seq) || refs.has(members.ref) || requests.has(members.rid)) story.push(record);
+  }
+  return story;
 }
 
 async function* records(source: FolderSource): AsyncGenerator<ReadRecord> {

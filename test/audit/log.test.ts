@@ -242,6 +242,34 @@ test('a sync that fails acknowledges nothing and is not tried again', async () =
   expect(() => log.append(statement(2))).toThrow(HoldpointError);
 });
 
+test('a disk that does not answer stops the log until it does', async () => {
+  let answer: (() => void) | undefined;
+  let isHung = false;
+  let nowMs = 0;
+  const port = {
+    ...systemFs,
+    fdatasync: ((fd: number, done: (error: NodeJS.ErrnoException | null) => void) => {
+      if (isHung) answer = () => fs.fdatasync(fd, done);
+      else fs.fdatasync(fd, done);
+    }) as typeof fs.fdatasync,
+  };
+  const clock = { now: () => 1_700_000_000_000, mono: () => nowMs };
+  const { log } = await openTestLog(temporaryFolder(), { fs: port, clock });
+  isHung = true;
+  const durable = log.durable(log.append(statement(1)));
+  while (answer === undefined) await turn();
+  nowMs += 9_000;
+  log.append(statement(2));
+  nowMs += 2_000;
+  expect(() => log.append(statement(3))).toThrow(/waits for the disk .* since 11 s/);
+  expect(log.health).toMatchObject({ writable: false, unsealedMs: 11_000 });
+  isHung = false;
+  answer();
+  await durable;
+  await log.durable(log.append(statement(4)));
+  expect(log.health).toMatchObject({ writable: true, unsealedMs: 0 });
+});
+
 test('a signer that fails poisons the log', async () => {
   let broken = false;
   const sign: Sign = async (...given) => {

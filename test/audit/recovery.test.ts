@@ -137,6 +137,12 @@ test('a log that was changed in the middle is not taken up, and stays as it is',
   expect(snapshot(path).files).toEqual(before);
 });
 
+test('a closed segment whose end is under no seal is no crash', async () => {
+  const path = await crashedLog((lines) => whole(lines.slice(0, -1)));
+  fs.writeFileSync(join(logFolder(path), 'seg-00000001.jsonl'), '');
+  await expect(openLog(optionsFor(path))).rejects.toThrow(/under no seal/);
+});
+
 test('a damaged last line with its end is no crash', async () => {
   const path = await crashedLog((lines) => whole(lines.with(-1, lines.at(-1)!.slice(0, -10))));
   await expect(openLog(optionsFor(path))).rejects.toMatchObject({ code: 'log-unwritable' });

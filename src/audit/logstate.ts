@@ -1,0 +1,67 @@
+// LogState: where a log stands and what it is written with; the contract between opening a log and writing it.
+// Types only.
+
+import type { HoldpointError } from '../errors.ts';
+import type { Folder } from './folder.ts';
+import type { Keyring } from './keyring.ts';
+import type { Lock } from './lock.ts';
+import type { CompactTree } from './merkle.ts';
+import type { OpenWork } from './openwork.ts';
+import type { Sign, SigningKey } from './seal.ts';
+import type { Segment } from './segment.ts';
+
+/** Time for the log. */
+export interface LogClock {
+  /** Milliseconds since 1970; may have a fraction; may step. */
+  readonly now: () => number;
+  /** Milliseconds since any point in the past; never goes back. */
+  readonly mono: () => number;
+}
+
+/** What the log tells the metrics. Called on the hot path: must be cheap and must not throw. */
+export interface LogMeter {
+  records?(count: number): void;
+  /** Seconds between the oldest record of a group and its seal being on disk. */
+  sealLag?(seconds: number): void;
+  /** Once, when the log is poisoned. */
+  failure?(error: HoldpointError): void;
+}
+
+/** Where the log stands; everything `AuditLog` needs to go on. Made by opening.ts. */
+export interface LogState {
+  readonly folder: Folder;
+  readonly keyring: Keyring;
+  readonly lock: Lock;
+  readonly origin: string;
+  readonly boot: string;
+  readonly clock: LogClock;
+  readonly meter: LogMeter;
+  readonly sign: Sign;
+  readonly values: 'clear' | 'none';
+  /** Least time between two groups that somebody waits for; ten times that when nobody waits. */
+  readonly sealMs: number;
+  readonly segmentBytesMax: number;
+  readonly epochMs: number;
+  readonly heartbeatMs: number;
+  /** The tree over everything in the files. */
+  readonly tree: CompactTree;
+  readonly head: string;
+  readonly sealed: number;
+  readonly psh: string;
+  readonly pmh: string;
+  readonly segment: Segment;
+  readonly open: OpenWork;
+  readonly epoch: number;
+  readonly key: SigningKey;
+}
+
+/** How the log is, for /readyz. */
+export interface LogHealth {
+  /** False when poisoned, closed, or waiting for the disk for too long. */
+  readonly writable: boolean;
+  readonly reason: string | undefined;
+  readonly records: number;
+  readonly sealed: number;
+  /** How long the oldest record has been waiting for its seal; 0 if none waits. */
+  readonly unsealedMs: number;
+}
