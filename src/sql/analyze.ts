@@ -11,6 +11,9 @@ export const tooComplex: Analysis = {
   message: 'statement is too complex to be understood; split it into smaller statements',
 };
 
+/** The server quotes the whole rest of the text where a string or a comment does not end. */
+const messageCharactersMax = 4096;
+
 /** The text must have passed `refusal`. Never throws; look at `engine.broken` afterwards. */
 export function analyzeWith(engine: Engine, sql: Uint8Array): Analysis {
   try {
@@ -20,7 +23,8 @@ export function analyzeWith(engine: Engine, sql: Uint8Array): Analysis {
     }
     // The grammar's stack is full: PostgreSQL's parser says this of more than some 5,000 open parentheses.
     if (parsed.message.startsWith('memory exhausted')) return tooComplex;
-    return { kind: 'syntax', message: parsed.message, position: parsed.position };
+    const message = parsed.message.slice(0, messageCharactersMax);
+    return { kind: 'syntax', message, position: parsed.position };
   } catch {
     // Stack overflow inside WebAssembly, a trap, a tree over the size of a string: nothing of it can be believed.
     return tooComplex;

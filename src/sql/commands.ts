@@ -76,8 +76,10 @@ const statements: Readonly<Record<string, Command>> = {
     draft.does('truncate');
     return { access: 'truncate' };
   },
-  LockStmt(draft) {
-    draft.does('lock-table');
+  LockStmt(draft, node) {
+    // The two weakest modes are what a SELECT and a SELECT FOR UPDATE take; pg_dump takes the first on every table.
+    const mode = Number(node.mode);
+    draft.does(mode === 1 ? 'read' : mode === 2 ? 'lock-rows' : 'lock-table');
     return { access: 'lock' };
   },
   ExplainStmt(draft, node, walkInner) {
@@ -95,7 +97,8 @@ const statements: Readonly<Record<string, Command>> = {
     return { skip: ['query'] };
   },
   ExecuteStmt(draft, node) {
-    draft.does('unknown');
+    // Planning it runs functions too, so an EXPLAIN is as unknown.
+    draft.awaitsName();
     name(draft, 'execute', textAt(node, 'name') ?? '');
     return undefined;
   },
@@ -112,7 +115,7 @@ const statements: Readonly<Record<string, Command>> = {
     return { skip: ['query'] };
   },
   FetchStmt(draft, node) {
-    draft.does('unknown');
+    draft.awaitsName();
     name(draft, 'fetch', textAt(node, 'portalname') ?? '');
     return undefined;
   },

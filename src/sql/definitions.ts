@@ -67,7 +67,7 @@ export const definitions: Readonly<Record<string, Command>> = {
   CreatePublicationStmt: always('create', 'replication'),
   CreateSubscriptionStmt: withSecret('create', 'remote', 'replication'),
 
-  AlterTableStmt: alterTable,
+  AlterTableStmt: always('alter'),
   AlterTableCmd: alterTableCommand,
   AlterCollationStmt: always('alter'),
   AlterDatabaseRefreshCollStmt: always('alter'),
@@ -142,12 +142,6 @@ function index(draft: Draft, node: Tree): undefined {
   const relation = nodeAt(node, 'relation');
   const temporary = relation !== undefined && textAt(relation, 'schemaname') === 'pg_temp';
   draft.does(temporary ? 'temporary' : 'create');
-}
-
-function alterTable(draft: Draft, node: Tree): undefined {
-  const relation = nodeAt(node, 'relation');
-  const temporary = relation !== undefined && textAt(relation, 'schemaname') === 'pg_temp';
-  draft.does(temporary ? 'temporary' : 'alter');
 }
 
 /** Actions that lose rows, columns or a guard over them, or that rewrite the table. */

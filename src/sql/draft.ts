@@ -15,7 +15,7 @@ export class Draft {
   readonly effects = new Set<Effect>();
   /** Those of the effects that functions, types and operators bring: planning may run them, so EXPLAIN keeps them. */
   readonly evaluated = new Set<Effect>();
-  readonly why = new Set<string>();
+  readonly #why = new Map<string, boolean>();
   readonly names: NameUse[] = [];
   readonly settings: SettingUse[] = [];
   secret = false;
@@ -27,21 +27,34 @@ export class Draft {
   readonly #types = new Map<string, NameInSchema>();
   readonly #operators = new Map<string, NameInSchema>();
   readonly #fields = new Set<string>();
+  /** Why `unknown` is among the effects: a name of the session, or something nobody will explain later. */
+  #unresolved = false;
+  #notUnderstood = false;
 
   constructor(start: number, end: number) {
     this.start = start;
     this.end = end;
   }
 
+  /** Marks an EXECUTE or FETCH: `unknown` until the session says what its name stands for. */
+  awaitsName(): void {
+    this.evaluated.add('unknown');
+    this.effects.add('unknown');
+    this.#unresolved = true;
+  }
+
   does(effect: Effect, why?: string): void {
     this.effects.add(effect);
-    if (why !== undefined) this.why.add(why);
+    if (effect === 'unknown') this.#notUnderstood = true;
+    if (why !== undefined && !this.#why.has(why)) this.#why.set(why, false);
   }
 
   /** An effect of evaluating an expression, whatever the statement around it does. */
   evaluates(effect: Effect, why?: string): void {
     this.evaluated.add(effect);
-    this.does(effect, why);
+    this.effects.add(effect);
+    if (effect === 'unknown') this.#notUnderstood = true;
+    if (why !== undefined) this.#why.set(why, true);
   }
 
   relation(schema: string | undefined, name: string, access: Access): void {
@@ -64,30 +77,37 @@ export class Draft {
     this.#fields.add(name);
   }
 
-  /** What planning this statement, without running it, may do: EXPLAIN. */
+  /** What planning this statement, without running it, may do: EXPLAIN. Settings and cursors stay as they are. */
   planned(inner: Draft): void {
-    for (const effect of inner.evaluated) this.evaluates(effect);
-    this.#take(inner);
+    for (const effect of inner.evaluated) {
+      this.evaluated.add(effect);
+      this.effects.add(effect);
+    }
+    for (const [why, evaluated] of inner.#why) if (evaluated) this.#why.set(why, true);
     for (const use of inner.#relations.values()) this.relation(use.schema, use.name, 'read');
+    this.#takeNames(inner);
   }
 
   /** Everything that the inner statement does, as part of this one. */
   includes(inner: Draft): void {
     for (const effect of inner.effects) this.effects.add(effect);
     for (const effect of inner.evaluated) this.evaluated.add(effect);
-    this.#take(inner);
+    for (const [why, evaluated] of inner.#why) this.#why.set(why, evaluated);
     for (const [key, use] of inner.#relations) this.#relations.set(key, use);
+    this.settings.push(...inner.settings);
+    this.#takeNames(inner);
   }
 
-  #take(inner: Draft): void {
-    for (const why of inner.why) this.why.add(why);
+  #takeNames(inner: Draft): void {
+    // EXPLAIN ANALYZE DECLARE runs the query and makes no cursor: what the session knows of the name must stay.
+    this.names.push(...inner.names.filter((use) => use.kind === 'execute'));
     for (const [key, use] of inner.#functions) this.#functions.set(key, use);
     for (const [key, use] of inner.#types) this.#types.set(key, use);
     for (const [key, use] of inner.#operators) this.#operators.set(key, use);
     for (const field of inner.#fields) this.#fields.add(field);
-    this.names.push(...inner.names);
-    this.settings.push(...inner.settings);
     this.secret ||= inner.secret;
+    this.#unresolved ||= inner.#unresolved;
+    this.#notUnderstood ||= inner.#notUnderstood;
   }
 
   finish(command: string): Statement {
@@ -95,6 +115,7 @@ export class Draft {
       command,
       // Nothing found means nothing understood.
       effects: this.effects.size === 0 ? ['unknown'] : [...this.effects].sort(),
+      ...(this.#unresolved && !this.#notUnderstood ? { unresolved: true as const } : {}),
       relations: [...this.#relations.values()],
       functions: [...this.#functions.values()],
       types: [...this.#types.values()],
@@ -102,7 +123,7 @@ export class Draft {
       fields: [...this.#fields],
       settings: this.settings,
       names: this.names,
-      why: [...this.why],
+      why: [...this.#why.keys()],
       secret: this.secret,
       start: this.start,
       end: this.end,

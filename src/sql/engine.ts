@@ -43,6 +43,12 @@ export type Parsed =
 const memoryBytesMax = 256 * 1024 * 1024;
 
 /**
+ * A tree written out larger than this is not read: its objects take some six times as much. A text has about ten times
+ * its length as a tree if it is all digits and commas, and less than its length if it is one long string.
+ */
+const treeBytesMax = 64 * 1024 * 1024;
+
+/**
  * Throws whatever the instance throws (RangeError, WebAssembly.RuntimeError, SyntaxError): then `broken` is true and
  * the instance must not be used again, because its memory is in an unknown state.
  */
@@ -67,6 +73,8 @@ export class Engine {
       // PgQueryParseResult { char *tree; char *stderr; PgQueryError *error }
       const tree = module.HEAPU32[result >> 2] ?? 0;
       const error = module.HEAPU32[(result >> 2) + 2] ?? 0;
+      if (error === 0 && module.HEAPU8.indexOf(0, tree) - tree > treeBytesMax)
+        throw new Error('the tree is too large');
       const parsed = error === 0 ? treeOf(module.UTF8ToString(tree)) : errorOf(module, error);
       module._wasm_free_parse_result(result);
       return parsed;

@@ -2,7 +2,7 @@
 // ones in a worker thread, broken instances replaced. Knows no session, no rule and no catalog: the facts depend on
 // the bytes alone, so one cache serves every target.
 
-import { analyzeWith } from './analyze.ts';
+import { analyzeWith, tooComplex } from './analyze.ts';
 import { Engine } from './engine.ts';
 import { refusal } from './limits.ts';
 import { Pool } from './pool.ts';
@@ -71,11 +71,8 @@ export class Analyzer {
    * or small, else with a promise, which never rejects.
    */
   analyze(sql: Buffer): Analysis | Promise<Analysis> {
-    const refused = refusal(sql, this.#options.statementBytesMax);
-    if (refused !== undefined) {
-      this.stats.refused += 1;
-      return refused;
-    }
+    if (sql.length > this.#options.statementBytesMax) return this.#refuse(sql) ?? tooComplex;
+    // What is cached was let through once, so only its bytes need to be the same.
     const key = sql.toString('latin1');
     const cached = this.#young.get(key) ?? this.#old.get(key);
     if (cached !== undefined) {
@@ -83,6 +80,8 @@ export class Analyzer {
       if (!this.#young.has(key)) this.#keep(key, cached);
       return cached;
     }
+    const refused = this.#refuse(sql);
+    if (refused !== undefined) return refused;
     this.stats.misses += 1;
     const engine = sql.length <= this.#options.inlineBytesMax ? this.#engine : undefined;
     if (engine === undefined) return this.#analyzeLarge(sql, key);
@@ -90,6 +89,12 @@ export class Analyzer {
     if (engine.broken) this.#reload();
     this.#keep(key, analysis);
     return analysis;
+  }
+
+  #refuse(sql: Buffer): Analysis | undefined {
+    const refused = refusal(sql, this.#options.statementBytesMax);
+    if (refused !== undefined) this.stats.refused += 1;
+    return refused;
   }
 
   /** Ends the worker threads; texts that wait are answered `too-complex`. */
@@ -118,7 +123,7 @@ export class Analyzer {
 
   #keep(key: string, analysis: Analysis): void {
     const count = analysis.kind === 'statements' ? analysis.statements.length : 1;
-    const bytes = key.length + entryBytes + count * statementBytes;
+    const bytes = 2 * key.length + entryBytes + count * statementBytes;
     const generationBytesMax = this.#options.cacheBytesMax / 2;
     if (bytes > generationBytesMax / 4) return;
     if (this.#youngBytes + bytes > generationBytesMax) {

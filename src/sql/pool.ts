@@ -4,6 +4,7 @@
 import { Worker } from 'node:worker_threads';
 import { tooComplex } from './analyze.ts';
 import type { Analysis } from './statement.ts';
+import type { Answer } from './worker.ts';
 
 export interface PoolLimits {
   readonly threads: number;
@@ -24,8 +25,8 @@ interface Thread {
   clock: NodeJS.Timeout | undefined;
 }
 
-/** JavaScript heap of one thread. A tree takes about fifty times its text: 16 MiB of one literal fit, of digits do not. */
-const heapMbMax = 768;
+/** JavaScript heap of one thread: above what the largest tree that an engine gives out takes, so never reached. */
+const heapMbMax = 1024;
 
 const queueFull: Analysis = {
   kind: 'refused',
@@ -82,9 +83,13 @@ export class Pool {
     if (this.#threads.length >= this.#limits.threads) return undefined;
     const worker = new Worker(workerUrl, { resourceLimits: { maxOldGenerationSizeMb: heapMbMax } });
     const thread: Thread = { worker, job: undefined, clock: undefined };
-    worker.on('message', (analysis: Analysis) => {
-      this.#finish(thread, analysis);
-      this.#dispatch();
+    worker.on('message', (answer: Answer) => {
+      this.#finish(thread, answer.analysis);
+      if (answer.spent) {
+        this.#replace(thread);
+        // So that the next large text finds a thread that has loaded its parser.
+        if (!this.#closed && this.#threads.length === 0) this.#start()?.worker.unref();
+      } else this.#dispatch();
     });
     worker.on('error', () => this.#replace(thread));
     worker.on('exit', () => this.#replace(thread));

@@ -27,7 +27,7 @@ const harmless = new Set(
   idle_in_transaction_session_timeout idle_session_timeout intervalstyle io_combine_limit jit join_collapse_limit
   lc_messages lc_monetary lc_numeric lc_time lock_timeout logical_decoding_work_mem maintenance_io_concurrency
   maintenance_work_mem max_parallel_maintenance_workers max_parallel_workers max_parallel_workers_per_gather
-  max_stack_depth min_parallel_index_scan_size min_parallel_table_scan_size operator_precedence_warning
+ min_parallel_index_scan_size min_parallel_table_scan_size operator_precedence_warning
   parallel_leader_participation parallel_setup_cost parallel_tuple_cost plan_cache_mode quote_all_identifiers
   random_page_cost recursive_worktable_factor row_security seed seq_page_cost statement_timeout
   stats_fetch_consistency synchronize_seqscans synchronous_commit temp_buffers temp_tablespaces timezone
@@ -35,7 +35,7 @@ const harmless = new Set(
   transaction_timeout vacuum_truncate wal_sender_timeout wal_skip_threshold work_mem xmlbinary xmloption
   password_encryption scram_iterations md5_password_warnings`.split(/\s+/),
 );
-const harmlessFamilies = /^(enable_|geqo_|jit_|cpu_|tcp_|vacuum_|autovacuum_)/;
+const harmlessFamilies = /^(enable_|geqo_|jit_(?!provider)|cpu_|tcp_|vacuum_)/;
 
 /**
  * Settings that change how later text is read. Each has one value that is ours: setting it again is harmless, and most
@@ -68,6 +68,8 @@ export function effectOfSetting(rawName: string, value: SettingValue): SettingEf
   if (name === 'role' || name === 'session_authorization') return 'role';
   const pin = pinned[name];
   if (pin !== undefined) return isValue(value, pin) ? 'setting' : 'parser-setting';
+  // Its default is read-write, whatever BEGIN said.
+  if (name === 'transaction_read_only' && value.kind === 'default') return 'guard-setting';
   const guard = guards[name];
   if (guard !== undefined) return isValue(value, guard) ? 'setting' : 'guard-setting';
   if (name === 'search_path') return hidesBuiltins(value) ? 'guard-setting' : 'setting';

@@ -32,7 +32,7 @@ export type Effect =
   | 'two-phase' // PREPARE TRANSACTION, COMMIT PREPARED, ROLLBACK PREPARED
   | 'setting' // SET, RESET, set_config of a session setting without influence on safety
   | 'custom-setting' // a setting with a dot in its name
-  | 'guard-setting' // a setting that weakens a guard: session_replication_role, row_security, …
+  | 'guard-setting' // a setting that weakens a guard: session_replication_role, a read-only mode lifted, …
   | 'parser-setting' // a setting that changes how later text is read: standard_conforming_strings, client_encoding, …
   | 'role' // SET ROLE, SET SESSION AUTHORIZATION and their RESET
   | 'sessions' // acts on other sessions: pg_terminate_backend, pg_cancel_backend
@@ -85,6 +85,8 @@ export interface Statement {
   readonly command: string;
   /** Sorted, without repeats, never empty. An `EXECUTE` or `FETCH` is `unknown` until the session resolves its name. */
   readonly effects: readonly Effect[];
+  /** Set where `unknown` stands for `names` alone: once they are explained, the other effects are the whole truth. */
+  readonly unresolved?: true;
   readonly relations: readonly RelationUse[];
   readonly functions: readonly FunctionUse[];
   /** Types that are not known builtins: a cast to one may run its input function or its CHECK constraint. */

@@ -43,10 +43,12 @@ function visit(draft: Draft, step: Step, pending: Step[]): void {
   } else if (expression !== undefined) {
     skip = expression(draft, node) ?? [];
   } else if (!transparent.has(type)) {
-    draft.does('unknown', `contains syntax that is not understood (${type})`);
+    draft.evaluates('unknown', `contains syntax that is not understood (${type})`);
   }
   const scope = pushCtes(pending, node, step.scope);
-  for (const child of childrenOf(type, node)) {
+  const children = childrenOf(type, node);
+  // Last in, first out: this way the facts come in the order of the text, and of two settings the last one wins.
+  for (const child of children.reverse()) {
     if (skip.includes(child.field) || child.field === 'withClause') continue;
     pending.push({ type: child.type, node: child.node, scope, access });
   }
@@ -67,7 +69,7 @@ function addRelation(draft: Draft, step: Step): void {
   const name = textAt(step.node, 'relname') ?? '';
   const schema = textAt(step.node, 'schemaname');
   for (const child of childrenOf('RangeVar', step.node)) {
-    if (child.type !== 'Alias') draft.does('unknown', 'contains a table name that is not understood');
+    if (child.type !== 'Alias') draft.evaluates('unknown', 'contains a table name that is not understood');
   }
   if (schema === undefined && step.access === 'read' && isVisible(step.scope, name)) return;
   draft.relation(schema, name, step.access);
