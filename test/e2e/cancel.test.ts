@@ -1,5 +1,6 @@
 // Cancel requests against running statements: our key in, the target's key out, and never the wrong statement.
 
+import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { query } from '../../src/wire/messages/frontend.ts';
 import { cancelRequest } from '../../src/wire/startup.ts';
@@ -20,6 +21,15 @@ afterAll(async () => {
   await database?.drop();
 });
 
+/** Waits until the server works on it. */
+async function running(text: string): Promise<void> {
+  const direct = new pg.Client({ connectionString: database.url });
+  await direct.connect();
+  const active = `select 1 from pg_stat_activity where state = 'active' and query = $1`;
+  await expect.poll(async () => (await direct.query(active, [`select ${text}`])).rowCount).toBe(1);
+  await direct.end();
+}
+
 async function cancel(pid: number, key: Buffer): Promise<void> {
   const other = await RawClient.connect(guard.host, guard.port);
   other.send(cancelRequest(pid, key));
@@ -29,7 +39,7 @@ async function cancel(pid: number, key: Buffer): Promise<void> {
 test('a running statement is canceled, and the session goes on', async () => {
   const client = await guard.connect();
   client.send(query('select pg_sleep(30)'));
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await running('pg_sleep(30)');
   await cancel(client.pid, client.key);
   const [error] = (await client.until('Z')).filter((reply) => reply.letter === 'E');
   expect(errorFields(error!).get('C')).toBe('57014');
