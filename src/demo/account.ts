@@ -1,13 +1,12 @@
 // The unprivileged account that PostgreSQL runs under when Holdpoint runs as root, which PostgreSQL refuses to.
 // Knows accounts and who can reach a folder; refuses to know PostgreSQL.
 
-import { lstatSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { HoldpointError } from '../errors.ts';
 
 export interface Account {
-  readonly name: string;
   readonly uid: number;
   readonly gid: number;
 }
@@ -26,12 +25,19 @@ export function serverAccount(): Account | undefined {
     .map((line) => line.split(':'));
   for (const name of accounts) {
     const fields = lines.find((line) => line[0] === name);
-    if (fields !== undefined) return { name, uid: Number(fields[2]), gid: Number(fields[3]) };
+    if (fields !== undefined) return { uid: Number(fields[2]), gid: Number(fields[3]) };
   }
   throw new HoldpointError(
     'bad-config',
     'PostgreSQL does not run as root and there is no account nobody to run it as; start Holdpoint as an ordinary user',
   );
+}
+
+/** The account that owns `folder`, if root must use it: a server runs only as the owner of its cluster. */
+export function ownerAccount(folder: string): Account | undefined {
+  const found = statSync(folder, { throwIfNoEntry: false });
+  if (process.getuid?.() !== 0 || found === undefined || found.uid === 0) return undefined;
+  return { uid: found.uid, gid: found.gid };
 }
 
 /**
@@ -40,7 +46,8 @@ export function serverAccount(): Account | undefined {
  */
 export function canReach(path: string, account: Account): boolean {
   let at = resolve(path);
-  let wanted = 0o5;
+  // Of the folders above, and of one in which the path is yet to be made, only passing through is asked.
+  let wanted = existsSync(at) ? 0o5 : 0o1;
   for (;;) {
     const found = statSync(at, { throwIfNoEntry: false });
     if (found !== undefined) {
@@ -52,7 +59,6 @@ export function canReach(path: string, account: Account): boolean {
             : found.mode;
       const needed = found.isDirectory() ? wanted : 0o4;
       if ((bits & needed) !== needed) return false;
-      // Of the folders above only passing through is asked.
       wanted = 0o1;
     }
     if (dirname(at) === at) return true;

@@ -10,7 +10,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HoldpointError } from '../errors.ts';
-import { type Account, serverAccount } from './account.ts';
+import { type Account, ownerAccount, serverAccount } from './account.ts';
 import { type Binaries, programIn, readableBinaries } from './binaries.ts';
 
 export interface ServerOptions {
@@ -51,7 +51,7 @@ const pollMs = 20;
  * mend: the cluster in use, a folder that cannot be written, a server that does not run on this machine.
  */
 export async function startServer(options: ServerOptions): Promise<Server> {
-  const account = serverAccount();
+  const account = ownerAccount(options.clusterDir) ?? serverAccount();
   const binaries = readableBinaries(options.binaries, account);
   if (!existsSync(join(options.clusterDir, 'PG_VERSION'))) await makeCluster(binaries, options, account);
   refuseOtherVersion(options.clusterDir, binaries);

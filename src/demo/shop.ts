@@ -7,7 +7,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import { HoldpointError } from '../errors.ts';
-import { canReach, foldersOutside, serverAccount } from './account.ts';
+import { canReach, foldersOutside, ownerAccount, serverAccount } from './account.ts';
 import { embeddedBinaries } from './binaries.ts';
 import { type Server, startServer } from './postgres.ts';
 
@@ -53,7 +53,19 @@ export function shopSql(): string {
 /** Also the proof that the data folder can be written, before anything else is made. */
 async function secretsIn(dataDir: string): Promise<Secrets> {
   const path = join(dataDir, 'demo.json');
-  if (existsSync(path)) return JSON.parse(readFileSync(path, 'utf8')) as Secrets;
+  const fail = (what: string, error: unknown) =>
+    new HoldpointError(
+      'bad-config',
+      `cannot ${what}: ${(error as NodeJS.ErrnoException).code ?? 'it is damaged'}; make the data folder ${dataDir} yours and writable, or choose another dataDir`,
+      { cause: error },
+    );
+  if (existsSync(path)) {
+    try {
+      return JSON.parse(readFileSync(path, 'utf8')) as Secrets;
+    } catch (error) {
+      throw fail(`read ${path}`, error);
+    }
+  }
   const secret = () => randomBytes(18).toString('base64url');
   const secrets = { superuser: secret(), owner: secret(), agent: secret() };
   try {
@@ -61,12 +73,7 @@ async function secretsIn(dataDir: string): Promise<Secrets> {
     await mkdir(dataDir, { recursive: true, mode: serverAccount() === undefined ? 0o700 : 0o711 });
     await writeFile(path, `${JSON.stringify(secrets)}\n`, { mode: 0o600, flag: 'wx' });
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new HoldpointError(
-      'bad-config',
-      `cannot write in the data folder ${dataDir}: ${code}; make it writable or choose another dataDir`,
-      { cause: error },
-    );
+    throw fail(`write in ${dataDir}`, error);
   }
   return secrets;
 }
@@ -77,14 +84,10 @@ async function secretsIn(dataDir: string): Promise<Secrets> {
  */
 function clusterIn(dataDir: string): string {
   const proper = join(dataDir, 'postgres');
-  const account = serverAccount();
+  const account = ownerAccount(proper) ?? serverAccount();
   if (account === undefined) return proper;
   const found = lstatSync(proper, { throwIfNoEntry: false });
-  if (
-    found === undefined ? canReach(dataDir, account) : canReach(proper, account) && !found.isSymbolicLink()
-  ) {
-    return proper;
-  }
+  if (found?.isSymbolicLink() !== true && canReach(proper, account)) return proper;
   const id = createHash('sha256').update(dataDir).digest('hex').slice(0, 16);
   const outside = join(foldersOutside(`holdpoint-${id}`, true), 'postgres');
   if (found === undefined) {
