@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Hold } from '../../src/approval/hold.ts';
 import type { HttpListener } from '../../src/http/server.ts';
 import { type Bench, decideAs, gate, linkGate, until } from '../support/approvals.ts';
-import { openBrowser } from '../support/chromium.ts';
+import { launchBrowser } from '../support/chromium.ts';
 import { gateAt, serve } from '../support/http.ts';
 
 let bench: Bench;
@@ -21,7 +21,7 @@ beforeAll(async () => {
   ({ bench, url, listener } = await serve());
   folder = await mkdtemp(join(tmpdir(), 'holdpoint-page-'));
   await writeFile(join(folder, 'ann.jwk'), JSON.stringify(bench.ann.privateJwk));
-  browser = await openBrowser();
+  browser = await launchBrowser();
 }, 180_000);
 
 afterAll(async () => {
