@@ -6,6 +6,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
+import { calculateJwkThumbprint, type JWK } from 'jose';
 import { Desk } from '../approval/desk.ts';
 import type { Request } from '../approval/request.ts';
 import type { AuditLog } from '../audit/log.ts';
@@ -18,13 +19,13 @@ import { loadPolicy } from '../policy/packs.ts';
 import type { Policy } from '../policy/rules.ts';
 import { Listener, type Report, type Target } from '../proxy/listener.ts';
 import type { ClientTls } from '../proxy/login.ts';
-import { connectUpstream } from '../proxy/upstream.ts';
 import { mayEnter, Registry } from '../registry.ts';
 import { Analyzer } from '../sql/parse.ts';
 import { MemoryStore } from '../store/memory.ts';
 import { tlsServerEndPoint } from '../wire/channel-binding.ts';
 import { parseVerifier, saltPassword } from '../wire/scram.ts';
 import { keyAt } from './keys.ts';
+import { readiness } from './ready.ts';
 
 export interface AssemblyOptions {
   readonly config: Config;
@@ -49,7 +50,6 @@ export interface Running {
 
 /** Agents and approvers that commands added are noticed within this time. */
 const refreshMs = 1000;
-const readyMs = 3000;
 
 /** Starts everything; throws HoldpointError with a sentence, and leaves nothing behind. */
 export async function assemble(options: AssemblyOptions): Promise<Running> {
@@ -87,6 +87,9 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
     });
     undo.push(() => log.close('start failed'));
     recordPolicies(log, policies);
+    const recordApprovers = approverRecorder(log, registry);
+    recordApprovers();
+    endHolds(log, recovered);
     const httpPort =
       config.listen.http.port === 0 ? await freePort(config.listen.http.host) : config.listen.http.port;
     const publicUrl = config.publicUrl.replace(/:0$/, `:${httpPort}`);
@@ -118,9 +121,12 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
     });
     const postgresPort = await listener.listen();
     const refresh = setInterval(() => {
-      registry.refresh().catch((error: unknown) => {
-        report('warn', 'agents and approvers stay as they were', { cause: String(error) });
-      });
+      registry
+        .refresh()
+        .then(recordApprovers)
+        .catch((error: unknown) => {
+          report('warn', 'agents and approvers stay as they were', { cause: String(error) });
+        });
     }, refreshMs);
     return {
       config: { ...config, publicUrl },
@@ -133,13 +139,15 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
         await registry.reload({ agents: fresh.agents, approvers: fresh.approvers });
         for (const [name, policy] of reloaded) if (policies.has(name)) policies.set(name, policy);
         recordPolicies(log, policies);
+        recordApprovers();
       },
       async close() {
         clearInterval(refresh);
         await listener.close(config.limits.drainMs);
         await http.close();
         desk.close();
-        await log.close();
+        // A disk that hangs must not keep the process for ever.
+        await Promise.race([log.close(), after(config.limits.drainMs)]);
         await analyzer.close();
       },
     };
@@ -170,6 +178,34 @@ function loadPolicies(config: Config): Map<string, Policy> {
 
 function recordPolicies(log: AuditLog, policies: ReadonlyMap<string, Policy>): void {
   for (const [target, policy] of policies) log.append({ kind: 'policy', target, digest: policy.digest });
+}
+
+/**
+ * Appends the public key of every approver that the log has not been told of in this boot, and whoever was retired
+ * since: with them in the chain an auditor checks a signature without asking us.
+ */
+function approverRecorder(log: AuditLog, registry: Registry): () => void {
+  const told = new Map<string, string>();
+  return () => {
+    const present = new Map<string, { id: string; jwk: JWK }>();
+    for (const { name, keys, retiredAt } of registry.approvers()) {
+      if (retiredAt === undefined) for (const { kid, jwk } of keys) present.set(kid, { id: name, jwk });
+    }
+    for (const [kid, { id, jwk }] of present) {
+      if (!told.has(kid)) log.append({ kind: 'approver', id, act: 'enrol', kid, jwk: { ...jwk } });
+      told.set(kid, id);
+    }
+    for (const [kid, id] of told) {
+      if (present.has(kid)) continue;
+      log.append({ kind: 'approver', id, act: 'retire', kid });
+      told.delete(kid);
+    }
+  };
+}
+
+/** Requests that an earlier process left open lived in its memory: nobody can decide on them any more. */
+function endHolds(log: AuditLog, recovered: Recovered): void {
+  for (const rid of recovered.holds) log.append({ kind: 'cancel', rid, by: 'holdpoint', reason: 'restart' });
 }
 
 function targetsOf(config: Config, policies: ReadonlyMap<string, Policy>): Map<string, Target> {
@@ -228,6 +264,10 @@ async function serveHttp(
   report: Report,
 ): Promise<HttpListener> {
   const linkKey = await keyAt(join(config.dataDir, 'keys', 'link.jwk'));
+  const root = JSON.parse(
+    readFileSync(join(config.dataDir, 'audit', log.origin, 'keys', 'root.jwk'), 'utf8'),
+  ) as JWK;
+  const rootKey = { ...root, kid: await calculateJwkThumbprint(root), use: 'sig' };
   const app = httpApp({
     desk,
     registry,
@@ -238,8 +278,8 @@ async function serveHttp(
       countParses(metrics, analyzer);
       return metrics.render();
     },
-    ready: () => readiness(log, targets),
-    publicKeys: () => [{ ...linkKey.jwk, kid: linkKey.kid, use: 'sig' }],
+    ready: readiness(log, targets, () => performance.now()),
+    publicKeys: () => [{ ...linkKey.jwk, kid: linkKey.kid, use: 'sig' }, rootKey],
     onError: (error) => report('error', 'an HTTP request failed', { cause: String(error) }),
   });
   return listenHttp(app, { host: config.listen.http.host, port });
@@ -254,33 +294,6 @@ function countParses(metrics: Metrics, analyzer: Analyzer): void {
   metrics.parseCacheHits.inc(hits - before.hits);
   metrics.parseCacheMisses.inc(misses - before.misses);
   counted.set(analyzer, { hits, misses });
-}
-
-async function readiness(log: AuditLog, targets: ReadonlyMap<string, Target>): Promise<Check[]> {
-  const { writable, reason } = log.health;
-  const checks: Check[] = [
-    writable ? { name: 'log' } : { name: 'log', problem: reason ?? 'the log is closed' },
-  ];
-  for (const { name, address } of targets.values()) {
-    try {
-      const upstream = await connectUpstream(
-        { ...address, connectTimeoutMs: Math.min(address.connectTimeoutMs, readyMs) },
-        [
-          ['client_encoding', 'UTF8'],
-          ['standard_conforming_strings', 'on'],
-          ['application_name', 'holdpoint-ready'],
-        ],
-      );
-      upstream.socket.destroy();
-      checks.push({ name: `target ${name}` });
-    } catch (error) {
-      checks.push({
-        name: `target ${name}`,
-        problem: error instanceof Error ? error.message : String(error),
-      });
-    }
-  }
-  return checks;
 }
 
 async function listen(
@@ -361,6 +374,12 @@ async function passwordFits(registry: Registry, name: string, password: string):
   const fits = timingSafeEqual(createHash('sha256').update(clientKey).digest(), verifier.storedKey);
   const inForce = agent.targets.some((target) => mayEnter(agent, target, Date.now()));
   return fits && inForce;
+}
+
+function after(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms).unref();
+  });
 }
 
 /** A port for the public URL of a server that may take any. */

@@ -114,6 +114,7 @@ function welcome(plan: Plan, running: Running, agent: Plan['agent']): string {
     `  approvals      ${running.config.publicUrl}/`,
     `  metrics        ${running.config.publicUrl}/metrics`,
     `  data folder    ${plan.config.dataDir}`,
+    `  log's root key ${running.recovered.root}`,
     '',
     ...(agent !== undefined && !plan.demo
       ? ['The password is shown this once; only a verifier of it is kept.', '']
