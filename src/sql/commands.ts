@@ -199,7 +199,9 @@ const statements: Readonly<Record<string, Command>> = {
   },
 };
 
-export const commands: Readonly<Record<string, Command>> = { ...statements, ...definitions };
+export const commands: ReadonlyMap<string, Command> = new Map(
+  Object.entries({ ...statements, ...definitions }),
+);
 
 function mergeAction(draft: Draft, node: Tree, clause: Tree | undefined): void {
   switch (clause === undefined ? undefined : textAt(clause, 'commandType')) {

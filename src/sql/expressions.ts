@@ -46,7 +46,7 @@ const jsonFunctions: Readonly<Record<string, string>> = {
   JSON_EXISTS_OP: 'json_exists',
 };
 
-export const expressions: Readonly<Record<string, Visitor>> = {
+const visitors: Readonly<Record<string, Visitor>> = {
   FuncCall(draft, node) {
     const { schema, name } = qualified(listAt(node, 'funcname'));
     draft.function(schema, name);
@@ -127,6 +127,8 @@ export const expressions: Readonly<Record<string, Visitor>> = {
     ]),
   ),
 };
+
+export const expressions: ReadonlyMap<string, Visitor> = new Map(Object.entries(visitors));
 
 const betweenKinds = /BETWEEN/;
 const impliedOperators: Readonly<Record<string, readonly string[]>> = {

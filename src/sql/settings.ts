@@ -41,22 +41,26 @@ const harmlessFamilies = /^(enable_|geqo_|jit_(?!provider)|cpu_|tcp_|vacuum_)/;
  * Settings that change how later text is read. Each has one value that is ours: setting it again is harmless, and most
  * drivers and every dump do so. RESET goes back to what the connection was started with, which is that value too.
  */
-const pinned: Readonly<Record<string, RegExp>> = {
-  standard_conforming_strings: /^(on|tr?u?e?|ye?s?|1)$/i,
-  client_encoding: /^(utf-?8|unicode)$/i,
-  backslash_quote: /^(safe_encoding|off)$/i,
-};
+const pinned = new Map(
+  Object.entries({
+    standard_conforming_strings: /^(on|tr?u?e?|ye?s?|1)$/i,
+    client_encoding: /^(utf-?8|unicode)$/i,
+    backslash_quote: /^(safe_encoding|off)$/i,
+  }),
+);
 
 /** Guards of the session that may be put up by anyone, and taken down only with a release. */
-const guards: Readonly<Record<string, RegExp>> = {
-  default_transaction_read_only: /^(on|tr?u?e?|ye?s?|1)$/i,
-  transaction_read_only: /^(on|tr?u?e?|ye?s?|1)$/i,
-  check_function_bodies: /^(on|tr?u?e?|ye?s?|1)$/i,
-  session_replication_role: /^origin$/i,
-  transform_null_equals: /^(off|fa?l?s?e?|no?|0)$/i,
-  array_nulls: /^(on|tr?u?e?|ye?s?|1)$/i,
-  restrict_nonsystem_relation_kind: /view.*foreign-table|foreign-table.*view/i,
-};
+const guards = new Map(
+  Object.entries({
+    default_transaction_read_only: /^(on|tr?u?e?|ye?s?|1)$/i,
+    transaction_read_only: /^(on|tr?u?e?|ye?s?|1)$/i,
+    check_function_bodies: /^(on|tr?u?e?|ye?s?|1)$/i,
+    session_replication_role: /^origin$/i,
+    transform_null_equals: /^(off|fa?l?s?e?|no?|0)$/i,
+    array_nulls: /^(on|tr?u?e?|ye?s?|1)$/i,
+    restrict_nonsystem_relation_kind: /view.*foreign-table|foreign-table.*view/i,
+  }),
+);
 
 /** The server's spelling of a name: case does not matter; a dash is written for an underscore in startup options. */
 export function settingName(name: string): string {
@@ -66,11 +70,11 @@ export function settingName(name: string): string {
 export function effectOfSetting(rawName: string, value: SettingValue): SettingEffect {
   const name = settingName(rawName);
   if (name === 'role' || name === 'session_authorization') return 'role';
-  const pin = pinned[name];
+  const pin = pinned.get(name);
   if (pin !== undefined) return isValue(value, pin) ? 'setting' : 'parser-setting';
   // Its default is read-write, whatever BEGIN said.
   if (name === 'transaction_read_only' && value.kind === 'default') return 'guard-setting';
-  const guard = guards[name];
+  const guard = guards.get(name);
   if (guard !== undefined) return isValue(value, guard) ? 'setting' : 'guard-setting';
   if (name === 'search_path') return hidesBuiltins(value) ? 'guard-setting' : 'setting';
   if (name.includes('.')) return 'custom-setting';

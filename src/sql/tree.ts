@@ -33,18 +33,19 @@ function isTree(value: unknown): value is Tree {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** All nodes directly below. A field or shape that is not known comes as a child of type `unknownType`. */
+/** All nodes directly below. A field or shape that is not known comes as a child of type `unknownType`, without any below. */
 export function childrenOf(type: string, node: Tree): Child[] {
   const fields = nodeFields.get(type);
   const children: Child[] = [];
-  if (fields === undefined) return [{ type: unknownType, node, field: type }];
+  // The walk has no entry for such a type either and says so; what is below it does not matter any more.
+  if (fields === undefined) return children;
   for (const field in node) {
     const value = node[field];
     const shape = fields.get(field);
     if (shape === undefined) {
       // A scalar must not carry a subtree past the walk.
       if (!fields.has(field) || (typeof value === 'object' && !isScalarList(value))) {
-        children.push({ type: unknownType, node, field });
+        children.push({ type: unknownType, node: {}, field });
       }
     } else if (shape === '*') addNodes(children, field, value);
     else addBare(children, field, shape, value);

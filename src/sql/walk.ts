@@ -34,8 +34,8 @@ function visit(draft: Draft, step: Step, pending: Step[]): void {
     addRelation(draft, step);
     return;
   }
-  const command = commands[type];
-  const expression = expressions[type];
+  const command = commands.get(type);
+  const expression = expressions.get(type);
   let skip: readonly string[] = [];
   let access: Access = 'read';
   if (command !== undefined) {
