@@ -27,12 +27,11 @@ export interface RawStatement {
   readonly stmt_len?: number;
 }
 
-/** A token of PostgreSQL's scanner; `start` and `end` are byte offsets, `tokenName` is the scanner's own. */
+/** A token of PostgreSQL's scanner; `start` and `end` are byte offsets, `tokenType` is the grammar's number. */
 export interface ScanToken {
   readonly start: number;
   readonly end: number;
-  readonly tokenName: string;
-  readonly keywordName: string;
+  readonly tokenType: number;
 }
 
 export type Parsed =

@@ -54,14 +54,14 @@ export function literalsOf(sql: Buffer): Literal[] {
   return literals;
 }
 
-/** An identifier, a keyword, or a string with a prefix: E'', B'', X'', N'', U&''. */
+/** An identifier, a keyword, or a string with a prefix: E'', B'', X'', U&''. */
 function word(sql: Buffer, start: number, literals: Literal[]): number {
   const prefix = String.fromCharCode(sql[start] ?? 0).toLowerCase();
   const next = sql[start + 1];
   const unicode = prefix === 'u' && next === 0x26;
   const open = unicode ? start + 2 : start + 1;
   if (unicode && sql[open] === doubleQuote) return endOfQuoted(sql, open + 1, doubleQuote, false);
-  if (sql[open] === quote && (unicode || 'ebxn'.includes(prefix))) {
+  if (sql[open] === quote && (unicode || 'ebx'.includes(prefix))) {
     const end = endOfString(sql, open + 1, prefix === 'e');
     literals.push({ kind: 'string', start, end });
     return end;

@@ -58,14 +58,15 @@ test('text that was not understood gives its first word and its length, nothing 
   expect(await logged("'secret' x y")).toBe('‹12 bytes, not understood›');
 });
 
-const literalTokens = new Set(['SCONST', 'USCONST', 'XCONST', 'BCONST', 'ICONST', 'FCONST']);
+/** FCONST, SCONST, USCONST, BCONST, XCONST, ICONST in the grammar of PostgreSQL 18. */
+const literalTokens = new Set([260, 261, 262, 263, 264, 266]);
 
 /** The literals as PostgreSQL's own scanner sees them. */
 function scanned(engine: Engine, sql: string): [number, number][] {
   const bytes = Buffer.from(sql);
   return engine
     .scan(bytes)
-    .filter((token) => literalTokens.has(token.tokenName))
+    .filter((token) => literalTokens.has(token.tokenType))
     .map((token) => [token.start, token.end]);
 }
 
