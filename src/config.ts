@@ -1,13 +1,13 @@
-// holdpoint.yaml -> Config: every setting with its default, in one place. Knows shapes, defaults and which combinations
-// are refused; refuses to know what uses a setting. Source: CONTRACT, "Configuration"; config.schema.json is made of
-// the shape below by scripts/write-schema.ts.
+// holdpoint.yaml -> Config: names joined, paths and addresses resolved, and the combinations refused that would start
+// but guard nothing. Refuses to know what uses a setting. Source: CONTRACT, "Configuration"; the defaults stand in
+// config-shape.ts.
 
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { JWK } from 'jose';
-import { z } from 'zod';
 import { foldName } from './approval/evidence.ts';
 import type { Level } from './approval/request.ts';
+import { type ConfigShape, configShape } from './config-shape.ts';
 import { HoldpointError } from './errors.ts';
 import type { Environment } from './policy/verdict.ts';
 import { isLoopback, readTargetUrl, type TargetAddress } from './target-url.ts';
@@ -90,125 +90,7 @@ export interface Config {
   };
 }
 
-const dayMs = 86_400_000;
-const name = z
-  .string()
-  .regex(
-    /^[A-Za-z0-9_][A-Za-z0-9._-]{0,62}$/,
-    'a name is 1 to 63 letters, digits, dots, dashes and underscores',
-  );
-const ms = (least: number, most: number) => z.int().min(least).max(most);
-const listenAddress = z
-  .string()
-  .regex(/^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):\d{1,5}$/, 'must be HOST:PORT, such as 127.0.0.1:6432');
-
-const targetHold = z.strictObject({
-  waitMs: ms(100, dayMs).optional(),
-  expiresMs: ms(1000, 30 * dayMs).optional(),
-  pendingMax: z.int().min(1).max(1000).optional(),
-  heartbeatMs: ms(100, 600_000).optional(),
-});
-
-const target = z.strictObject({
-  url: z.string().describe("The target's own URL, with credentials that no agent ever sees."),
-  environment: z.enum(['production', 'staging', 'development']).default('production'),
-  rules: z
-    .string()
-    .min(1)
-    .default('default')
-    .describe('A shipped pack by name, or a path relative to this file.'),
-  approval: z
-    .strictObject({
-      level: z.enum(['link', 'slack', 'key', 'ssh', 'oidc', 'passkey']).default('key'),
-      quorum: z.int().min(1).max(20).default(1),
-    })
-    .prefault({}),
-  hold: targetHold.optional(),
-});
-
-const agent = z.strictObject({
-  password: z.string().min(1).optional(),
-  verifier: z
-    .string()
-    .regex(/^SCRAM-SHA-256\$\d+:[^$:]+\$[^$:]+:[^$:]+$/, 'must be a SCRAM-SHA-256 verifier as in pg_authid')
-    .optional(),
-  targets: z.array(z.string()).min(1),
-  expires: z.iso.datetime({ offset: true }).optional(),
-});
-
-const publicKey = z.strictObject({
-  kty: z.literal('OKP'),
-  crv: z.literal('Ed25519'),
-  x: z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'must be the 43 characters of an Ed25519 public key'),
-  kid: z.string().optional(),
-  alg: z.string().optional(),
-  use: z.string().optional(),
-});
-const approver = z.strictObject({
-  key: publicKey.optional(),
-  keys: z.array(publicKey).min(1).optional(),
-});
-
-/** The shape of holdpoint.yaml, with every default. */
-export const configShape = z.strictObject({
-  listen: z
-    .strictObject({
-      postgres: listenAddress.default('127.0.0.1:6432'),
-      http: listenAddress.default('127.0.0.1:8432'),
-    })
-    .prefault({}),
-  publicUrl: z
-    .url({ protocol: /^https?$/ })
-    .optional()
-    .describe('What links are made of; default: the http listener.'),
-  dataDir: z.string().min(1).default('./holdpoint-data'),
-  tls: z.strictObject({ cert: z.string(), key: z.string(), required: z.boolean().default(true) }).optional(),
-  insecure: z.boolean().default(false).describe('Allow plaintext listeners that other machines can reach.'),
-  targets: z.record(name, target),
-  agents: z.record(name, agent).default({}),
-  approvers: z.record(name, approver).default({}),
-  hold: z
-    .strictObject({
-      waitMs: ms(100, dayMs).default(60_000),
-      expiresMs: ms(1000, 30 * dayMs).default(3_600_000),
-      pendingMax: z.int().min(1).max(1000).default(20),
-      heartbeatMs: ms(100, 600_000).default(15_000),
-    })
-    .prefault({}),
-  store: z.string().default('memory'),
-  audit: z
-    .strictObject({
-      reads: z.enum(['kill-safe', 'output-commit', 'write-ahead']).default('kill-safe'),
-      sealMs: ms(0, 10_000).default(5),
-      segmentBytesMax: z.int().min(65_536).max(1_073_741_824).default(67_108_864),
-      values: z.enum(['none', 'clear']).default('none'),
-    })
-    .prefault({}),
-  slack: z
-    .strictObject({
-      token: z.string(),
-      channel: z.string(),
-      signingSecret: z.string(),
-      apiUrl: z.url().default('https://slack.com/api/'),
-    })
-    .optional(),
-  limits: z
-    .strictObject({
-      connectionsMax: z.int().min(1).max(100_000).default(1000),
-      statementBytesMax: z.int().min(1024).max(1_073_741_823).default(16_777_216),
-      loginMs: ms(100, 600_000).default(10_000),
-      drainMs: ms(0, 3_600_000).default(30_000),
-    })
-    .prefault({}),
-});
-
-type Shape = z.output<typeof configShape>;
-type File = Checked<Shape>;
-
-/** JSON Schema of holdpoint.yaml, for editors. */
-export function configJsonSchema(): object {
-  return z.toJSONSchema(configShape, { io: 'input' });
-}
+type File = Checked<ConfigShape>;
 
 /**
  * Reads the file at `path`. `${NAME}` takes `env`. Throws HoldpointError: 'not-found' if it cannot be read, 'bad-config'
@@ -260,13 +142,20 @@ function builtIn(
   url: string,
   from: { cwd: string; env: Readonly<Record<string, string | undefined>> },
 ): Config {
-  const value = configShape.parse({
+  const given = configShape.safeParse({
     dataDir: from.env.HOLDPOINT_DATA_DIR,
     listen: { postgres: from.env.HOLDPOINT_LISTEN, http: from.env.HOLDPOINT_HTTP },
     targets: { [target]: { url, environment: 'development', approval: { level: 'link' } } },
   });
-  const fail = (_path: readonly PropertyKey[], text: string) => new HoldpointError('bad-config', text);
-  return compose({ value, fail }, { file: undefined, baseDir: from.cwd });
+  const variables: Record<string, string> = { postgres: 'HOLDPOINT_LISTEN', http: 'HOLDPOINT_HTTP' };
+  const fail = (path: readonly PropertyKey[], text: string) =>
+    new HoldpointError('bad-config', `${variables[String(path[1])] ?? 'DATABASE_URL'}: ${text}`);
+  if (!given.success) throw fail(given.error.issues[0]!.path, given.error.issues[0]!.message);
+  const value = given.data;
+  const file = { value, fail };
+  const config = compose(file, { file: undefined, baseDir: from.cwd });
+  refuseUnsafe(config, file);
+  return config;
 }
 
 function compose(file: File, from: { file: string | undefined; baseDir: string }): Config {

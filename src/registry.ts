@@ -152,13 +152,20 @@ export class Registry implements ApproverBook {
   /** Adds an approver's public Ed25519 key, or one more key of an approver in the data folder. */
   async addApprover(name: string, jwk: JWK, nowMs: number): Promise<Approver> {
     await this.refresh();
-    if (this.#book.approvers.get(name) === undefined) await this.#refuseTaken(name);
-    else refuseForeign('approver', name, this.#book.approvers.get(name)?.source);
+    const known = this.#book.approvers.get(name);
+    if (known === undefined) await this.#refuseTaken(name);
+    else refuseForeign('approver', name, known.source);
+    // A new key would bring the old ones back into force.
+    if (known?.retiredAt !== undefined) {
+      throw new HoldpointError('conflict', `the approver ${name} is retired; choose another name`);
+    }
     const { x } = jwk;
     if (jwk.kty !== 'OKP' || jwk.crv !== 'Ed25519' || typeof x !== 'string') {
       throw new HoldpointError('bad-parameter', `the key of ${name} is not an Ed25519 public key`);
     }
+    for (const { name: owner, keys } of this.#named.approvers.values()) refuseSharedKey(name, x, owner, keys);
     await changeApprovers(this.dataDir, (entries) => {
+      for (const [owner, { keys }] of entries) refuseSharedKey(name, x, owner, keys);
       const before = entries.get(name);
       const keys = [
         ...(before?.keys ?? []).filter((key) => key.x !== x),
@@ -264,6 +271,12 @@ function fromConfig(given: AgentConfig, before: Agent | undefined): Agent {
 }
 
 const passwords = new WeakMap<Agent, string>();
+
+/** Checked before writing, too: a file that cannot be read again would lock everybody out. */
+function refuseSharedKey(name: string, x: string, owner: string, keys: readonly JWK[]): void {
+  if (owner === name || !keys.some((key) => key.x === x)) return;
+  throw new HoldpointError('conflict', `${owner} has this key already; a key is one person's`);
+}
 
 /** Names are compared folded, so that no two people look alike in a log. */
 function refuseDuplicate(name: string, taken: Iterable<string>, kind: 'agent' | 'approver'): void {

@@ -1,49 +1,57 @@
-// A real Chromium for the browser tests: from PATH, else from Debian's packages when root, else a sentence that says what
-// to install. Never skips.
+// A real browser for the tests: the machine's Chromium, else one in a Docker container. scripts/provision.ts has made
+// sure of one of them.
 
-import { execFile } from 'node:child_process';
-import { access, constants } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
-import { promisify } from 'node:util';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createRequire } from 'node:module';
 import { type Browser, chromium } from 'playwright-core';
+import { freePort } from '../../src/demo/postgres.ts';
+import { dockerAnswers, findProgram, programs } from './programs.ts';
 
-const run = promisify(execFile);
-const names = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome'];
-
-/** The path of the executable. Throws an Error with the mend if there is none and none can be installed. */
-export async function chromiumPath(): Promise<string> {
-  const found = await onPath();
-  if (found !== undefined) return found;
-  if (process.getuid?.() === 0) {
-    await run('apt-get', ['update', '-qq']).catch(() => {});
-    await run('apt-get', ['install', '-y', '-qq', 'chromium'], {
-      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-      maxBuffer: 64 * 1024 * 1024,
-    }).catch(() => {});
-    const installed = await onPath();
-    if (installed !== undefined) return installed;
+/** Headless; close it in afterAll. */
+export async function launchBrowser(): Promise<Browser> {
+  const executablePath = findProgram(programs.Chromium);
+  if (executablePath !== undefined) {
+    // Chromium's sandbox needs namespaces that root and most containers do not have; the pages are our own.
+    return chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
   }
-  throw new Error(
-    'the browser tests need Chromium: install it (apt-get install chromium) or put one on PATH',
-  );
+  if (!dockerAnswers())
+    throw new Error('There is no Chromium on PATH; install it (Debian: chromium), or start Docker.');
+  return inContainer();
 }
 
-/** A browser of its own; close it. As root Chromium refuses its sandbox, so it goes without. */
-export async function openBrowser(): Promise<Browser> {
-  const args = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
-  return chromium.launch({ executablePath: await chromiumPath(), args });
+/** Playwright's image of the same version serves its protocol; `host` network, since the pages are on loopback. */
+async function inContainer(): Promise<Browser> {
+  const { version } = createRequire(import.meta.url)('playwright-core/package.json') as { version: string };
+  const port = await freePort();
+  const server = `npx -y playwright@${version} run-server --host 127.0.0.1 --port ${port}`;
+  const image = `mcr.microsoft.com/playwright:v${version}-noble`;
+  const container = spawn('docker', [
+    'run',
+    '--rm',
+    '--init',
+    '--network',
+    'host',
+    image,
+    'sh',
+    '-c',
+    server,
+  ]);
+  await listening(container);
+  const browser = await chromium.connect(`ws://127.0.0.1:${port}/`);
+  browser.on('disconnected', () => container.kill('SIGTERM'));
+  return browser;
 }
 
-async function onPath(): Promise<string | undefined> {
-  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
-    for (const name of names) {
-      const path = join(folder, name);
-      const usable = await access(path, constants.X_OK).then(
-        () => true,
-        () => false,
-      );
-      if (usable) return path;
-    }
-  }
-  return undefined;
+function listening(container: ChildProcess): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let output = '';
+    const read = (chunk: Buffer) => {
+      output += chunk;
+      if (output.includes('Listening on')) resolve();
+    };
+    container.stdout?.on('data', read);
+    container.stderr?.on('data', read);
+    container.once('error', reject);
+    container.once('exit', () => reject(new Error(`The browser's container ended: ${output}`)));
+  });
 }

@@ -1,0 +1,178 @@
+// The arrows between the folders of src, read from the import lines, and the purity of the pure ones. An arrow that is
+// missing here is drawn in a commit of its own, with its reason. Type imports count: they are knowledge too.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, posix } from 'node:path';
+import { expect, test } from 'vitest';
+
+const src = join(import.meta.dirname, '..', 'src');
+
+/** What each room may import besides itself and errors.ts. Files in src itself are rooms of their own. */
+const arrows: Readonly<Record<string, readonly string[]>> = {
+  'errors.ts': [],
+  wire: [],
+  sql: [],
+  catalog: ['sql'],
+  policy: ['sql', 'catalog'],
+  session: ['wire', 'sql', 'catalog', 'policy'],
+  store: [],
+  approval: ['sql', 'policy', 'store'],
+  audit: [],
+  'yaml.ts': ['policy'],
+  'target-url.ts': ['policy'],
+  'config-shape.ts': [],
+  'config.ts': ['approval', 'policy', 'config-shape.ts', 'target-url.ts', 'yaml.ts'],
+  'registry-file.ts': [],
+  'registry.ts': ['approval', 'config.ts', 'registry-file.ts', 'wire'],
+  'metrics.ts': ['policy', 'sql'],
+  proxy: ['wire', 'sql', 'catalog', 'policy', 'session', 'approval', 'audit', 'target-url.ts', 'metrics.ts'],
+  http: ['approval', 'store', 'audit', 'metrics.ts', 'registry.ts'],
+  demo: [],
+};
+
+/** Rooms, and single files of the others, that take clock, chance and keys as arguments and do no I/O. */
+const pure = (path: string) =>
+  /^(wire|sql|catalog|policy|session)\//.test(path) ||
+  /^approval\/(request|decision|evidence)\.ts$/.test(path) ||
+  /^audit\/(record|merkle|seal|verify)\.ts$/.test(path);
+
+const impureModules =
+  /^node:(net|tls|fs|fs\/promises|http|http2|https|dns|dgram|child_process|worker_threads|timers|timers\/promises|process|os)$|^(pg|ioredis|hono|pino|prom-client)(\/|$)|^@hono\//;
+const impureCalls =
+  /\b(Date\.now|Math\.random|performance\.now|setTimeout|setInterval|setImmediate|fetch)\s*\(|\bnew Date\(\)|\bprocess\.|\b(randomBytes|randomUUID|randomInt|randomFillSync)\s*\(/;
+
+/** Why each may: the reason is in the file's first lines. */
+const exempt: Readonly<Record<string, RegExp>> = {
+  'policy/packs.ts': /^node:fs$/,
+  'sql/parse.ts': /^node:worker_threads$/,
+  'sql/worker.ts': /^node:worker_threads$/,
+  // Ends a worker that takes too long over one text.
+  'sql/pool.ts': /^node:worker_threads$|^setTimeout/,
+};
+
+type Sources = ReadonlyMap<string, string>;
+
+function roomOf(path: string): string {
+  return path.includes('/') ? path.slice(0, path.indexOf('/')) : path;
+}
+
+/** The specifiers after `from`, after a bare `import`, and in `import()`. */
+function importsOf(text: string): string[] {
+  const found = text.matchAll(
+    /^\s*(?:import|export)\b[^;'"]*?\bfrom\s+['"]([^'"]+)['"]|^\s*import\s+['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/gm,
+  );
+  return [...found].map((match) => match[1] ?? match[2] ?? match[3] ?? '');
+}
+
+function localImports(path: string, text: string): string[] {
+  return importsOf(text)
+    .filter((specifier) => specifier.startsWith('.'))
+    .map((specifier) => posix.normalize(posix.join(posix.dirname(path), specifier)));
+}
+
+function wrongArrows(sources: Sources): string[] {
+  const wrong: string[] = [];
+  for (const [path, text] of sources) {
+    const room = roomOf(path);
+    if (room === 'cli') continue;
+    const allowed = arrows[room];
+    if (allowed === undefined) wrong.push(`${path} is in no room of the plan`);
+    for (const to of localImports(path, text)) {
+      const target = roomOf(to);
+      const fine = target === room || target === 'errors.ts' || allowed?.includes(target);
+      if (!fine && allowed !== undefined) wrong.push(`${path} imports ${to}`);
+    }
+  }
+  return wrong;
+}
+
+function impurities(sources: Sources): string[] {
+  const found: string[] = [];
+  for (const [path, text] of sources) {
+    if (!pure(path)) continue;
+    const may = (what: string) => exempt[path]?.test(what) === true;
+    for (const specifier of importsOf(text)) {
+      if (impureModules.test(specifier) && !may(specifier)) found.push(`${path} imports ${specifier}`);
+    }
+    for (const line of text.split('\n')) {
+      const call = /^\s*(\/\/|\*|\/\*)/.test(line) ? undefined : impureCalls.exec(line)?.[0];
+      if (call !== undefined && !may(call)) found.push(`${path} calls ${call}`);
+    }
+  }
+  return found;
+}
+
+/** The first cycle of files found, as a path that ends where it began. */
+function cycle(sources: Sources): string[] | undefined {
+  const done = new Set<string>();
+  const visit = (path: string, trail: string[]): string[] | undefined => {
+    if (trail.includes(path)) return [...trail.slice(trail.indexOf(path)), path];
+    if (done.has(path)) return undefined;
+    for (const to of localImports(path, sources.get(path) ?? '')) {
+      const found = visit(to, [...trail, path]);
+      if (found !== undefined) return found;
+    }
+    done.add(path);
+    return undefined;
+  };
+  for (const path of sources.keys()) {
+    const found = visit(path, []);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+const sources: Sources = new Map(
+  readdirSync(src, { recursive: true, encoding: 'utf8' })
+    .map((path) => path.replaceAll('\\', '/'))
+    .filter((path) => path.endsWith('.ts'))
+    .map((path) => [path, readFileSync(join(src, path), 'utf8')]),
+);
+
+test('every import follows an arrow of the plan', () => {
+  expect(sources.size).toBeGreaterThan(20);
+  expect(wrongArrows(sources)).toEqual([]);
+});
+
+test('pure folders do no I/O and know neither clock nor chance', () => {
+  expect(impurities(sources)).toEqual([]);
+});
+
+test('no file imports itself by way of others', () => {
+  expect(cycle(sources)).toBeUndefined();
+});
+
+test('only the command line constructs: nothing imports cli', () => {
+  const importers = [...sources].filter(
+    ([path, text]) => roomOf(path) !== 'cli' && localImports(path, text).some((to) => roomOf(to) === 'cli'),
+  );
+  expect(importers.map(([path]) => path)).toEqual([]);
+});
+
+test('the checks see what they are for', () => {
+  const bad: Sources = new Map([
+    ['http/pages.ts', "import { readQuery } from '../wire/messages.ts';"],
+    ['proxy/relay.ts', "import type { App } from '../http/server.ts';\nimport '../http/api.ts';"],
+    [
+      'wire/framer.ts',
+      "import {\n  connect,\n} from 'node:net';\nconst now = Date.now();\n// Date.now() in a comment",
+    ],
+    ['policy/decide.ts', "import { readFileSync } from 'node:fs';"],
+    ['policy/packs.ts', "import { readFileSync } from 'node:fs';"],
+    ['store/a.ts', "export { b } from './b.ts';"],
+    ['store/b.ts', "const a = await import('./a.ts');"],
+    ['helpers/text.ts', ''],
+  ]);
+  expect(wrongArrows(bad)).toEqual([
+    'http/pages.ts imports wire/messages.ts',
+    'proxy/relay.ts imports http/server.ts',
+    'proxy/relay.ts imports http/api.ts',
+    'helpers/text.ts is in no room of the plan',
+  ]);
+  expect(impurities(bad)).toEqual([
+    'wire/framer.ts imports node:net',
+    'wire/framer.ts calls Date.now(',
+    'policy/decide.ts imports node:fs',
+  ]);
+  expect(cycle(bad)).toEqual(['store/a.ts', 'store/b.ts', 'store/a.ts']);
+});

@@ -1,0 +1,243 @@
+// holdpoint.yaml: defaults, refusals, and errors that name file, line, key and the nearest known key.
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import {
+  type Config,
+  configFromEnv,
+  demoConfig,
+  loadConfig,
+  parseConfig,
+  requireApprovers,
+} from '../src/config.ts';
+import { configSchemaText } from '../src/config-shape.ts';
+import { HoldpointError } from '../src/errors.ts';
+
+const key = '{ kty: OKP, crv: Ed25519, x: 11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo }';
+const least =
+  'targets:\n  shop:\n    url: postgres://owner:secret@127.0.0.1/shop\n    environment: development\n';
+
+function parse(text: string, env: Record<string, string> = {}): Config {
+  return parseConfig(text, { file: '/etc/holdpoint/holdpoint.yaml', env });
+}
+
+function refusal(text: string, env: Record<string, string> = {}): string {
+  try {
+    parse(text, env);
+  } catch (error) {
+    expect(error).toBeInstanceOf(HoldpointError);
+    return (error as HoldpointError).message.replaceAll('/etc/holdpoint/holdpoint.yaml:', '');
+  }
+  throw new Error('it was accepted');
+}
+
+test('a file with one target has every default of the contract', () => {
+  const config = parse(least);
+  expect(config).toMatchObject({
+    listen: { postgres: { host: '127.0.0.1', port: 6432 }, http: { host: '127.0.0.1', port: 8432 } },
+    publicUrl: 'http://127.0.0.1:8432',
+    dataDir: '/etc/holdpoint/holdpoint-data',
+    tls: undefined,
+    hold: { waitMs: 60_000, expiresMs: 3_600_000, pendingMax: 20, heartbeatMs: 15_000 },
+    store: 'memory',
+    audit: { reads: 'kill-safe', sealMs: 5, segmentBytesMax: 67_108_864, values: 'none' },
+    limits: { connectionsMax: 1000, statementBytesMax: 16_777_216, loginMs: 10_000, drainMs: 30_000 },
+  });
+  expect(config.targets.get('shop')).toMatchObject({
+    rules: 'default',
+    approval: { level: 'key', quorum: 1 },
+  });
+});
+
+test('the example of the contract is read whole', () => {
+  const config = parse(
+    `listen: { postgres: "0.0.0.0:6432", http: "[::1]:8432" }
+tls: { cert: server.crt, key: server.key, required: true }
+targets:
+  shop:
+    url: postgres://owner:s%40cret@10.0.0.5:5433/shop?sslmode=verify-ca&sslrootcert=ca.pem
+    environment: production
+    rules: ./mine.yaml
+    approval: { level: key, quorum: 2 }
+    hold: { waitMs: 5000 }
+agents:
+  claude: { password: \${CLAUDE_PASSWORD}, targets: [shop], expires: 2030-01-01T00:00:00Z }
+approvers:
+  dba: { key: ${key} }
+hold: { pendingMax: 3 }
+limits: { connectionsMax: \${CONNECTIONS} }
+`,
+    { CLAUDE_PASSWORD: '12345', CONNECTIONS: '7' },
+  );
+  const shop = config.targets.get('shop');
+  expect(shop?.address).toEqual({
+    host: '10.0.0.5',
+    port: 5433,
+    database: 'shop',
+    user: 'owner',
+    password: 's@cret',
+    sslMode: 'verify-ca',
+    sslRootCert: '/etc/holdpoint/ca.pem',
+    connectTimeoutMs: 10_000,
+  });
+  expect(shop?.hold).toEqual({ waitMs: 5000, expiresMs: 3_600_000, pendingMax: 3, heartbeatMs: 15_000 });
+  expect(config.listen.http).toEqual({ host: '::1', port: 8432 });
+  expect(config.agents.get('claude')).toMatchObject({ password: '12345', expiresAt: Date.UTC(2030, 0, 1) });
+  expect(config.approvers.get('dba')?.keys).toHaveLength(1);
+  expect(config.limits.connectionsMax).toBe(7);
+});
+
+test.each([
+  ['an unknown key', `${least}lisen: {}\n`, '5: unknown key "lisen" (did you mean "listen"?)'],
+  [
+    'an unknown key inside a target',
+    `${least}    environmnt: production\n`,
+    '5: targets.shop: unknown key "environmnt" (did you mean "environment"?)',
+  ],
+  [
+    'a wrong word',
+    least.replace('development', 'produktion'),
+    '4: targets.shop.environment: "produktion" is not known (did you mean "production"?); one of production, staging, development',
+  ],
+  ['a wrong type', `${least}hold: { waitMs: soon }\n`, '5: hold.waitMs: must be a number'],
+  ['a number out of bounds', `${least}hold: { waitMs: 5 }\n`, '5: hold.waitMs: must be at least 100'],
+  ['a missing key', 'targets:\n  shop: {}\n', '2: targets.shop.url: is missing'],
+  ['a broken address', `${least}listen: { http: 8432 }\n`, '5: listen.http: must be text'],
+  [
+    'a port that is none',
+    `${least}listen: { http: "a:70000" }\n`,
+    '5: listen.http: 70000 is not a port; the highest is 65535',
+  ],
+  ['no target at all', 'targets: {}\n', '1: targets: names no database to guard; add one with its url'],
+  [
+    'broken YAML',
+    'targets: [\n',
+    '2: Flow sequence in block collection must be sufficiently indented and end with a ]',
+  ],
+  [
+    'a URL of something else',
+    'targets: { shop: { url: "mysql://a@b/c" } }\n',
+    "1: targets.shop.url: the target's url must begin with postgres://, not mysql://",
+  ],
+  [
+    'an unknown parameter of the URL',
+    'targets: { shop: { url: "postgres://a@b/c?sslmod=require" } }\n',
+    '1: targets.shop.url: the target\'s url has the parameter "sslmod" (did you mean "sslmode"?), which Holdpoint does not know; known: sslmode, sslrootcert, connect_timeout, host',
+  ],
+])('%s is refused with its line and the mend', (_name, text, message) => {
+  expect(refusal(text)).toBe(message);
+});
+
+test('a missing environment variable is refused with the line that wants it', () => {
+  expect(refusal(`${least}agents:\n  bot: { password: \${BOT}, targets: [shop] }\n`)).toBe(
+    '6: agents.bot.password: the environment variable BOT is not set; set it, or write the value here',
+  );
+});
+
+test("a variable's value is never read as YAML", () => {
+  const value = 'x, targets: [other] } # "\n- $'.concat('{HOME}');
+  const config = parse(`${least}agents: { bot: { password: \${BOT}, targets: [shop] } }\n`, { BOT: value });
+  expect(config.agents.get('bot')).toMatchObject({ password: value, targets: ['shop'] });
+});
+
+test('two dollar signs stand for one', () => {
+  const config = parse(`${least}agents: { bot: { password: "$\${HOME}", targets: [shop] } }\n`);
+  expect(config.agents.get('bot')?.password).toBe(['$', '{HOME}'].join(''));
+});
+
+test('a message about a broken URL does not repeat its password', () => {
+  expect(refusal('targets: { shop: { url: "postgres://a:hunter2@b:port/c" } }\n')).not.toContain('hunter2');
+});
+
+test.each(['production', 'staging'])('%s at level link refuses to start', (environment) => {
+  const text = `${least.replace('development', environment)}    approval: { level: link }\n`;
+  expect(refusal(text)).toContain('5: targets.shop.approval.level: whoever has the link could approve');
+});
+
+test('production without enough approvers refuses to start', () => {
+  const one = parse(least.replace('development', 'production'));
+  expect(() => requireApprovers(one, 0)).toThrow(
+    /target shop is production and needs an approver, but none is/,
+  );
+  expect(() => requireApprovers(one, 1)).not.toThrow();
+  const two = parse(`${least.replace('development', 'production')}    approval: { quorum: 2 }\n`);
+  expect(() => requireApprovers(two, 1)).toThrow(/needs 2 approvers, but only 1 are/);
+  expect(() => requireApprovers(parse(least), 0)).not.toThrow();
+});
+
+test('a listener that other machines can reach needs TLS or insecure: true', () => {
+  const open = `${least}listen: { postgres: "0.0.0.0:6432" }\n`;
+  expect(refusal(open)).toContain('5: listen.postgres: other machines could reach this listener without TLS');
+  expect(refusal(`${least}listen: { http: "10.1.2.3:8432" }\n`)).toContain('5: listen.http: other machines');
+  expect(parse(`${open}insecure: true\n`).listen.postgres.host).toBe('0.0.0.0');
+  expect(parse(`${open}tls: { cert: a, key: b }\n`).tls?.cert).toBe('/etc/holdpoint/a');
+  expect(refusal(`${open}tls: { cert: a, key: b, required: false }\n`)).toContain('other machines');
+});
+
+test('a name that is both agent and approver is refused however it is spelled', () => {
+  const text = `${least}agents: { Claude: { password: x, targets: [shop] } }\napprovers: { claude: { key: ${key} } }\n`;
+  expect(refusal(text)).toBe(
+    '6: approvers.claude: is also the name of an agent; nobody may approve for themselves',
+  );
+});
+
+test('an agent needs one of password and verifier, and a target that exists', () => {
+  expect(refusal(`${least}agents: { bot: { targets: [shop] } }\n`)).toContain(
+    'either a password or a verifier',
+  );
+  expect(refusal(`${least}agents: { bot: { password: x, targets: [shp] } }\n`)).toContain(
+    'no target called "shp"',
+  );
+});
+
+test.each([
+  ['store', `${least}store: redis://localhost:6379/0\n`],
+  ['slack', `${least}slack: { token: a, channel: b, signingSecret: c }\n`],
+  ['audit.reads', `${least}audit: { reads: write-ahead }\n`],
+  ['targets.shop.approval.level', `${least}    approval: { level: passkey }\n`],
+])('%s answers that it is not available yet', (at, text) => {
+  expect(refusal(text)).toMatch(new RegExp(`5: ${at}: .*not available yet`));
+});
+
+test('a production target on another machine is verified fully unless the URL says otherwise', () => {
+  const mode = (url: string, environment: string) =>
+    parse(`targets: { shop: { url: "${url}", environment: ${environment} } }\n`).targets.get('shop')?.address
+      .sslMode;
+  expect(mode('postgres://a@db.example.com/c', 'production')).toBe('verify-full');
+  expect(mode('postgres://a@db.example.com/c?sslmode=disable', 'production')).toBe('disable');
+  expect(mode('postgres://a@127.0.0.1/c', 'production')).toBe('disable');
+  expect(mode('postgres://a@db.example.com/c', 'staging')).toBe('require');
+  expect(() => mode('postgres://a@b/c?sslmode=prefer', 'staging')).toThrow('may fall back to plaintext');
+});
+
+test('DATABASE_URL alone is target main at level link; the demonstration is target shop', () => {
+  const config = configFromEnv(
+    { DATABASE_URL: 'postgres://me:pw@db/app', HOLDPOINT_LISTEN: '127.0.0.1:0' },
+    '/srv',
+  );
+  expect([...config.targets.keys()]).toEqual(['main']);
+  expect(config.targets.get('main')).toMatchObject({
+    environment: 'development',
+    approval: { level: 'link' },
+  });
+  expect(config).toMatchObject({ dataDir: '/srv/holdpoint-data', listen: { postgres: { port: 0 } } });
+  expect([...demoConfig('postgres://o:p@127.0.0.1:5/shop', {}, '/srv').targets.keys()]).toEqual(['shop']);
+  expect(() => configFromEnv({ DATABASE_URL: 'nonsense' }, '/srv')).toThrow(/the target's url is not a URL/);
+  expect(() =>
+    configFromEnv({ DATABASE_URL: 'postgres://a@b', HOLDPOINT_HTTP: '0.0.0.0:80' }, '/srv'),
+  ).toThrow(/other machines/);
+});
+
+test('a file that is not there is one sentence', () => {
+  expect(() => loadConfig('/no/such.yaml', {})).toThrow(
+    'cannot read the configuration /no/such.yaml: there is no such file',
+  );
+});
+
+test('config.schema.json is current', () => {
+  // Otherwise: node scripts/write-schema.ts
+  expect(readFileSync(join(import.meta.dirname, '..', 'config.schema.json'), 'utf8')).toBe(
+    configSchemaText(),
+  );
+});

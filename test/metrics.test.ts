@@ -1,0 +1,64 @@
+// The metrics by their names, which dashboards rely on.
+
+import { expect, test } from 'vitest';
+import { createMetrics } from '../src/metrics.ts';
+
+test('every metric of the contract is there before anything happened', async () => {
+  const metrics = createMetrics({ version: '1.2.3' });
+  metrics.target('shop');
+  const { text } = await metrics.render();
+  const names = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => `${name} ${type}`);
+  expect(names.sort()).toEqual([
+    'holdpoint_audit_failures_total counter',
+    'holdpoint_audit_records_total counter',
+    'holdpoint_audit_seal_lag_seconds gauge',
+    'holdpoint_auth_failures_total counter',
+    'holdpoint_build_info gauge',
+    'holdpoint_decisions_total counter',
+    'holdpoint_overhead_seconds histogram',
+    'holdpoint_parse_cache_hits_total counter',
+    'holdpoint_parse_cache_misses_total counter',
+    'holdpoint_parse_seconds histogram',
+    'holdpoint_refusals_total counter',
+    'holdpoint_request_wait_seconds histogram',
+    'holdpoint_requests_pending gauge',
+    'holdpoint_sessions gauge',
+    'holdpoint_statements_total counter',
+    'holdpoint_upstream_errors_total counter',
+  ]);
+  expect(text).toContain('holdpoint_auth_failures_total 0');
+  expect(text).toContain('holdpoint_requests_pending{target="shop"} 0');
+});
+
+test('counts of one target add up over its sessions and over scrapes', async () => {
+  const metrics = createMetrics();
+  const [one, other] = [metrics.target('shop'), metrics.target('shop')];
+  one.statement('read', 'pass');
+  other.statement('read', 'pass');
+  one.statement('destroy', 'hold');
+  one.refusal('42501');
+  one.decision('approve', 'key');
+  one.upstreamErrors.inc();
+  one.pending.inc();
+  await metrics.render();
+  const { text } = await metrics.render();
+  expect(text).toContain('holdpoint_statements_total{target="shop",class="read",verdict="pass"} 2');
+  expect(text).toContain('holdpoint_statements_total{target="shop",class="destroy",verdict="hold"} 1');
+  expect(text).toContain('holdpoint_refusals_total{target="shop",sqlstate="42501"} 1');
+  expect(text).toContain('holdpoint_decisions_total{target="shop",decision="approve",level="key"} 1');
+  expect(text).toContain('holdpoint_upstream_errors_total{target="shop"} 1');
+  expect(text).toContain('holdpoint_requests_pending{target="shop"} 1');
+});
+
+test('two sets of metrics share nothing', async () => {
+  const [one, other] = [createMetrics(), createMetrics()];
+  one.sessions.inc();
+  expect((await one.render()).text).toContain('holdpoint_sessions 1');
+  expect((await other.render()).text).toContain('holdpoint_sessions 0');
+});
+
+test('with process also Node.js is measured, under the same beginning of the name', async () => {
+  const { text } = await createMetrics({ process: true }).render();
+  expect(text).toContain('holdpoint_nodejs_eventloop_lag_seconds');
+  expect(text.match(/^# TYPE (?!holdpoint_)/gm)).toBeNull();
+});

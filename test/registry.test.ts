@@ -1,0 +1,153 @@
+// The registry: what is kept of agents and approvers, and that a broken or half-written file changes nothing.
+
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { JWK } from 'jose';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { AgentConfig, ApproverConfig } from '../src/config.ts';
+import { mayEnter, Registry } from '../src/registry.ts';
+import { parseVerifier } from '../src/wire/scram.ts';
+
+const at = Date.UTC(2026, 0, 1);
+let dataDir: string;
+
+beforeEach(() => {
+  dataDir = mkdtempSync(join(tmpdir(), 'holdpoint-registry-'));
+});
+afterEach(() => rmSync(dataDir, { recursive: true }));
+
+function jwk(): JWK {
+  return generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' }) as JWK;
+}
+
+function configured(agents: Partial<AgentConfig>[], approvers: ApproverConfig[] = []) {
+  const none = { password: undefined, verifier: undefined, targets: ['shop'], expiresAt: undefined };
+  return {
+    agents: new Map(agents.map((agent) => [agent.name ?? '', { ...none, ...agent } as AgentConfig])),
+    approvers: new Map(approvers.map((approver) => [approver.name, approver])),
+  };
+}
+
+test('an added agent is kept as a SCRAM verifier in a file of mode 0600, never with its password', async () => {
+  const registry = await Registry.open({ dataDir });
+  const password = 'correct horse';
+  await registry.addAgent({ name: 'bot', password, targets: ['shop'], createdAt: at, expiresAt: at + 1000 });
+  const file = join(dataDir, 'agents.json');
+  expect(readFileSync(file, 'utf8')).not.toContain(password);
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  const again = await Registry.open({ dataDir });
+  expect(again.agent('bot')).toEqual(registry.agent('bot'));
+  expect(parseVerifier(again.agent('bot')!.verifier)?.iterations).toBe(4096);
+});
+
+test('an agent may enter its targets until it expires or is revoked', async () => {
+  const registry = await Registry.open({ dataDir });
+  const agent = await registry.addAgent({
+    name: 'bot',
+    password: 'x',
+    targets: ['shop'],
+    createdAt: at,
+    expiresAt: at + 1000,
+  });
+  expect(mayEnter(agent, 'shop', at)).toBe(true);
+  expect(mayEnter(agent, 'bank', at)).toBe(false);
+  expect(mayEnter(agent, 'shop', at + 1000)).toBe(false);
+  await registry.revokeAgent('bot', at + 1);
+  expect(mayEnter(registry.agent('bot')!, 'shop', at + 2)).toBe(false);
+  // The name stays taken, so that nobody new answers for the log of the old.
+  await expect(registry.addAgent({ name: 'BOT', password: 'x', targets: [], createdAt: at })).rejects.toThrow(
+    'the name bot is taken by an agent; choose another',
+  );
+});
+
+test('a running registry sees at the next refresh what a command wrote', async () => {
+  const running = await Registry.open({ dataDir });
+  const command = await Registry.open({ dataDir });
+  await command.addAgent({ name: 'bot', password: 'x', targets: ['shop'], createdAt: at });
+  expect(running.agent('bot')).toBeUndefined();
+  await running.refresh();
+  expect(running.agent('bot')?.revokedAt).toBeUndefined();
+  await command.revokeAgent('bot', at);
+  await running.refresh();
+  expect(running.agent('bot')?.revokedAt).toBe(at);
+});
+
+test('a broken file leaves the old entries in force and says so', async () => {
+  const registry = await Registry.open({ dataDir });
+  await registry.addAgent({ name: 'bot', password: 'x', targets: ['shop'], createdAt: at });
+  const file = join(dataDir, 'agents.json');
+  for (const broken of [
+    '{',
+    '[]',
+    '{"v":1,"agents":{"bot":{"verifier":"md5x","targets":[],"created":"now"}}}',
+  ]) {
+    writeFileSync(file, broken);
+    await expect(registry.refresh()).rejects.toThrow(file);
+    expect(registry.agent('bot')).toBeDefined();
+  }
+});
+
+test('commands that write at the same time lose nothing', async () => {
+  const registries = await Promise.all(Array.from({ length: 8 }, () => Registry.open({ dataDir })));
+  await Promise.all(
+    registries.map((registry, n) =>
+      registry.addAgent({ name: `bot${n}`, password: 'x', targets: ['shop'], createdAt: at }),
+    ),
+  );
+  const { agents } = JSON.parse(readFileSync(join(dataDir, 'agents.json'), 'utf8')) as { agents: object };
+  expect(Object.keys(agents).sort()).toEqual(registries.map((_, n) => `bot${n}`));
+});
+
+test('a password of the configuration becomes a verifier that a reload keeps', async () => {
+  const registry = await Registry.open({ dataDir, ...configured([{ name: 'bot', password: 'x' }]) });
+  const { verifier } = registry.agent('bot')!;
+  await registry.reload(configured([{ name: 'bot', password: 'x' }]));
+  expect(registry.agent('bot')?.verifier).toBe(verifier);
+  await registry.reload(configured([{ name: 'bot', password: 'y' }]));
+  expect(registry.agent('bot')?.verifier).not.toBe(verifier);
+  await expect(registry.revokeAgent('bot', at)).rejects.toThrow('stands in the configuration file');
+});
+
+test('an agent and an approver never share a name, whatever the source and the spelling', async () => {
+  const registry = await Registry.open({ dataDir, ...configured([{ name: 'claude', password: 'x' }]) });
+  await expect(registry.addApprover('Claude', jwk(), at)).rejects.toThrow('taken by an agent');
+  await registry.addApprover('dba', jwk(), at);
+  await expect(registry.addAgent({ name: 'DBA', password: 'x', targets: [], createdAt: at })).rejects.toThrow(
+    'taken by an approver',
+  );
+  await expect(registry.reload(configured([{ name: 'Dba', password: 'x' }]))).rejects.toThrow(
+    'both an agent and an approver',
+  );
+  expect(registry.isAgent(' CLAUDE ')).toBe(true);
+  expect(registry.isAgent('dba')).toBe(false);
+});
+
+test("a retired approver's keys count no more, and one key is never two people's", async () => {
+  const registry = await Registry.open({ dataDir });
+  const [first, second] = [jwk(), jwk()];
+  await registry.addApprover('ada', first, at);
+  const { keys } = await registry.addApprover('ada', second, at);
+  expect(keys).toHaveLength(2);
+  expect(registry.key(keys[1]!.kid)?.approver).toBe('ada');
+  await expect(registry.addApprover('eve', first, at)).rejects.toThrow('ada has this key already');
+  expect(registry.approver('eve')).toBeUndefined();
+  await registry.retireApprover('ada', at);
+  expect(keys.map(({ kid }) => registry.key(kid))).toEqual([undefined, undefined]);
+  await expect(registry.addApprover('ada', jwk(), at)).rejects.toThrow('ada is retired');
+});
+
+test('a private key given for an approver is stored without its private part', async () => {
+  const registry = await Registry.open({ dataDir });
+  const secret = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' }) as JWK;
+  await registry.addApprover('ada', secret, at);
+  expect(readFileSync(join(dataDir, 'approvers.json'), 'utf8')).not.toContain(secret.d);
+});
+
+test('a data folder that cannot be written is one sentence', async () => {
+  const registry = await Registry.open({ dataDir: '/etc/passwd/data' });
+  await expect(registry.addAgent({ name: 'bot', password: 'x', targets: [], createdAt: at })).rejects.toThrow(
+    'cannot write in the data folder /etc/passwd/data: ENOTDIR',
+  );
+});
