@@ -6,14 +6,13 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
-import { calculateJwkThumbprint, type JWK } from 'jose';
+import type { JWK } from 'jose';
 import { Desk } from '../approval/desk.ts';
 import type { Request } from '../approval/request.ts';
 import type { AuditLog } from '../audit/log.ts';
 import { openLog, type Recovered } from '../audit/opening.ts';
 import { type Config, requireApprovers } from '../config.ts';
 import { HoldpointError } from '../errors.ts';
-import { type Check, type HttpListener, httpApp, listenHttp } from '../http/server.ts';
 import { createMetrics, type Metrics } from '../metrics.ts';
 import { loadPolicy } from '../policy/packs.ts';
 import type { Policy } from '../policy/rules.ts';
@@ -23,9 +22,10 @@ import { mayEnter, Registry } from '../registry.ts';
 import { Analyzer } from '../sql/parse.ts';
 import { MemoryStore } from '../store/memory.ts';
 import { tlsServerEndPoint } from '../wire/channel-binding.ts';
-import { parseVerifier, saltPassword } from '../wire/scram.ts';
+import { parseVerifier } from '../wire/scram.ts';
 import { keyAt } from './keys.ts';
-import { readiness } from './ready.ts';
+import type { Parts } from './parts.ts';
+import { serveWeb } from './web.ts';
 
 export interface AssemblyOptions {
   readonly config: Config;
@@ -96,29 +96,10 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
     const desk = await openDesk(options, publicUrl, log, registry, metrics, origin);
     undo.push(() => desk.close());
     const targets = targetsOf(config, policies);
-    const http = await serveHttp(
-      config,
-      httpPort,
-      publicUrl,
-      desk,
-      registry,
-      metrics,
-      log,
-      targets,
-      analyzer,
-      report,
-    );
+    const parts: Parts = { config, publicUrl, desk, registry, metrics, log, targets, analyzer, report };
+    const http = await serveWeb(parts, httpPort);
     undo.push(() => http.close());
-    const listener = await listen(config, publicUrl, {
-      log,
-      desk,
-      registry,
-      metrics,
-      targets,
-      analyzer,
-      report,
-      origin,
-    });
+    const listener = proxyListener(parts);
     const postgresPort = await listener.listen();
     const refresh = setInterval(() => {
       registry
@@ -251,66 +232,8 @@ async function openDesk(
   });
 }
 
-async function serveHttp(
-  config: Config,
-  port: number,
-  publicUrl: string,
-  desk: Desk,
-  registry: Registry,
-  metrics: Metrics,
-  log: AuditLog,
-  targets: ReadonlyMap<string, Target>,
-  analyzer: Analyzer,
-  report: Report,
-): Promise<HttpListener> {
-  const linkKey = await keyAt(join(config.dataDir, 'keys', 'link.jwk'));
-  const root = JSON.parse(
-    readFileSync(join(config.dataDir, 'audit', log.origin, 'keys', 'root.jwk'), 'utf8'),
-  ) as JWK;
-  const rootKey = { ...root, kid: await calculateJwkThumbprint(root), use: 'sig' };
-  const app = httpApp({
-    desk,
-    registry,
-    publicUrl,
-    now: Date.now,
-    agentPassword: async (agent, password) => passwordFits(registry, agent, password),
-    metrics: () => {
-      countParses(metrics, analyzer);
-      return metrics.render();
-    },
-    ready: readiness(log, targets, () => performance.now()),
-    publicKeys: () => [{ ...linkKey.jwk, kid: linkKey.kid, use: 'sig' }, rootKey],
-    onError: (error) => report('error', 'an HTTP request failed', { cause: String(error) }),
-  });
-  return listenHttp(app, { host: config.listen.http.host, port });
-}
-
-/** The parser counts for itself; a scrape moves its counts into the metrics. */
-const counted = new WeakMap<Analyzer, { hits: number; misses: number }>();
-
-function countParses(metrics: Metrics, analyzer: Analyzer): void {
-  const before = counted.get(analyzer) ?? { hits: 0, misses: 0 };
-  const { hits, misses } = analyzer.stats;
-  metrics.parseCacheHits.inc(hits - before.hits);
-  metrics.parseCacheMisses.inc(misses - before.misses);
-  counted.set(analyzer, { hits, misses });
-}
-
-async function listen(
-  config: Config,
-  publicUrl: string,
-  parts: {
-    log: AuditLog;
-    desk: Desk;
-    registry: Registry;
-    metrics: Metrics;
-    targets: ReadonlyMap<string, Target>;
-    analyzer: Analyzer;
-    report: Report;
-    origin: string;
-  },
-): Promise<Listener> {
-  const { log, desk, registry, metrics, targets, analyzer, report, origin } = parts;
+function proxyListener(parts: Parts): Listener {
+  const { config, publicUrl, log, desk, registry, metrics, targets, analyzer, report } = parts;
   return new Listener({
     host: config.listen.postgres.host,
     port: config.listen.postgres.port,
@@ -341,7 +264,7 @@ async function listen(
       upstreamError: (target) => metrics.target(target).upstreamErrors.inc(),
     },
     report,
-    node: origin,
+    node: log.origin,
     boot: log.boot,
     publicUrl,
     values: config.audit.values,
@@ -362,18 +285,6 @@ function clientTls({ tls }: Config): ClientTls | undefined {
       { cause },
     );
   }
-}
-
-async function passwordFits(registry: Registry, name: string, password: string): Promise<boolean> {
-  const agent = registry.agent(name);
-  const verifier = agent === undefined ? undefined : parseVerifier(agent.verifier);
-  if (agent === undefined || verifier === undefined) return false;
-  const { createHash, createHmac, timingSafeEqual } = await import('node:crypto');
-  const salted = saltPassword(password, verifier.salt, verifier.iterations);
-  const clientKey = createHmac('sha256', salted).update('Client Key').digest();
-  const fits = timingSafeEqual(createHash('sha256').update(clientKey).digest(), verifier.storedKey);
-  const inForce = agent.targets.some((target) => mayEnter(agent, target, Date.now()));
-  return fits && inForce;
 }
 
 function after(ms: number): Promise<void> {

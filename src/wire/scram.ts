@@ -61,6 +61,12 @@ export function parseVerifier(text: string): ScramVerifier | undefined {
   return { iterations: Number(match[1]), salt, storedKey, serverKey };
 }
 
+/** Whether the password is the verifier's. Costs PBKDF2: for a caller that is told a password, not for logins. */
+export function passwordFits(password: string, verifier: ScramVerifier): boolean {
+  const clientKey = hmac(saltPassword(password, verifier.salt, verifier.iterations), 'Client Key');
+  return timingSafeEqual(sha256(clientKey), verifier.storedKey) && verifier.mock !== true;
+}
+
 /**
  * The verifier to run the exchange with for a user that does not exist, always the same for one name, so that neither
  * salt nor timing tells which names exist. `secret` is the server's own and must outlive a restart.

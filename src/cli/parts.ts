@@ -1,0 +1,21 @@
+// Parts: what one running Holdpoint is made of, as its two listeners need it.
+
+import type { Desk } from '../approval/desk.ts';
+import type { AuditLog } from '../audit/log.ts';
+import type { Config } from '../config.ts';
+import type { Metrics } from '../metrics.ts';
+import type { Report, Target } from '../proxy/listener.ts';
+import type { Registry } from '../registry.ts';
+import type { Analyzer } from '../sql/parse.ts';
+
+export interface Parts {
+  readonly config: Config;
+  readonly publicUrl: string;
+  readonly log: AuditLog;
+  readonly desk: Desk;
+  readonly registry: Registry;
+  readonly metrics: Metrics;
+  readonly targets: ReadonlyMap<string, Target>;
+  readonly analyzer: Analyzer;
+  readonly report: Report;
+}

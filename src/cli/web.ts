@@ -1,0 +1,58 @@
+// Web: the HTTP side of one running Holdpoint, from its parts to a listening socket.
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { calculateJwkThumbprint, type JWK } from 'jose';
+import { type HttpListener, httpApp, listenHttp } from '../http/server.ts';
+import type { Metrics } from '../metrics.ts';
+import { mayEnter, type Registry } from '../registry.ts';
+import type { Analyzer } from '../sql/parse.ts';
+import { parseVerifier, passwordFits } from '../wire/scram.ts';
+import { keyAt } from './keys.ts';
+import type { Parts } from './parts.ts';
+import { readiness } from './ready.ts';
+
+/** Listens on `port` of the configured host. Throws HoldpointError with a sentence if it cannot. */
+export async function serveWeb(parts: Parts, port: number): Promise<HttpListener> {
+  const { config, publicUrl, desk, registry, metrics, log, targets, analyzer, report } = parts;
+  const linkKey = await keyAt(join(config.dataDir, 'keys', 'link.jwk'));
+  const rootFile = join(config.dataDir, 'audit', log.origin, 'keys', 'root.jwk');
+  const root = JSON.parse(readFileSync(rootFile, 'utf8')) as JWK;
+  const rootKey = { ...root, kid: await calculateJwkThumbprint(root), use: 'sig' };
+  const app = httpApp({
+    desk,
+    registry,
+    publicUrl,
+    now: Date.now,
+    agentPassword: async (agent, password) => admits(registry, agent, password),
+    metrics: () => {
+      countParses(metrics, analyzer);
+      return metrics.render();
+    },
+    ready: readiness(log, targets, () => performance.now()),
+    publicKeys: () => [{ ...linkKey.jwk, kid: linkKey.kid, use: 'sig' }, rootKey],
+    onError: (error) => report('error', 'an HTTP request failed', { cause: String(error) }),
+  });
+  return listenHttp(app, { host: config.listen.http.host, port });
+}
+
+/** An agent's own password, for reading its own requests. In force for at least one target. */
+function admits(registry: Registry, name: string, password: string): boolean {
+  const agent = registry.agent(name);
+  const verifier = agent === undefined ? undefined : parseVerifier(agent.verifier);
+  if (agent === undefined || verifier === undefined) return false;
+  return (
+    passwordFits(password, verifier) && agent.targets.some((target) => mayEnter(agent, target, Date.now()))
+  );
+}
+
+/** What was counted at the last scrape: the parser counts for itself. */
+const counted = new WeakMap<Analyzer, { hits: number; misses: number }>();
+
+function countParses(metrics: Metrics, analyzer: Analyzer): void {
+  const before = counted.get(analyzer) ?? { hits: 0, misses: 0 };
+  const { hits, misses } = analyzer.stats;
+  metrics.parseCacheHits.inc(hits - before.hits);
+  metrics.parseCacheMisses.inc(misses - before.misses);
+  counted.set(analyzer, { hits, misses });
+}
