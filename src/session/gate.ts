@@ -4,6 +4,7 @@
 
 import type { Verdict } from '../policy/verdict.ts';
 import type { Statement } from '../sql/statement.ts';
+import type { Prepared, StagedPrepare } from './prepared.ts';
 
 /** How a gate ended. `unknown`: bytes went to the server and its answer never came. */
 export type OutcomeState = 'ok' | 'error' | 'canceled' | 'skipped' | 'unknown' | 'refused';
@@ -21,14 +22,22 @@ export interface Gate {
   /** Ordinal in the session, from 1. */
   readonly n: number;
   readonly proto: 'simple' | 'extended';
-  /** The text's bytes, without terminator. Owned by the gate (for Bind: shared with the prepared statement). */
-  readonly sql: Buffer;
+  /**
+   * The text's bytes, without terminator. For Bind shared with the prepared statement; for a Query a view of the frame
+   * unless the gate is held or uses names, and empty once it is on its way.
+   */
+  sql: Buffer;
   /** The statements of the text itself: the array that belongs to it in the parser's cache. */
   readonly own: readonly Statement[];
   /** What the verdict rests on: `own`, with the names in it resolved. */
   readonly statements: readonly Statement[];
   readonly verdict: Verdict;
-  readonly parameters: readonly Parameter[];
+  /** Emptied once it is on its way, so that the chunks they lie in can be let go. */
+  parameters: readonly Parameter[];
+  /** The prepared statements behind every EXECUTE in it, as the verdict took them. */
+  readonly behind: readonly Prepared[];
+  /** The names that its PREPAREs may define until it ends. */
+  defines: readonly StagedPrepare[];
   /** Sequence number of its `stmt` record; -1 until recorded. */
   ref: number;
   /** Monotonic milliseconds when it was forwarded; -1 until then. */
@@ -51,10 +60,11 @@ export interface Gate {
 export const tagsMax = 32;
 
 export function createGate(
-  fields: Pick<Gate, 'n' | 'proto' | 'sql' | 'own' | 'statements' | 'verdict' | 'parameters'>,
+  fields: Pick<Gate, 'n' | 'proto' | 'sql' | 'own' | 'statements' | 'verdict' | 'parameters' | 'behind'>,
 ): Gate {
   return {
     ...fields,
+    defines: [],
     ref: -1,
     forwardedAt: -1,
     answeredAt: -1,

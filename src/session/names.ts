@@ -2,103 +2,160 @@
 // Pure. What the mirror cannot explain stays `unknown`, and unknown is held. Source: wire.md §2.4 ("SQL level").
 
 import type { Effect, NameUse, Statement } from '../sql/statement.ts';
-import type { Prepared, PreparedMirror } from './prepared.ts';
+import { type Prepared, type PreparedMirror, type StagedPrepare, samePrepared } from './prepared.ts';
 
-/**
- * The statements whose verdicts a text depends on: its own, and behind every EXECUTE each statement that the name may
- * stand for. `segment` as in `PreparedMirror.candidates`. PREPARE and DECLARE carry their inner effects already.
- */
+/** What a text does, with the names in it resolved. */
+export interface Resolved {
+  /** The statements whose verdicts it depends on: its own, and behind every EXECUTE what the name may stand for. */
+  readonly statements: readonly Statement[];
+  /** What stands behind the EXECUTEs, so that a later look can tell whether it is still the same. */
+  readonly behind: readonly Prepared[];
+  /** A name in it depends on answers of the server that are still to come. */
+  readonly open: boolean;
+}
+
+/** Resolves the names of one text. `segment` as in `PreparedMirror.candidates`. */
 export function resolveNames(
   statements: readonly Statement[],
   mirror: PreparedMirror,
   segment: number,
-): readonly Statement[] {
-  if (!statements.some((statement) => statement.names.length > 0)) return statements;
-  const inText: { prepared: Map<string, Statement>; cursors: Set<string> } = {
-    prepared: new Map(),
-    cursors: new Set(),
-  };
+): Resolved {
+  if (!statements.some((statement) => statement.names.length > 0))
+    return { statements, behind: [], open: false };
+  const text = new TextNames(mirror, segment);
   const resolved: Statement[] = [];
   for (const statement of statements) {
     let explained = true;
     for (const use of statement.names) {
-      if (use.kind === 'prepare' && use.name !== undefined && use.inner !== undefined)
-        inText.prepared.set(use.name, use.inner);
-      if (use.kind === 'declare' && use.name !== undefined) inText.cursors.add(use.name);
       if (use.kind === 'execute') {
-        const behind = executed(use, inText.prepared, mirror, segment);
+        const behind = text.executed(use);
         if (behind === undefined) explained = false;
         else resolved.push(...behind);
-      }
-      if (use.kind === 'fetch' && !cursorKnown(use, inText.cursors, mirror)) explained = false;
+      } else if (!text.knows(use)) explained = false;
     }
-    resolved.push(explained ? statement : unexplained(statement));
+    resolved.push(explained ? withoutDoubt(statement) : unexplained(statement));
   }
-  return resolved;
+  return { statements: resolved, behind: text.behind, open: text.open };
 }
 
-function executed(
-  use: NameUse,
-  inText: ReadonlyMap<string, Statement>,
-  mirror: PreparedMirror,
-  segment: number,
-): Statement[] | undefined {
-  if (use.name === undefined) return undefined;
-  const own = inText.get(use.name);
-  const mirrored = mirror.candidates(use.name, segment) ?? [];
-  if (own === undefined && mirrored.length === 0) return undefined;
-  const behind = mirrored.flatMap((prepared) =>
-    prepared.statements.map((each) => shown(each, use, prepared.sql)),
-  );
-  if (own !== undefined) behind.push(own);
-  // A prepared statement may itself be an EXECUTE only by the protocol's Parse; one level is what the server allows to
-  // matter here, and a second level stays unknown.
-  return behind.map((statement) =>
-    statement.names.some((inner) => inner.kind === 'execute') ? unexplained(statement) : statement,
-  );
+/** The names while one text is read from its first statement to its last. */
+class TextNames {
+  readonly behind: Prepared[] = [];
+  open = false;
+  readonly #mirror: PreparedMirror;
+  readonly #segment: number;
+  readonly #prepared = new Map<string, Statement>();
+  readonly #cursors = new Set<string>();
+
+  constructor(mirror: PreparedMirror, segment: number) {
+    this.#mirror = mirror;
+    this.#segment = segment;
+  }
+
+  /** Takes note of what defines a name; false for a FETCH from a cursor that nobody declared. */
+  knows({ kind, name, inner }: NameUse): boolean {
+    const key = name === undefined ? undefined : this.#mirror.key(name);
+    if (kind === 'prepare' && key !== undefined && inner !== undefined) this.#prepared.set(key, inner);
+    if (kind === 'declare' && key !== undefined) this.#cursors.add(key);
+    if (kind !== 'fetch') return true;
+    return key !== undefined && (this.#cursors.has(key) || this.#mirror.knowsCursor(key));
+  }
+
+  /** Every statement that an EXECUTE may run; undefined where one is not known. */
+  executed(use: NameUse): Statement[] | undefined {
+    const key = use.name === undefined ? undefined : this.#mirror.key(use.name);
+    if (key === undefined) return undefined;
+    const own = this.#prepared.get(key);
+    const candidates = this.#mirror.candidates(key, this.#segment);
+    if (candidates === 'open') this.open = true;
+    const mirrored = candidates === 'open' ? [] : (candidates ?? []);
+    if (candidates === 'open' || (own === undefined && mirrored.length === 0)) return undefined;
+    this.behind.push(...mirrored);
+    const behind = mirrored.flatMap((prepared) =>
+      prepared.statements.map((each) => shown(each, use, prepared)),
+    );
+    if (own !== undefined) behind.push(own);
+    // A prepared statement may itself be an EXECUTE only by the protocol's Parse; one level is what the server allows
+    // to matter here, and a second level stays unknown.
+    return behind.map((statement) =>
+      statement.names.some((inner) => inner.kind === 'execute') ? unexplained(statement) : statement,
+    );
+  }
+}
+
+/** True if the EXECUTEs of a text still stand for what they stood for. */
+export function sameBehind(before: readonly Prepared[], now: readonly Prepared[]): boolean {
+  return before.length === now.length && before.every((each, at) => samePrepared(each, now[at] ?? each));
 }
 
 /** Characters of a prepared text that the approver is shown behind an EXECUTE. */
 const textCharactersMax = 4000;
 
-function shown(statement: Statement, use: NameUse, sql: Buffer): Statement {
-  const text = sql.toString('utf8').slice(0, textCharactersMax);
+/** The request that carries the sentence is logged, so a text with a password in it is not quoted. */
+function shown(statement: Statement, use: NameUse, { sql, statements }: Prepared): Statement {
+  const secret = statements.some((each) => each.secret);
+  const text = secret
+    ? `${statement.command} with a secret`
+    : sql.toString('utf8').slice(0, textCharactersMax);
   return { ...statement, why: [...statement.why, `EXECUTE ${use.name} runs: ${text}`] };
 }
 
-function cursorKnown(use: NameUse, inText: ReadonlySet<string>, mirror: PreparedMirror): boolean {
-  return use.name !== undefined && (inText.has(use.name) || mirror.knowsCursor(use.name));
+/** A statement whose names are all explained: it does what is behind them, and what else it does itself. */
+function withoutDoubt(statement: Statement): Statement {
+  if (statement.unresolved !== true) return statement;
+  const { unresolved: _, ...rest } = statement;
+  const effects = statement.effects.filter((effect) => effect !== 'unknown');
+  return { ...rest, effects: effects.length === 0 ? ['read'] : effects };
 }
 
 function unexplained(statement: Statement): Statement {
   const effects: Effect[] = [...new Set<Effect>([...statement.effects, 'unknown'])].sort();
-  return { ...statement, effects, why: [...statement.why, 'uses a name that this session has not defined'] };
+  const { unresolved: _, ...rest } = statement;
+  return { ...rest, effects, why: [...statement.why, 'uses a name that this session has not defined'] };
 }
 
-/** What a text that was forwarded may change in the mirror before its outcome is known. */
-export function stageNames(statements: readonly Statement[], sql: Buffer, mirror: PreparedMirror): void {
+/**
+ * What a text that is forwarded may change in the mirror before its outcome is known. `own` are the statements of the
+ * text `sql` itself, `statements` those as resolved.
+ */
+export function stageNames(
+  own: readonly Statement[],
+  statements: readonly Statement[],
+  sql: Buffer,
+  mirror: PreparedMirror,
+): readonly StagedPrepare[] {
+  if (!statements.some((statement) => statement.names.length > 0)) return [];
+  const staged: StagedPrepare[] = [];
   for (const statement of statements) {
-    for (const use of statement.names) {
-      if (use.kind === 'declare' && use.name !== undefined) mirror.noteCursor(use.name);
-      const prepared = preparedBy(use, sql);
-      if (prepared !== undefined) mirror.mayDefine(prepared.name, prepared.value);
+    // A PREPARE that runs by an EXECUTE has its text elsewhere; the facts are what counts.
+    const text = own.includes(statement) ? sql.subarray(statement.start, statement.end) : Buffer.alloc(0);
+    for (const { kind, name, inner } of statement.names) {
+      if (name === undefined) continue;
+      if (kind === 'declare') mirror.noteCursor(name);
+      if (kind === 'prepare' && inner !== undefined) {
+        const prepared = { sql: Buffer.from(text), statements: [inner], inner: true, parameterOids: [] };
+        staged.push(mirror.stagePrepare(name, prepared));
+      }
     }
   }
+  return staged;
 }
 
-/** What a text that ran wholly has changed, in the order of its statements. */
-export function commitNames(statements: readonly Statement[], sql: Buffer, mirror: PreparedMirror): void {
-  for (const statement of statements) {
-    for (const use of statement.names) {
-      const prepared = preparedBy(use, sql);
-      if (prepared !== undefined) mirror.define(prepared.name, prepared.value);
-      if (use.kind === 'deallocate' || (use.kind === 'discard' && use.name === undefined))
-        mirror.drop(use.name);
+/** What a text that ran wholly has changed, in the order of its statements. `staged` as from `stageNames`. */
+export function commitNames(
+  statements: readonly Statement[],
+  staged: readonly StagedPrepare[],
+  mirror: PreparedMirror,
+): void {
+  let prepares = 0;
+  for (const { names } of statements) {
+    for (const { kind, name, inner } of names) {
+      if (kind === 'prepare' && name !== undefined && inner !== undefined) {
+        const prepare = staged[prepares];
+        prepares += 1;
+        if (prepare !== undefined) mirror.ran(prepare);
+      }
+      if (kind === 'deallocate' || (kind === 'discard' && name === undefined)) mirror.drop(name);
     }
   }
-}
-
-function preparedBy(use: NameUse, sql: Buffer): { name: string; value: Prepared } | undefined {
-  if (use.kind !== 'prepare' || use.name === undefined || use.inner === undefined) return undefined;
-  return { name: use.name, value: { sql, statements: [use.inner], parameterOids: [] } };
 }

@@ -9,22 +9,33 @@ import type { Statement } from '../sql/statement.ts';
 /** A statement behind a name. `sql` is an own copy. */
 export interface Prepared {
   readonly sql: Buffer;
+  /** All that `sql` says, or with `inner` the one statement that a PREPARE in it names. */
   readonly statements: readonly Statement[];
+  readonly inner: boolean;
   readonly parameterOids: readonly number[];
 }
 
 /** A Parse that was forwarded and not yet answered. */
 export interface StagedParse {
-  readonly name: string;
-  readonly prepared: Prepared;
+  /** Undefined where the name is not one that can be compared. */
+  readonly key: string | undefined;
+  /** Undefined where there was no room to remember it. */
+  readonly prepared: Prepared | undefined;
   /** Number of the Sync-delimited segment it was sent in. */
   readonly segment: number;
 }
 
+/** A PREPARE in a forwarded text. It may run at any moment until its gate ends: a portal can be executed late. */
+export interface StagedPrepare {
+  readonly key: string | undefined;
+  readonly prepared: Prepared | undefined;
+}
+
 interface Entry {
-  /** What the server confirmed, or might have kept; usually one. */
+  /** What the server confirmed, or might have kept; usually one. Empty: not defined, or not by anything seen here. */
   committed: Prepared[];
   staged: StagedParse[];
+  prepares: StagedPrepare[];
 }
 
 export interface MirrorLimits {
@@ -35,95 +46,150 @@ export interface MirrorLimits {
 
 export const mirrorLimits: MirrorLimits = { namesMax: 10_000, sqlBytesMax: 64 << 20, candidatesMax: 8 };
 
+/** Names are cut at NAMEDATALEN - 1 bytes: by the lexer, and by the hash table (dynahash.c, string_compare). */
+const nameBytesMax = 63;
+/** A name that is not ASCII may have more bytes in the server's encoding than in ours. */
+const foreignNameBytesMax = 40;
+
 /**
- * The key under which the server keeps a name: its first 63 bytes. Its hash tables compare NAMEDATALEN - 1 bytes, so
- * two longer names with the same beginning are one name there (dynahash.c, string_compare).
+ * The key under which the server keeps a name: its first 63 bytes, so two longer names with the same beginning are one
+ * name there. Undefined where it depends on the server's encoding which names are the same.
  */
-export function nameKey(name: string): string {
-  return Buffer.from(name, 'utf8').subarray(0, 63).toString('latin1');
+export function nameKey(name: string, foreignNames: boolean): string | undefined {
+  const bytes = Buffer.byteLength(name, 'utf8');
+  if (bytes === name.length) return name.slice(0, nameBytesMax);
+  return foreignNames && bytes <= foreignNameBytesMax ? name : undefined;
+}
+
+/** True if both are the same statement. One text may hold several PREPAREs of one name, so its bytes do not tell. */
+export function samePrepared(a: Prepared, b: Prepared): boolean {
+  if (a === b) return true;
+  if (a.inner || b.inner) return a.inner && b.inner && a.statements[0] === b.statements[0];
+  return a.sql.equals(b.sql);
 }
 
 export class PreparedMirror {
   readonly #entries = new Map<string, Entry>();
   readonly #cursors = new Set<string>();
+  readonly #foreignNames: boolean;
   readonly #limits: MirrorLimits;
   #sqlBytes = 0;
   #distrusted = false;
 
-  constructor(limits: MirrorLimits = mirrorLimits) {
+  /** `foreignNames`: the server's encoding is UTF8, so that names which are not ASCII compare there as they do here. */
+  constructor(foreignNames: boolean, limits: MirrorLimits = mirrorLimits) {
+    this.#foreignNames = foreignNames;
     this.#limits = limits;
+  }
+
+  /** No room for another text until the server has answered for some. */
+  get full(): boolean {
+    return this.#sqlBytes >= this.#limits.sqlBytesMax;
+  }
+
+  /** The key of a name, undefined if it cannot be compared. */
+  key(name: string): string | undefined {
+    return nameKey(name, this.#foreignNames);
   }
 
   /** A Parse goes to the server: from now on its text is a candidate for `name`, until the server answers. */
   stage(name: string, prepared: Prepared, segment: number): StagedParse {
-    const staged = { name: nameKey(name), prepared, segment };
-    const entry = this.#entry(staged.name);
-    if (entry !== undefined) {
-      entry.staged.push(staged);
-      this.#sqlBytes += prepared.sql.length;
-    }
+    const key = this.key(name);
+    const entry = this.#entry(key);
+    const staged = { key, prepared: this.#remember(entry, prepared), segment };
+    entry?.staged.push(staged);
     return staged;
   }
 
   /** ParseComplete: the name now stands for this text alone. */
   confirm(staged: StagedParse): void {
     const entry = this.#unstage(staged);
-    if (entry !== undefined) this.#replace(entry, [staged.prepared]);
+    if (entry !== undefined) this.#replace(entry, staged.prepared);
+    this.#tidy(staged.key);
   }
 
   /** The server refused the Parse. A failing unnamed Parse destroys the old unnamed statement; a named one keeps it. */
   refuse(staged: StagedParse): void {
     const entry = this.#unstage(staged);
-    if (entry !== undefined) this.#sqlBytes -= staged.prepared.sql.length;
-    if (entry !== undefined && staged.name === '') this.#replace(entry, []);
-    this.#forgetIfEmpty(staged.name);
+    this.#forget(staged.prepared);
+    if (entry !== undefined && staged.key === '') this.#replace(entry, undefined);
+    this.#tidy(staged.key);
   }
 
   /** The server skipped the Parse after an earlier error: what the name stood for before still stands. */
   skip(staged: StagedParse): void {
-    if (this.#unstage(staged) !== undefined) this.#sqlBytes -= staged.prepared.sql.length;
-    this.#forgetIfEmpty(staged.name);
+    this.#unstage(staged);
+    this.#forget(staged.prepared);
+    this.#tidy(staged.key);
   }
 
-  /** A PREPARE in a text that ran wholly: the name stands for this text alone. */
-  define(name: string, prepared: Prepared): void {
-    const entry = this.#entry(nameKey(name));
-    if (entry === undefined) return;
-    this.#replace(entry, [prepared]);
-    this.#sqlBytes += prepared.sql.length;
+  /** Whether the server took the Parse will never be known: the name may stand for either. */
+  doubt(staged: StagedParse): void {
+    const entry = this.#unstage(staged);
+    if (entry !== undefined) this.#keepBoth(entry, staged.prepared);
+    this.#tidy(staged.key);
   }
 
-  /** A PREPARE that may or may not have run: the name may stand for this text too. */
-  mayDefine(name: string, prepared: Prepared): void {
-    const entry = this.#entry(nameKey(name));
+  /** A text with a PREPARE goes to the server. Ends with `settlePrepare`. */
+  stagePrepare(name: string, prepared: Prepared): StagedPrepare {
+    const key = this.key(name);
+    const entry = this.#entry(key);
+    const staged = { key, prepared: this.#remember(entry, prepared) };
+    entry?.prepares.push(staged);
+    return staged;
+  }
+
+  /** The PREPARE ran: the name stands for it alone, until another is seen to run. */
+  ran(staged: StagedPrepare): void {
+    const entry = staged.key === undefined ? undefined : this.#entries.get(staged.key);
     if (entry === undefined) return;
-    entry.committed.push(prepared);
-    this.#sqlBytes += prepared.sql.length;
+    this.#replace(entry, staged.prepared);
+    if (staged.prepared !== undefined) this.#sqlBytes += staged.prepared.sql.length;
+  }
+
+  /** The gate of the PREPARE has ended. `perhaps`: it is not certain whether it ran. */
+  settlePrepare(staged: StagedPrepare, perhaps: boolean): void {
+    const entry = staged.key === undefined ? undefined : this.#entries.get(staged.key);
+    const at = entry?.prepares.indexOf(staged) ?? -1;
+    if (entry === undefined || at < 0) return;
+    entry.prepares.splice(at, 1);
+    if (perhaps) this.#keepBoth(entry, staged.prepared);
+    else this.#forget(staged.prepared);
+    this.#tidy(staged.key);
   }
 
   /** CloseComplete or DEALLOCATE, confirmed. Without a name: all. */
   drop(name: string | undefined): void {
-    const names = name === undefined ? [...this.#entries.keys()] : [nameKey(name)];
-    for (const each of names) {
-      const entry = this.#entries.get(each);
-      if (entry === undefined) continue;
-      this.#replace(entry, []);
-      this.#forgetIfEmpty(each);
+    const keys = name === undefined ? [...this.#entries.keys()] : [this.key(name)];
+    for (const key of keys) {
+      const entry = key === undefined ? undefined : this.#entries.get(key);
+      if (entry !== undefined) this.#replace(entry, undefined);
+      this.#tidy(key);
     }
   }
 
   /**
-   * Every statement that `name` may stand for when a Bind in `segment` reaches the server; undefined when unknown.
-   * A Parse of the same segment settles it: if that Parse fails or is skipped, so is the Bind.
+   * Every statement that `name` may stand for when a Bind in `segment` reaches the server; undefined when it cannot be
+   * explained; 'open' when that depends on answers still to come. A Parse of the same segment settles it: if that
+   * Parse fails or is skipped, so is the Bind.
    */
-  candidates(name: string, segment: number): readonly Prepared[] | undefined {
-    const entry = this.#entries.get(nameKey(name));
+  candidates(name: string, segment: number): readonly Prepared[] | 'open' | undefined {
+    const key = this.key(name);
+    const entry = key === undefined ? undefined : this.#entries.get(key);
     if (entry === undefined || this.#distrusted) return undefined;
-    const latest = entry.staged.at(-1);
-    if (latest !== undefined && latest.segment === segment) return [latest.prepared];
-    const all = [...entry.committed, ...entry.staged.map((staged) => staged.prepared)];
-    if (all.length === 0 || all.length > this.#limits.candidatesMax) return undefined;
-    return all;
+    const { committed, staged, prepares } = entry;
+    const latest = staged.at(-1);
+    if (latest !== undefined && latest.segment === segment && prepares.length === 0)
+      return latest.prepared === undefined ? undefined : [latest.prepared];
+    const first = committed[0];
+    const underWay = [...staged, ...prepares];
+    if (underWay.length > 0) {
+      // Without a committed statement the name may stand for something that was never seen here.
+      const same = (other: Prepared | undefined): boolean =>
+        first !== undefined && other !== undefined && samePrepared(first, other);
+      if (!committed.every(same) || !underWay.every(({ prepared }) => same(prepared))) return 'open';
+    }
+    return first === undefined || committed.length > this.#limits.candidatesMax ? undefined : committed;
   }
 
   /** Answers no longer fit what was sent: from now on no name is explained. */
@@ -133,42 +199,63 @@ export class PreparedMirror {
 
   /** A cursor or portal by that name was made through a gate. Names are never forgotten: the gate was the DECLARE. */
   noteCursor(name: string): void {
-    if (this.#cursors.size < this.#limits.namesMax) this.#cursors.add(nameKey(name));
+    const key = this.key(name);
+    if (key !== undefined && this.#cursors.size < this.#limits.namesMax) this.#cursors.add(key);
   }
 
   knowsCursor(name: string): boolean {
-    return this.#cursors.has(nameKey(name));
+    const key = this.key(name);
+    return key !== undefined && this.#cursors.has(key);
   }
 
   /** Past the limits nothing is remembered, so the name is unknown and held. */
-  #entry(name: string): Entry | undefined {
-    const known = this.#entries.get(name);
+  #entry(key: string | undefined): Entry | undefined {
+    if (key === undefined) return undefined;
+    const known = this.#entries.get(key);
     if (known !== undefined) return known;
-    if (this.#entries.size >= this.#limits.namesMax || this.#sqlBytes >= this.#limits.sqlBytesMax)
-      return undefined;
-    const entry: Entry = { committed: [], staged: [] };
-    this.#entries.set(name, entry);
+    if (this.#entries.size >= this.#limits.namesMax) return undefined;
+    const entry: Entry = { committed: [], staged: [], prepares: [] };
+    this.#entries.set(key, entry);
     return entry;
   }
 
+  /** Counts a text that is kept; undefined where there is no room for it. */
+  #remember(entry: Entry | undefined, prepared: Prepared): Prepared | undefined {
+    if (entry === undefined || this.#sqlBytes + prepared.sql.length > this.#limits.sqlBytesMax)
+      return undefined;
+    this.#sqlBytes += prepared.sql.length;
+    return prepared;
+  }
+
+  #forget(prepared: Prepared | undefined): void {
+    if (prepared !== undefined) this.#sqlBytes -= prepared.sql.length;
+  }
+
   #unstage(staged: StagedParse): Entry | undefined {
-    const entry = this.#entries.get(staged.name);
+    const entry = staged.key === undefined ? undefined : this.#entries.get(staged.key);
     const at = entry?.staged.indexOf(staged) ?? -1;
     if (entry === undefined || at < 0) return undefined;
     entry.staged.splice(at, 1);
     return entry;
   }
 
-  #replace(entry: Entry, committed: Prepared[]): void {
-    for (const old of entry.committed) {
-      if (!committed.includes(old)) this.#sqlBytes -= old.sql.length;
-    }
-    entry.committed = committed;
+  /** `prepared` undefined: from now on the name is not explained. Its bytes are counted already. */
+  #replace(entry: Entry, prepared: Prepared | undefined): void {
+    for (const old of entry.committed) this.#forget(old);
+    entry.committed = prepared === undefined ? [] : [prepared];
   }
 
-  #forgetIfEmpty(name: string): void {
-    const entry = this.#entries.get(name);
-    if (entry !== undefined && entry.committed.length === 0 && entry.staged.length === 0)
-      this.#entries.delete(name);
+  /** A name that was not explained stays so: the new statement may have been refused in favour of an unseen one. */
+  #keepBoth(entry: Entry, prepared: Prepared | undefined): void {
+    if (prepared === undefined) this.#replace(entry, undefined);
+    else if (entry.committed.length === 0 || entry.committed.some((each) => samePrepared(each, prepared)))
+      this.#forget(prepared);
+    else entry.committed.push(prepared);
+  }
+
+  #tidy(key: string | undefined): void {
+    const entry = key === undefined ? undefined : this.#entries.get(key);
+    if (key === undefined || entry === undefined) return;
+    if (entry.committed.length + entry.staged.length + entry.prepares.length === 0) this.#entries.delete(key);
   }
 }

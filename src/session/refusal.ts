@@ -29,6 +29,23 @@ export function abortedError(): HoldpointError {
   );
 }
 
+/** An EXECUTE was bound, and the name in it has been given to another statement since. */
+export function changedError(): HoldpointError {
+  return new HoldpointError(
+    'conflict',
+    'the prepared statement that this portal executes has changed since it was bound',
+    { hint: 'Bind it again.' },
+  );
+}
+
+export function longNameError(): HoldpointError {
+  return new HoldpointError(
+    'not-supported',
+    'names of prepared statements and portals that are not ASCII cannot be told apart here',
+    { hint: 'Use a name of ASCII letters and digits.' },
+  );
+}
+
 /** For the log: the server discards the stand-in, so that no client reads this. */
 export function skippedError(): HoldpointError {
   return new HoldpointError('canceled', 'an earlier statement of the batch failed');

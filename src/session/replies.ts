@@ -27,13 +27,16 @@ export interface RepliesEvents {
   suspended(gate: Gate): void;
   failed(gate: Gate): void;
   skipped(gate: Gate): void;
+  /** It cannot be known whether the server took the Parse, or ran the gate. */
+  parseDoubtful(staged: StagedParse): void;
+  doubtful(gate: Gate): void;
   /** ReadyForQuery of the segment or query; `status` is I, T or E. */
   ready(status: string): void;
   /** An answer came that the queue cannot explain. */
   lost(): void;
 }
 
-const { query, parse, bind, describe, execute, close, sync, functionCall, copyDone, copyFail } = frontendType;
+const { query, parse, bind, describe, execute, close, sync, copyDone, copyFail } = frontendType;
 
 /** Frames a client may have unanswered; beyond it the session ends (54000). */
 export const expectedFramesMax = 100_000;
@@ -42,10 +45,19 @@ export class Replies {
   #queue: Expected[] = [];
   /** Index of the head in #queue; the array is compacted now and then, so that a shift costs nothing. */
   #head = 0;
-  /** The server discards until Sync, and no Sync is in the queue yet. */
-  #skipping = false;
+  /** The head is a Query, and part of its answer has come: ReadyForQuery may follow. */
+  #answered = false;
+  /**
+   * The server discards until Sync, and no Sync is in the queue yet. `perhaps`: or it has found a Sync already, of those
+   * that it would have swallowed while COPY IN ran.
+   */
+  #skipping: 'no' | 'yes' | 'perhaps' = 'no';
+  /** The head runs COPY IN. */
+  #copying = false;
   /** COPY IN is running and its CopyDone was not sent yet: the server ignores Sync and Flush. */
   #copyIn = false;
+  /** Syncs taken for swallowed by COPY IN. A COPY that fails at once may leave them to be answered after all. */
+  #swallowed = 0;
   readonly #events: RepliesEvents;
 
   constructor(events: RepliesEvents) {
@@ -61,37 +73,41 @@ export class Replies {
     return this.length > 0;
   }
 
+  /** COPY IN is running: the server takes nothing but its data, so there is nothing to wait for. */
+  get copying(): boolean {
+    return this.#copying;
+  }
+
   /** True if frames of the present segment went to the server and no Sync followed them. */
   get segmentOpen(): boolean {
     const last = this.#queue.at(-1);
-    return (
-      this.length > 0 &&
-      last !== undefined &&
-      last.type !== sync &&
-      last.type !== query &&
-      last.type !== functionCall
-    );
+    return this.length > 0 && last !== undefined && last.type !== sync && last.type !== query;
   }
 
   /** True if the server discards whatever comes before the next Sync. */
   get discarding(): boolean {
-    return this.#skipping;
+    return this.#skipping === 'yes';
   }
 
   /** A frame goes to the server. */
   push(expected: Expected): void {
     const { type } = expected;
-    if (this.#copyIn) {
-      // During COPY IN the server ignores Sync; CopyDone or CopyFail ends that.
-      if (type === sync) return;
-      if (type === copyDone || type === copyFail) this.#copyIn = false;
+    if (type === copyDone || type === copyFail) {
+      // Kept only while it is not known whether a COPY IN will start; outside of one the server ignores it.
+      if (this.#copyIn) this.#copyIn = false;
+      else if (this.length > 0 && this.#skipping === 'no') this.#queue.push(expected);
+      return;
     }
-    if (this.#skipping) {
+    if (this.#copyIn && type === sync) {
+      this.#swallowed += 1;
+      return;
+    }
+    if (this.#skipping !== 'no') {
       if (type !== sync) {
-        this.#skip(expected);
+        this.#skip(expected, this.#skipping === 'perhaps');
         return;
       }
-      this.#skipping = false;
+      this.#skipping = 'no';
     }
     this.#queue.push(expected);
     if (expected.gate !== undefined) expected.gate.owed += 1;
@@ -117,12 +133,15 @@ export class Replies {
       this.#lose();
       return;
     }
-    if (head.type === execute) this.#shift();
-    else if (head.type !== query) {
+    if (head.type !== execute && head.type !== query) {
       this.#lose();
       return;
     }
-    this.#copyIn = false;
+    // A copy that succeeded has read everything in front of its end.
+    if (this.#copying) this.#swallowed = 0;
+    this.#endCopy();
+    if (head.type === execute) this.#shift();
+    else this.#answered = true;
     if (head.gate !== undefined) this.#events.completed(head.gate, tag);
   }
 
@@ -138,68 +157,85 @@ export class Replies {
       this.#lose();
       return;
     }
-    let at = this.#head + 1;
-    while (at < this.#queue.length) {
+    this.#copying = true;
+    for (let at = this.#head + 1; at < this.#queue.length; ) {
       const type = this.#queue[at]?.type;
-      if (type === copyDone || type === copyFail) return;
-      if (type === sync) this.#queue.splice(at, 1);
-      else at += 1;
+      if (type === copyDone || type === copyFail) {
+        this.#queue.splice(at, 1);
+        return;
+      }
+      if (type === sync) {
+        this.#queue.splice(at, 1);
+        this.#swallowed += 1;
+      } else at += 1;
     }
     this.#copyIn = true;
   }
 
   /** ErrorResponse of severity ERROR. Entries that the server now skips are told so. */
   failed(): void {
-    this.#copyIn = false;
     const head = this.#peek();
+    // A COPY can fail before it has read a byte (FREEZE on an old table, a statement trigger). Whether the Syncs that
+    // were sent by then end the skipping depends on how far the server had read.
+    const doubtful = this.#copying && this.#swallowed > 0;
+    this.#endCopy();
     if (head === undefined) return;
     if (head.gate !== undefined) this.#events.failed(head.gate);
-    if (head.type === query || head.type === functionCall || head.type === sync) return;
+    if (head.type === query) this.#answered = true;
+    if (head.type === query || head.type === sync) return;
     if (head.staged !== undefined) this.#events.parseRefused(head.staged);
     this.#shift();
     // An error in the extended protocol discards everything up to Sync, simple queries included, without an answer.
     for (let next = this.#peek(); ; next = this.#peek()) {
       if (next === undefined) {
-        this.#skipping = true;
+        this.#skipping = doubtful ? 'perhaps' : 'yes';
         break;
       }
       if (next.type === sync) break;
       this.#shift();
-      this.#skip(next);
+      this.#skip(next, doubtful);
     }
     this.#compact();
   }
 
-  /** ReadyForQuery. */
+  /** ReadyForQuery: the answer to a Sync, or the last one to a Query. */
   ready(status: string): void {
-    this.#copyIn = false;
     const head = this.#peek();
-    // A Sync that we took for swallowed by a failing COPY IN was answered after all: nothing to match.
-    if (head !== undefined && (head.type === query || head.type === sync || head.type === functionCall))
-      this.#shift();
-    else if (head !== undefined) this.#lose();
+    this.#endCopy();
+    if (head !== undefined && (head.type === sync || (head.type === query && this.#answered))) this.#shift();
+    else if (this.#swallowed > 0) this.#swallowed -= 1;
+    else this.#lose();
     this.#compact();
     this.#events.ready(status);
   }
 
-  #skip(expected: Expected): void {
-    if (expected.staged !== undefined) this.#events.parseSkipped(expected.staged);
-    if (expected.gate !== undefined) this.#events.skipped(expected.gate);
-  }
-
-  /** The head, behind markers that are only of interest to COPY IN. */
-  #peek(): Expected | undefined {
-    for (;;) {
-      const head = this.#queue[this.#head];
-      if (head === undefined || (head.type !== copyDone && head.type !== copyFail)) return head;
-      this.#head += 1;
+  #skip({ staged, gate }: Expected, doubtful: boolean): void {
+    if (staged !== undefined) {
+      if (doubtful) this.#events.parseDoubtful(staged);
+      else this.#events.parseSkipped(staged);
+    }
+    if (gate !== undefined) {
+      if (doubtful) this.#events.doubtful(gate);
+      else this.#events.skipped(gate);
     }
   }
 
+  #endCopy(): void {
+    this.#copying = false;
+    this.#copyIn = false;
+  }
+
+  #peek(): Expected | undefined {
+    return this.#queue[this.#head];
+  }
+
+  /** Takes the head, and the ends of copies behind it: no COPY IN asked for them. */
   #shift(): void {
-    const head = this.#queue[this.#head];
-    this.#head += 1;
+    const head = this.#peek();
     if (head?.gate !== undefined) head.gate.owed -= 1;
+    this.#answered = false;
+    do this.#head += 1;
+    while (this.#peek()?.type === copyDone || this.#peek()?.type === copyFail);
   }
 
   #take(type: number): Expected | undefined {

@@ -8,7 +8,7 @@ import { decide } from '../policy/decide.ts';
 import type { Policy } from '../policy/rules.ts';
 import type { Actor } from '../policy/verdict.ts';
 import type { Analyzer } from '../sql/parse.ts';
-import type { Analysis, Statement } from '../sql/statement.ts';
+import type { Analysis, Effect, Statement } from '../sql/statement.ts';
 import type { FrameView } from '../wire/framer.ts';
 import {
   backendType,
@@ -26,10 +26,19 @@ import {
   readParse,
   readQuery,
 } from '../wire/messages/frontend.ts';
-import { createGate, type Gate, noteTag, type Parameter } from './gate.ts';
-import { commitNames, resolveNames, stageNames } from './names.ts';
-import { type Prepared, PreparedMirror } from './prepared.ts';
-import { abortedError, analysisError, asHoldpointError, deniedError, skippedError } from './refusal.ts';
+import { createGate, type Gate, type Parameter } from './gate.ts';
+import { commitNames, type Resolved, resolveNames, sameBehind, stageNames } from './names.ts';
+import { Outcomes, openGatesMax } from './outcomes.ts';
+import { type Prepared, PreparedMirror, type StagedParse } from './prepared.ts';
+import {
+  abortedError,
+  analysisError,
+  asHoldpointError,
+  changedError,
+  deniedError,
+  longNameError,
+  skippedError,
+} from './refusal.ts';
 import { type Expected, expectedFramesMax, Replies } from './replies.ts';
 import { Settings } from './settings.ts';
 import { StandIns, standInFrame } from './standin.ts';
@@ -82,44 +91,44 @@ export interface SessionOptions {
 const passed: FrontendStep = { kind: 'pass', gate: undefined, flush: false };
 const passedFlushing: FrontendStep = { kind: 'pass', gate: undefined, flush: true };
 const deferred: FrontendStep = { kind: 'defer', gate: undefined };
+const barrier: FrontendStep = { kind: 'barrier' };
 const forwarded: BackendStep = { kind: 'pass' };
 
 export class Session {
   readonly settings: Settings;
   readonly #options: SessionOptions;
-  readonly #mirror = new PreparedMirror();
+  readonly #mirror: PreparedMirror;
   readonly #replies: Replies;
   readonly #standIns = new StandIns();
-  /** Open portals and the gates that made them, so that an Execute finds its gate. */
+  /** Open portals by key and the gates that made them, so that an Execute finds its gate. */
   readonly #portals = new Map<string, Gate>();
-  /** Gates that went to the server since it was last ready. */
-  readonly #open = new Set<Gate>();
+  readonly #outcomes = new Outcomes((gate) => this.#ended(gate));
   #deferred: Expected[] | undefined;
+  /** Code ran that may have changed how later text is read, and the server has not yet reported its settings. */
+  #unproven = false;
   #segment = 0;
   #gates = 0;
-  #now = 0;
   #transactionGates = 0;
-  #lastSqlstate = '';
-  /** SQLSTATE of an error since the server was last ready, outside a transaction block. */
-  #rolledBack: string | undefined;
-  #status = 'I';
 
   constructor(options: SessionOptions) {
     this.#options = options;
     this.settings = new Settings(options.user, options.parameters);
+    this.#mirror = new PreparedMirror(options.parameters.get('server_encoding') === 'UTF8');
     this.#replies = new Replies({
       parsed: (staged) => this.#mirror.confirm(staged),
       parseRefused: (staged) => this.#mirror.refuse(staged),
       parseSkipped: (staged) => this.#mirror.skip(staged),
       closed: (name) => this.#mirror.drop(name),
-      completed: (gate, tag) => this.#completed(gate, tag),
-      suspended: (gate) => {
-        gate.state = 'suspended';
+      parseDoubtful: (staged) => this.#mirror.doubt(staged),
+      completed: (gate, tag) => {
+        this.#outcomes.completed(gate, tag);
+        // A pipeline may go on behind it, so a name that it defined must count from here on, not from ReadyForQuery.
+        if (gate.proto === 'extended') commitNames(gate.statements, gate.defines, this.#mirror);
       },
-      failed: (gate) => this.#failed(gate),
-      skipped: (gate) => {
-        if (gate.state === 'waiting') gate.state = 'skipped';
-      },
+      suspended: (gate) => this.#outcomes.suspended(gate),
+      failed: (gate) => this.#outcomes.failed(gate),
+      skipped: (gate) => this.#outcomes.skipped(gate),
+      doubtful: (gate) => this.#outcomes.doubtful(gate),
       ready: (status) => this.#ready(status),
       lost: () => this.#mirror.distrust(),
     });
@@ -127,7 +136,7 @@ export class Session {
 
   /** Transaction status of the last ReadyForQuery: I, T or E. For display. */
   get transactionStatus(): string {
-    return this.#status;
+    return this.#outcomes.status;
   }
 
   get transactionGates(): number {
@@ -139,6 +148,11 @@ export class Session {
     return this.#replies.outstanding;
   }
 
+  /** True while the server takes the data of a COPY. */
+  get copying(): boolean {
+    return this.#replies.copying;
+  }
+
   /** True while the server discards what it is sent, up to a Sync, after an error. */
   get discarding(): boolean {
     return this.#replies.discarding;
@@ -146,12 +160,7 @@ export class Session {
 
   /** True while the server works on a statement that may change something. */
   get writing(): boolean {
-    if (!this.#replies.outstanding) return false;
-    for (const gate of this.#open) {
-      if (gate.statements.some((statement) => statement.effects.some((effect) => effect !== 'read')))
-        return true;
-    }
-    return false;
+    return this.#replies.outstanding && this.#outcomes.writing;
   }
 
   /** True if earlier frames of this segment wait on the server for a Flush or a Sync to be answered. */
@@ -164,7 +173,7 @@ export class Session {
    * HoldpointError (protocol-violation) for what ends the session.
    */
   onFrontend(frame: FrameView, analysis?: Analysis): FrontendStep {
-    if (this.#replies.length > expectedFramesMax)
+    if (this.#replies.length > expectedFramesMax || this.#outcomes.size > openGatesMax)
       throw new HoldpointError('too-large', 'too many frames were sent without reading their answers');
     switch (frame.type) {
       case frontendType.query:
@@ -184,19 +193,20 @@ export class Session {
             },
           ),
         );
-      case frontendType.describe:
       case frontendType.execute:
+        return this.#readable(frame, () => this.#execute(frame));
+      case frontendType.describe:
       case frontendType.close:
-        return this.#named(frame);
+        return this.#readable(frame, () => this.#named(frame));
       case frontendType.flush:
         return this.#answering();
       case frontendType.sync:
         this.#segment += 1;
-        this.#forward({ type: frontendType.sync, gate: undefined, staged: undefined, closes: undefined });
+        this.#forward(expect(frontendType.sync));
         return this.#answering();
       case frontendType.copyDone:
       case frontendType.copyFail:
-        this.#forward({ type: frame.type, gate: undefined, staged: undefined, closes: undefined });
+        this.#forward(expect(frame.type));
         return this.#answering();
       case frontendType.terminate:
         return this.#answering();
@@ -212,7 +222,7 @@ export class Session {
   released(gate: Gate, now: number): void {
     this.#flushDeferred();
     this.#dispatch(gate);
-    gate.forwardedAt = now;
+    this.dispatched(gate, now);
   }
 
   /** A held gate is refused: the deferred frames go to the server, and the returned stand-in after them. */
@@ -225,6 +235,9 @@ export class Session {
   /** The gate of a `pass` or `defer` step is recorded and on its way. `now` in monotonic milliseconds. */
   dispatched(gate: Gate, now: number): void {
     gate.forwardedAt = now;
+    gate.parameters = [];
+    if (gate.proto === 'simple') gate.sql = noBytes;
+    this.#outcomes.recorded(gate);
   }
 
   /** Ends a deferral for want of room: its frames, which execute nothing, are the server's. */
@@ -234,7 +247,7 @@ export class Session {
 
   /** Reads one backend frame. `now` in monotonic milliseconds. */
   onBackend(frame: FrameView, now: number): BackendStep {
-    this.#now = now;
+    this.#outcomes.now = now;
     switch (frame.type) {
       case backendType.parseComplete:
         this.#replies.acknowledged(frontendType.parse);
@@ -286,10 +299,13 @@ export class Session {
 
   /** The connection to the server is gone: what it still owed is unknown for ever. */
   lost(): void {
-    for (const gate of [...this.#open]) {
-      if (gate.state === 'waiting' || gate.state === 'suspended') gate.state = 'unknown';
-      this.#finish(gate);
+    for (const { type, gate } of this.#deferred ?? []) {
+      if (type !== frontendType.bind || gate === undefined) continue;
+      gate.state = 'skipped';
+      this.#outcomes.open(gate);
     }
+    this.#deferred = undefined;
+    this.#outcomes.lost();
   }
 
   #query(frame: FrameView, offered: Analysis | undefined): FrontendStep {
@@ -299,12 +315,15 @@ export class Session {
     } catch (error) {
       return this.#refuse(frame, asHoldpointError(error));
     }
+    const doubtful = this.#doubtful(sql);
+    if (doubtful && this.#mayWait) return barrier;
     const analysis = offered ?? this.#options.analyzer.analyze(sql);
     if (analysis instanceof Promise) return { kind: 'analyze', analysis };
     if (analysis.kind !== 'statements') return this.#refuse(frame, analysisError(analysis));
-    const statements = resolveNames(analysis.statements, this.#mirror, this.#segment);
-    const gate = this.#gate('simple', sql, analysis.statements, statements, []);
-    return this.#judge(frame, gate);
+    const own = doubtful ? analysis.statements.map(misread) : analysis.statements;
+    const resolved = resolveNames(own, this.#mirror, this.#segment);
+    if (resolved.open && this.#mayWait) return barrier;
+    return this.#judge(frame, this.#gate('simple', sql, own, resolved, []));
   }
 
   #parse(frame: FrameView, offered: Analysis | undefined): FrontendStep {
@@ -314,21 +333,25 @@ export class Session {
     } catch (error) {
       return this.#refuse(frame, asHoldpointError(error));
     }
+    if (this.#mirror.key(read.name) === undefined) return this.#refuse(frame, longNameError());
+    const doubtful = this.#doubtful(read.sql);
+    if ((doubtful || this.#mirror.full) && this.#mayWait) return barrier;
     const analysis = offered ?? this.#options.analyzer.analyze(read.sql);
     if (analysis instanceof Promise) return { kind: 'analyze', analysis };
     if (analysis.kind !== 'statements')
       return this.#refuse(frame, analysisError(analysis), undefined, read.name);
-    const { statements } = analysis;
+    const statements = doubtful ? analysis.statements.map(misread) : analysis.statements;
+    const { statements: resolved } = resolveNames(statements, this.#mirror, this.#segment);
+    const gated = decide(this.#options.policy(), resolved, this.#options.actor).action !== 'pass';
+    if (gated && this.#deferred === undefined) this.#deferred = [];
     const prepared: Prepared = {
       sql: Buffer.from(read.sql),
       statements,
+      inner: false,
       parameterOids: read.parameterOids,
     };
-    const resolved = resolveNames(statements, this.#mirror, this.#segment);
-    const gated = decide(this.#options.policy(), resolved, this.#options.actor).action !== 'pass';
-    if (gated && this.#deferred === undefined) this.#deferred = [];
     const staged = this.#mirror.stage(read.name, prepared, this.#segment);
-    this.#forward({ type: frontendType.parse, gate: undefined, staged, closes: undefined });
+    this.#forward(expect(frontendType.parse, undefined, staged));
     return this.#deferred === undefined ? passed : deferred;
   }
 
@@ -339,47 +362,76 @@ export class Session {
     } catch (error) {
       return this.#refuse(frame, asHoldpointError(error));
     }
-    const candidates = this.#mirror.candidates(read.statement, this.#segment);
-    const latest = candidates?.at(-1);
-    const ambiguous = candidates?.some((each) => !each.sql.equals(latest?.sql ?? each.sql)) ?? false;
-    if (ambiguous && this.#replies.outstanding) return { kind: 'barrier' };
+    const portal = this.#mirror.key(read.portal);
+    if (portal === undefined) return this.#refuse(frame, longNameError());
+    const found = this.#mirror.candidates(read.statement, this.#segment);
+    if (found === 'open' && this.#mayWait) return barrier;
     // A person must see what will run: where the name may stand for two texts, it stands for none.
-    const chosen = ambiguous ? undefined : latest;
+    const chosen = found !== undefined && found !== 'open' && found.length === 1 ? found[0] : undefined;
     const own = chosen?.statements ?? [unknownName(read.statement)];
-    const statements = resolveNames(own, this.#mirror, this.#segment);
+    const resolved = resolveNames(own, this.#mirror, this.#segment);
+    if (resolved.open && this.#mayWait) return barrier;
     const parameters: Parameter[] = read.parameters.map((value, at) => ({
       oid: chosen?.parameterOids[at] ?? 0,
       format: read.parameterFormats[read.parameterFormats.length === 1 ? 0 : at] ?? 0,
       value,
     }));
-    const gate = this.#gate('extended', chosen?.sql ?? Buffer.alloc(0), own, statements, parameters);
-    this.#mirror.noteCursor(read.portal);
-    this.#portals.set(read.portal, gate);
-    return this.#judge(frame, gate);
+    const gate = this.#gate('extended', chosen?.sql ?? noBytes, own, resolved, parameters);
+    const step = this.#judge(frame, gate);
+    if (step.kind !== 'replace') {
+      this.#mirror.noteCursor(read.portal);
+      this.#portals.set(portal, gate);
+    }
+    return step;
   }
 
-  /** Describe, Execute and Close: they run nothing that a gate did not see. */
+  /** Execute runs what its Bind's gate saw, but for an EXECUTE, which looks its name up only now. */
+  #execute(frame: FrameView): FrontendStep {
+    const key = this.#mirror.key(readExecute(frame).portal);
+    const gate = key === undefined ? undefined : this.#portals.get(key);
+    if (gate?.own.some(({ names }) => names.some(({ kind }) => kind === 'execute'))) {
+      const now = resolveNames(gate.own, this.#mirror, this.#segment);
+      if (now.open && this.#mayWait) return barrier;
+      if (now.open || !sameBehind(gate.behind, now.behind)) return this.#refuse(frame, changedError());
+    }
+    this.#forward(expect(frontendType.execute, gate));
+    return this.#deferred === undefined ? passed : deferred;
+  }
+
+  /** Describe and Close: they run nothing. */
   #named(frame: FrameView): FrontendStep {
-    const expected: Expected = { type: frame.type, gate: undefined, staged: undefined, closes: undefined };
-    try {
-      if (frame.type === frontendType.execute) {
-        this.#forward({ ...expected, gate: this.#portals.get(readExecute(frame).portal) });
-      } else if (frame.type === frontendType.close) {
-        const { kind, name } = readClose(frame);
-        this.#forward({ ...expected, closes: kind === 'S' ? name : undefined });
-      } else {
-        // A Describe of a statement wants ParseComplete first: the client asks for its answer.
-        if (readDescribe(frame).kind === 'S' && this.#deferred !== undefined) {
-          this.#flushDeferred();
-          this.#forward(expected);
-          return passedFlushing;
-        }
-        this.#forward(expected);
-      }
-    } catch (error) {
-      return this.#refuse(frame, asHoldpointError(error));
+    if (frame.type === frontendType.close) {
+      const { kind, name } = readClose(frame);
+      this.#forward({ ...expect(frontendType.close), closes: kind === 'S' ? name : undefined });
+    } else {
+      const { kind } = readDescribe(frame);
+      // A Describe of a statement wants ParseComplete first: the client asks for its answer.
+      const flush = kind === 'S' && this.#flushDeferred();
+      this.#forward(expect(frontendType.describe));
+      if (flush) return passedFlushing;
     }
     return this.#deferred === undefined ? passed : deferred;
+  }
+
+  /** A frame that cannot be read is refused like any other. */
+  #readable(frame: FrameView, judge: () => FrontendStep): FrontendStep {
+    try {
+      return judge();
+    } catch (error) {
+      const known = asHoldpointError(error);
+      if (known.code !== 'protocol-violation' && known.code !== 'bad-encoding') throw known;
+      return this.#refuse(frame, known);
+    }
+  }
+
+  /** Waiting for the server's answers makes sense: some are owed, and it is not the server that waits. */
+  get #mayWait(): boolean {
+    return this.#replies.outstanding && !this.#replies.copying;
+  }
+
+  /** The text may read differently on the server than here (wire.md §3.1): letters and digits alone cannot. */
+  #doubtful(sql: Buffer): boolean {
+    return this.#unproven && sql.some((byte) => byte === backslash || byte > 0x7f);
   }
 
   /** Ends a deferral, if there is one, in favour of a frame that wants its answers. */
@@ -391,13 +443,19 @@ export class Session {
     const frames = this.#deferred;
     if (frames === undefined) return false;
     this.#deferred = undefined;
-    for (const each of frames) this.#replies.push(each);
+    for (const each of frames) this.#push(each);
     return true;
   }
 
   #forward(expected: Expected): void {
-    if (this.#deferred === undefined) this.#replies.push(expected);
+    if (this.#deferred === undefined) this.#push(expected);
     else this.#deferred.push(expected);
+  }
+
+  #push(expected: Expected): void {
+    const { type, gate } = expected;
+    if (gate !== undefined && type !== frontendType.execute) this.#outcomes.open(gate);
+    this.#replies.push(expected);
   }
 
   /** Copies what it must keep while a person thinks; otherwise the views die with the frame. */
@@ -405,22 +463,21 @@ export class Session {
     proto: Gate['proto'],
     sql: Buffer,
     own: readonly Statement[],
-    statements: readonly Statement[],
+    { statements, behind }: Resolved,
     parameters: readonly Parameter[],
   ): Gate {
     this.#gates += 1;
     const verdict = decide(this.#options.policy(), statements, this.#options.actor);
     const held = verdict.action === 'hold';
-    const copies = held ? parameters.map(copyParameter) : parameters;
-    const kept = proto === 'simple' && (held || statements.some((each) => each.names.length > 0));
     return createGate({
       n: this.#gates,
       proto,
-      sql: kept ? Buffer.from(sql) : sql,
+      sql: proto === 'simple' && held ? Buffer.from(sql) : sql,
       own,
       statements,
       verdict,
-      parameters: copies,
+      parameters: held ? parameters.map(copyParameter) : parameters,
+      behind,
     });
   }
 
@@ -438,7 +495,7 @@ export class Session {
     if (verdict.action === 'deny') return this.#refuse(frame, deniedError(verdict), gate);
     // In a failed transaction the server would run none of it; a person need not be asked. Nothing rests on this: if
     // the status were stale, a statement is refused that could have been held.
-    if (this.#status === 'E' && !this.#replies.outstanding && !endsTransaction(gate))
+    if (this.#outcomes.status === 'E' && !this.#replies.outstanding && !endsTransaction(gate))
       return this.#refuse(frame, abortedError(), gate);
     // What the server will discard need not be held; the stand-in is discarded in its place.
     if (this.#replies.discarding) return this.#refuse(frame, skippedError(), gate);
@@ -447,10 +504,10 @@ export class Session {
 
   #dispatch(gate: Gate): void {
     const type = gate.proto === 'simple' ? frontendType.query : frontendType.bind;
-    this.#forward({ type, gate, staged: undefined, closes: undefined });
-    this.#open.add(gate);
-    stageNames(gate.statements, gate.sql, this.#mirror);
+    gate.defines = stageNames(gate.own, gate.statements, gate.sql, this.#mirror);
+    this.#forward(expect(type, gate));
     this.settings.note(gate.statements);
+    this.#unproven ||= gate.statements.some(({ effects }) => effects.some((effect) => opaque.has(effect)));
   }
 
   /** Puts a stand-in in the frame's place. */
@@ -468,65 +525,38 @@ export class Session {
         ? frontendType.query
         : type === frontendType.parse
           ? frontendType.parse
-          : frontendType.bind;
-    this.#replies.push({ type: standsFor, gate: undefined, staged: undefined, closes: undefined });
+          : type === frontendType.execute
+            ? frontendType.execute
+            : frontendType.bind;
+    this.#replies.push(expect(standsFor));
     return standInFrame(type, id, name);
-  }
-
-  #completed(gate: Gate, tag: string | undefined): void {
-    gate.answeredAt = this.#now;
-    gate.state = 'ok';
-    if (tag === undefined) return;
-    noteTag(gate, tag);
-    // A pipeline may go on behind it, so a name that it defined must count from here on, not from ReadyForQuery.
-    if (gate.proto === 'extended') commitNames(gate.statements, gate.sql, this.#mirror);
-    // What came before a COMMIT inside the same pipeline is final, whatever fails behind it.
-    if (tag === 'COMMIT') for (const each of this.#open) if (each.state === 'ok') each.final = true;
-  }
-
-  #failed(gate: Gate): void {
-    gate.answeredAt = this.#now;
-    gate.sqlstate = this.#lastSqlstate;
-    gate.state = this.#lastSqlstate === queryCanceled ? 'canceled' : 'error';
   }
 
   #errorResponse(frame: FrameView): BackendStep {
     const fields = readErrorFields(frame);
-    this.#lastSqlstate = fields.get('C') ?? '';
+    this.#outcomes.error(fields.get('C') ?? '');
     this.#replies.failed();
-    if (this.#status === 'I') this.#rolledBack = this.#lastSqlstate;
     const bytes = this.#standIns.swap(frame, fields);
     return bytes === undefined ? forwarded : { kind: 'replace', bytes };
   }
 
   #ready(status: string): void {
-    for (const gate of [...this.#open]) {
-      if (gate.owed > 0) continue;
-      // An error undoes the whole implicit transaction, and a COMMIT may fail after its statements answered.
-      if (this.#rolledBack !== undefined && status !== 'T' && gate.state === 'ok' && !gate.final) {
-        gate.state = 'error';
-        gate.sqlstate = this.#rolledBack;
-      }
-      const unfinished = gate.state === 'waiting' || gate.state === 'suspended';
-      // In a transaction block a portal outlives Sync and may be executed later.
-      if (unfinished && status !== 'I' && this.#open.size <= openGatesMax) continue;
-      if (gate.state === 'waiting') gate.state = 'skipped';
-      if (gate.state === 'suspended') gate.state = 'ok';
-      if (gate.proto === 'simple' && gate.state === 'ok')
-        commitNames(gate.statements, gate.sql, this.#mirror);
-      this.#finish(gate);
+    this.#outcomes.ready(status);
+    if (status === 'I') this.#transactionGates = 0;
+    for (const [portal, gate] of this.#portals) {
+      // One that is held, or waits behind one that is, has not begun.
+      if (gate.state !== 'waiting' && !this.#outcomes.has(gate)) this.#portals.delete(portal);
     }
-    this.#rolledBack = undefined;
-    this.#status = status;
-    this.#transactionGates = status === 'I' ? 0 : this.#transactionGates;
-    if (status === 'I') {
-      for (const [portal, gate] of this.#portals) if (!this.#open.has(gate)) this.#portals.delete(portal);
-    }
-    if (!this.#replies.outstanding) this.#standIns.clear();
+    if (this.#replies.outstanding) return;
+    this.#standIns.clear();
+    this.#unproven = false;
   }
 
-  #finish(gate: Gate): void {
-    this.#open.delete(gate);
+  #ended(gate: Gate): void {
+    if (gate.proto === 'simple' && gate.state === 'ok')
+      commitNames(gate.statements, gate.defines, this.#mirror);
+    const perhaps = gate.state !== 'ok' && gate.state !== 'skipped';
+    for (const prepare of gate.defines) this.#mirror.settlePrepare(prepare, perhaps);
     this.#transactionGates += 1;
     this.#options.finished(gate);
   }
@@ -547,10 +577,11 @@ export class Session {
   }
 }
 
-const queryCanceled = '57014';
+const backslash = 0x5c;
+const noBytes = Buffer.alloc(0);
 
-/** Gates that may be open in one transaction: portals bound and never executed. Beyond it they end as skipped. */
-const openGatesMax = 10_000;
+/** Behind these the server may read text in another way than was agreed, and say so only with ReadyForQuery. */
+const opaque: ReadonlySet<Effect> = new Set<Effect>(['code', 'function', 'unknown', 'os']);
 
 /** What the parser's opinion rests on (DESIGN §5). */
 const pinnedSettings: ReadonlyMap<string, string> = new Map([
@@ -560,6 +591,18 @@ const pinnedSettings: ReadonlyMap<string, string> = new Map([
 
 function copyParameter(parameter: Parameter): Parameter {
   return parameter.value === null ? parameter : { ...parameter, value: Buffer.from(parameter.value) };
+}
+
+function expect(type: number, gate?: Gate, staged?: StagedParse): Expected {
+  return { type, gate, staged, closes: undefined };
+}
+
+/** A text that could not be read with certainty, because code in front of it may have changed how text is read. */
+function misread(statement: Statement): Statement {
+  const effects: Effect[] = [...new Set<Effect>([...statement.effects, 'unknown'])].sort();
+  const { unresolved: _, ...rest } = statement;
+  const why = 'follows code in the same batch that may have changed how text is read';
+  return { ...rest, effects, why: [...statement.why, why] };
 }
 
 function endsTransaction(gate: Gate): boolean {

@@ -2,10 +2,10 @@
 // this refusal has, so that exactly that ErrorResponse can be swapped for ours; ordering, rollback of the implicit
 // transaction, skip-until-Sync and ReadyForQuery are then the server's own. Pure. Source: DESIGN §1.3, wire.md §2.6.
 
-import type { HoldpointError } from '../errors.ts';
+import { HoldpointError } from '../errors.ts';
 import type { FrameView } from '../wire/framer.ts';
 import { errorFrom, rewriteErrorResponse } from '../wire/messages/backend.ts';
-import { bind, frontendType, parse, query } from '../wire/messages/frontend.ts';
+import { bind, execute, frontendType, parse, query } from '../wire/messages/frontend.ts';
 
 const idPattern = /holdpoint_([0-9a-f]{32})/;
 
@@ -16,8 +16,12 @@ export function standInFrame(type: number, id: string, name: string): Buffer {
   if (type === frontendType.query || type === frontendType.functionCall) return query(poison);
   // A failing Parse destroys the unnamed statement as the refused one would have; hence a Parse, of the same name.
   if (type === frontendType.parse) return parse(name, poison, []);
+  if (type === frontendType.execute) return execute(poison);
   return bind('', poison);
 }
+
+/** Refusals that may wait for their ErrorResponse at once; only a client that never sends Sync comes near. */
+const refusalsMax = 10_000;
 
 /** Refusals whose stand-in was sent and whose ErrorResponse has not come yet. */
 export class StandIns {
@@ -25,6 +29,11 @@ export class StandIns {
 
   /** `id`: 32 hex digits that were never used before. `error`: what the client is told instead. */
   add(id: string, error: HoldpointError): void {
+    if (this.#refusals.size >= refusalsMax)
+      throw new HoldpointError(
+        'too-large',
+        'too many refused statements were sent without reading their answers',
+      );
     this.#refusals.set(id, error);
   }
 
