@@ -14,11 +14,13 @@ export interface FrameStreamOptions {
 export class FrameStream {
   readonly #socket: Duplex;
   readonly #framer: Framer;
+  readonly #waitingBytesMax: number;
   #failure: Error | undefined;
   #wake: () => void = () => undefined;
 
   constructor(socket: Duplex, options: FrameStreamOptions, head: Buffer = Buffer.alloc(0)) {
     this.#socket = socket;
+    this.#waitingBytesMax = options.frameBytesMax;
     this.#framer = new Framer({
       wanted: options.known,
       known: options.known,
@@ -38,6 +40,7 @@ export class FrameStream {
         return { type: this.#framer.type, buffer: bytes, start: 0, end: bytes.length };
       }
       if (this.#failure !== undefined) throw this.#failure;
+      this.#socket.resume();
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
@@ -55,6 +58,8 @@ export class FrameStream {
 
   readonly #data = (chunk: Buffer): void => {
     this.#framer.push(chunk);
+    // Whoever sends more than one message in a login need not be read until the first is answered.
+    if (this.#framer.pendingBytes > this.#waitingBytesMax) this.#socket.pause();
     this.#wake();
   };
 

@@ -3,8 +3,8 @@
 
 import type { Duplex } from 'node:stream';
 
-/** `read-ahead`: a parked client sent enough. `drain`: the other socket cannot take more. */
-export type StopReason = 'read-ahead' | 'drain';
+/** `read-ahead`: a parked client sent enough. `drain`: the other socket cannot take more. `log`: it is behind. */
+export type StopReason = 'read-ahead' | 'drain' | 'log';
 
 export class Intake {
   readonly #socket: Duplex;

@@ -215,7 +215,13 @@ export class Listener {
       socket.destroy();
       return;
     }
-    this.#begin(socket, entered, target!, upstream);
+    try {
+      this.#begin(socket, entered, target!, upstream);
+    } catch (error) {
+      upstream.socket.destroy();
+      if (error instanceof HoldpointError) client.write(errorFrom(error, 'FATAL'));
+      throw error;
+    }
   }
 
   #begin(

@@ -45,12 +45,14 @@ export interface RelayOptions {
   readonly log: RelayLog;
   readonly book: RelayBook;
   readonly statementBytesMax: number;
-  /** Called once, when both sockets are done with. */
+  /** Called once, when both sockets are done with and the outcome of a hold is recorded. */
   readonly ended: (error: HoldpointError | undefined) => void;
 }
 
 /** Bytes of a client that are read ahead while it is parked, so that a disconnect is seen (wire.md §0.18). */
 const readAheadBytesMax = 1 << 20;
+/** Bytes that may wait for the log's turn before the client is not read any more. */
+const loggingBytesMax = 4 << 20;
 /** Bytes of deferred frames; beyond it they go to the server, which executes nothing of them. */
 const deferredBytesMax = 1 << 20;
 /** Bytes of one assembled backend frame: an error or notice a server would not exceed in practice. */
@@ -80,8 +82,12 @@ export class Relay {
   /** Why nothing is pulled from the client. */
   #waiting: 'no' | 'analysis' | 'barrier' | 'person' | 'cancel' = 'no';
   #parking: Parking | undefined;
+  /** From the beginning of a hold until what became of it is recorded. */
+  #parked = false;
+  #error: HoldpointError | undefined;
   /** Batches handed to the log's turn and not yet written to the server. */
   #batches = 0;
+  #batchesBytes = 0;
   /** Gates recorded since the last batch. */
   #recorded = 0;
   #notices: Buffer[] = [];
@@ -275,10 +281,15 @@ export class Relay {
       return;
     }
     const since = this.#pulledAt;
+    const bytes = batch.reduce((sum, each) => sum + each.length, 0);
     this.#recorded = 0;
     this.#batches += 1;
+    this.#batchesBytes += bytes;
+    if (this.#batchesBytes > loggingBytesMax) this.#clientIntake.stop('log');
     this.#options.log.written((error) => {
       this.#batches -= 1;
+      this.#batchesBytes -= bytes;
+      if (this.#batchesBytes <= loggingBytesMax) this.#clientIntake.go('log');
       if (this.#ended) return;
       if (error !== undefined) {
         this.terminate(error);
@@ -303,10 +314,16 @@ export class Relay {
     this.#commit();
     const parking = this.#options.book.park(gate, frames, (notice) => this.#notice(notice));
     this.#parking = parking;
+    if (this.#clientGone) parking.interrupt('gone');
+    this.#parked = true;
     parking
       .run()
       .then((end) => this.#unpark(gate, frames, end))
-      .catch((error) => this.#fail(error));
+      .catch((error) => this.#fail(error))
+      .finally(() => {
+        this.#parked = false;
+        if (this.#ended) this.#over();
+      });
   }
 
   async #unpark(gate: Gate, frames: readonly Buffer[], end: ParkingEnd): Promise<void> {
@@ -321,7 +338,7 @@ export class Relay {
       }
     }
     this.#parking = undefined;
-    if (this.#ended || end.kind === 'abandon') {
+    if (this.#ended || this.#clientGone || end.kind === 'abandon') {
       book.unreleased(gate, refusal);
       return;
     }
@@ -362,6 +379,8 @@ export class Relay {
         } else this.#down.append(this.#fromServer);
       }
     } catch (error) {
+      // What came before it is the client's, and its stream must end between two frames.
+      if (!this.#clientGone) for (const bytes of this.#down.take()) this.#options.client.write(bytes);
       this.#fail(error);
       return;
     }
@@ -388,7 +407,9 @@ export class Relay {
     if (this.#clientGone || this.#ended) return;
     this.#clientGone = true;
     this.#parking?.interrupt('gone');
-    if (this.#parking === undefined && this.#options.session.writing) {
+    const { writing, copying } = this.#options.session;
+    // A COPY whose data ends here is rolled back; there is nothing to hear out.
+    if (this.#parking === undefined && writing && !copying) {
       setTimeout(() => this.#end(undefined), lingerMs).unref();
       this.#serverIntake.goAlways();
       return;
@@ -418,6 +439,8 @@ export class Relay {
   #end(error: HoldpointError | undefined): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#error = error;
+    this.#parking?.interrupt('gone');
     try {
       this.#options.session.lost();
     } catch {
@@ -427,7 +450,11 @@ export class Relay {
     this.#options.client.end();
     this.#options.server.destroy();
     setTimeout(() => this.#options.client.destroy(), 1000).unref();
-    this.#options.ended(error);
+    if (!this.#parked) this.#over();
+  }
+
+  #over(): void {
+    this.#options.ended(this.#error);
   }
 }
 
