@@ -60,7 +60,7 @@ test('a second start finds what the first left, under the same passwords', async
   await second.stop();
 });
 
-test('a folder that is closed to the server’s account gets its cluster elsewhere', async () => {
+test("a folder that is closed to the server's account gets its cluster elsewhere", async () => {
   chmodSync(folder, 0o700);
   const database = await startDemoDatabase({ dataDir });
   expect(await rows(database.url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
