@@ -146,6 +146,8 @@ test('a node that no table knows makes the statement unknown, at any depth', () 
 test('a field that no table knows makes the statement unknown', () => {
   const tree = { SelectStmt: { quantumClause: { DeleteStmt: {} } } };
   expect(classify([{ stmt: tree }], 10)[0]?.effects).toEqual(['read', 'unknown']);
+  const flag = { SelectStmt: { quantum: true } };
+  expect(classify([{ stmt: flag }], 10)[0]?.effects).toEqual(['read', 'unknown']);
   const scalar = { SelectStmt: { all: { DeleteStmt: {} } } };
   expect(classify([{ stmt: scalar }], 10)[0]?.effects).toEqual(['read', 'unknown']);
 });
