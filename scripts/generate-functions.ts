@@ -60,7 +60,8 @@ const informationSchema = new Set<string>();
 function effectOf(name: string, category: string): string {
   const finer = effectOfName.find(([pattern]) => pattern.test(name));
   const effect = finer?.[1] ?? effectOfCategory[category];
-  if (effect === undefined) throw new Error(`${name} has the category ${category}, for which no effect is written down`);
+  if (effect === undefined)
+    throw new Error(`${name} has the category ${category}, for which no effect is written down`);
   return effect;
 }
 
@@ -72,11 +73,16 @@ for (const url of process.argv.slice(3)) {
     return result.rows.map((row) => row.name);
   };
   const builtin = `oid < 16384 and %namespace = 'pg_catalog'::regnamespace`;
-  for (const name of await names(`select distinct proname as name from pg_proc where ${builtin.replace('%', 'pro')}`)) {
+  for (const name of await names(
+    `select distinct proname as name from pg_proc where ${builtin.replace('%', 'pro')}`,
+  )) {
     effects.set(name, 'read');
   }
-  for (const name of await names(`select typname as name from pg_type where ${builtin.replace('%', 'typ')}`)) types.add(name);
-  for (const name of await names(`select oprname as name from pg_operator where ${builtin.replace('%', 'opr')}`)) {
+  for (const name of await names(`select typname as name from pg_type where ${builtin.replace('%', 'typ')}`))
+    types.add(name);
+  for (const name of await names(
+    `select oprname as name from pg_operator where ${builtin.replace('%', 'opr')}`,
+  )) {
     operators.add(name);
   }
   const helpers = `select proname as name from pg_proc where pronamespace = 'information_schema'::regnamespace

@@ -25,7 +25,9 @@ process.stdout.write(`// Every node of PostgreSQL's syntax tree and its fields. 
 export const nodesData: Readonly<Record<string, string>> = {
 `);
 for (const [name, body] of bodies) {
-  const fields = [...body.matchAll(/^\s*(\w+)\?: (.+);$/gm)].map((match) => fieldOf(match[1] ?? '', match[2] ?? ''));
+  const fields = [...body.matchAll(/^\s*(\w+)\?: (.+);$/gm)].map((match) =>
+    fieldOf(match[1] ?? '', match[2] ?? ''),
+  );
   process.stdout.write(`  ${name}: '${fields.join(' ')}',\n`);
 }
 process.stdout.write('};\n');
