@@ -8,7 +8,7 @@ import { HoldpointError } from '../errors.ts';
 import type { Ending, ListFilter, StoredRequest } from '../store/store.ts';
 import { checkBinding, decisionText, readDecision, settledError } from './decision.ts';
 import { type EvidenceGround, readEvidence, verifyEvidence } from './evidence.ts';
-import { type CancelCause, type Grant, type Hold, type HoldDesk, LiveHold } from './hold.ts';
+import { type CancelCause, cancelReasons, type Grant, type Hold, type HoldDesk, LiveHold } from './hold.ts';
 import type { DeskOptions, DeskRecord } from './ports.ts';
 import { fitsGate, type IntactRequest, intactRequest, provenRelease, type Release } from './release.ts';
 import { type Request, type RequestValues, requestDigest, valuesFit } from './request.ts';
@@ -62,7 +62,7 @@ export class Desk implements HoldDesk {
     const again = await this.#reattach(request, ref);
     if (again !== undefined) return again;
     const row = newRow(request, values, this.#options.random(16).toString('base64url'));
-    return this.#inTurn(request.rid, async () => {
+    return this.#turns.take(request.rid, async () => {
       if ((await store.create(row, pendingMax(request.db.target), now())) === 'too-many') {
         throw new HoldpointError(
           'too-many-pending',
@@ -95,7 +95,7 @@ export class Desk implements HoldDesk {
     await Promise.all(this.#leaving);
     const found = await store.findFree(agent, match, 'approved', now());
     if (found === undefined) return undefined;
-    return this.#inTurn(found.rid, async () => {
+    return this.#turns.take(found.rid, async () => {
       const row = await store.get(found.rid);
       if (row === undefined || row.holder !== '') return undefined;
       const intact = this.#intactOrNone(row);
@@ -111,7 +111,7 @@ export class Desk implements HoldDesk {
   async decide(rid: string, decision: unknown, evidence: unknown): Promise<StoredRequest> {
     const given = readDecision(decision);
     const proof = readEvidence(evidence);
-    return this.#inTurn(rid, async () => {
+    return this.#turns.take(rid, async () => {
       const { store, node, events, now } = this.#options;
       const row = await this.#openRow(rid);
       const held = this.#live.get(rid) ?? intactRequest(row);
@@ -150,9 +150,9 @@ export class Desk implements HoldDesk {
   /** What became of a released statement, for people to read. Never throws: the log holds the truth of it. */
   async finish(rid: string, state: 'executed' | 'failed' | 'unknown', detail: string): Promise<void> {
     const ending = { by: 'server', reason: detail.slice(0, 200), at: this.#options.now() };
-    await this.#inTurn(rid, () => this.#options.store.end(rid, ['consumed'], state, ending)).catch(
-      () => false,
-    );
+    await this.#turns
+      .take(rid, () => this.#options.store.end(rid, ['consumed'], state, ending))
+      .catch(() => false);
   }
 
   /** A stored request whose digest has been checked. Throws `not-found`, `conflict`. Who may see it is the caller's. */
@@ -160,7 +160,7 @@ export class Desk implements HoldDesk {
     const { store, now } = this.#options;
     let row = await store.get(rid);
     if (row !== undefined && isOpen(row) && row.exp <= now()) {
-      await this.#inTurn(rid, () => this.#expireRow(row as StoredRequest));
+      await this.#turns.take(rid, () => this.#expireRow(row as StoredRequest));
       row = await store.get(rid);
     }
     if (row === undefined) throw noSuchRequest(rid);
@@ -215,7 +215,7 @@ export class Desk implements HoldDesk {
   async sweep(): Promise<void> {
     const { store, now } = this.#options;
     for (const row of await store.overdue(now(), sweepRowsMax)) {
-      await this.#inTurn(row.rid, () => this.#expireRow(row));
+      await this.#turns.take(row.rid, () => this.#expireRow(row));
     }
     for (const [rid, exp] of this.#used) if (exp <= now()) this.#used.delete(rid);
   }
@@ -230,7 +230,7 @@ export class Desk implements HoldDesk {
 
   /** For LiveHold. */
   async claim(hold: LiveHold): Promise<Grant | undefined> {
-    return this.#inTurn(hold.rid, async () => {
+    return this.#turns.take(hold.rid, async () => {
       if (!hold.claimable || this.#live.get(hold.rid) !== hold) return undefined;
       if (this.#options.mono() >= hold.deadlineMono) return undefined;
       const row = await this.#options.store.get(hold.rid);
@@ -245,7 +245,8 @@ export class Desk implements HoldDesk {
   detach(hold: LiveHold): void {
     this.#forget(hold);
     // A store that cannot be reached keeps the old holder; a retry then opens a request of its own.
-    const leaving = this.#inTurn(hold.rid, () => this.#options.store.hold(hold.rid, hold.holder, ''))
+    const leaving = this.#turns
+      .take(hold.rid, () => this.#options.store.hold(hold.rid, hold.holder, ''))
       .catch(() => false)
       .finally(() => this.#leaving.delete(leaving));
     this.#leaving.add(leaving);
@@ -255,7 +256,7 @@ export class Desk implements HoldDesk {
   async cancel(hold: LiveHold, by: CancelCause): Promise<void> {
     this.#forget(hold);
     const ending = { by, reason: cancelReasons[by], at: this.#options.now() };
-    await this.#inTurn(hold.rid, async () => {
+    await this.#turns.take(hold.rid, async () => {
       if (!(await this.#end(hold.rid, 'canceled', ending, hold))) return;
       await this.#record({ kind: 'cancel', rid: hold.rid, by, reason: ending.reason });
     });
@@ -274,10 +275,7 @@ export class Desk implements HoldDesk {
     if (row.state !== 'approved' || this.#used.has(request.rid)) return undefined;
     const release = await provenRelease(held, row.votes, this.#ground());
     if (release === undefined) {
-      this.#options.events?.suspicious?.(
-        request.rid,
-        'the store says approved, and no valid evidence supports it',
-      );
+      this.#unproven(request.rid);
       return undefined;
     }
     // The session may have gone while the signatures were checked; the store decides between all other claimants.
@@ -300,7 +298,7 @@ export class Desk implements HoldDesk {
     const intact = this.#intactOrNone(found);
     if (intact === undefined || !fitsGate(intact, request.match, request.agent.id, publicUrl))
       return undefined;
-    return this.#inTurn(found.rid, async () => {
+    return this.#turns.take(found.rid, async () => {
       const taken = await store.hold(found.rid, '', holderOf(request));
       return taken ? this.#park(intact.request, { ...found, holder: holderOf(request) }, ref) : undefined;
     });
@@ -327,10 +325,12 @@ export class Desk implements HoldDesk {
   }
 
   async #timeUp(hold: LiveHold): Promise<void> {
-    await this.#inTurn(hold.rid, async () => {
-      const row = await this.#options.store.get(hold.rid);
-      if (row !== undefined && isOpen(row)) await this.#expireRow(row);
-    }).catch(() => {});
+    await this.#turns
+      .take(hold.rid, async () => {
+        const row = await this.#options.store.get(hold.rid);
+        if (row !== undefined && isOpen(row)) await this.#expireRow(row);
+      })
+      .catch(() => {});
     // Also when the store is silent: the holder's clock alone ends a hold.
     hold.settle({ state: 'expired', rid: hold.rid });
     hold.close();
@@ -403,7 +403,7 @@ export class Desk implements HoldDesk {
   #changed(rid: string): void {
     for (const listener of this.#listeners) listener(rid);
     const hold = this.#live.get(rid);
-    if (hold?.waiting) this.#inTurn(rid, () => this.#look(hold)).catch(() => {});
+    if (hold?.waiting) this.#turns.take(rid, () => this.#look(hold)).catch(() => {});
   }
 
   /** Settles a waiting hold by what the store says and, for an approval, by what its evidence proves. */
@@ -413,10 +413,7 @@ export class Desk implements HoldDesk {
     if (row.state === 'approved') {
       const release: Release | undefined = await provenRelease(hold, row.votes, this.#ground());
       if (release === undefined) {
-        this.#options.events?.suspicious?.(
-          hold.rid,
-          'the store says approved, and no valid evidence supports it',
-        );
+        this.#unproven(hold.rid);
         return;
       }
       const decisions = release.votes.map(({ vote }) => vote.seq);
@@ -430,6 +427,10 @@ export class Desk implements HoldDesk {
     this.#forget(hold);
   }
 
+  #unproven(rid: string): void {
+    this.#options.events?.suspicious?.(rid, 'the store says approved, and no valid evidence supports it');
+  }
+
   #forget(hold: LiveHold): void {
     hold.close();
     if (this.#live.get(hold.rid) === hold) this.#live.delete(hold.rid);
@@ -438,10 +439,6 @@ export class Desk implements HoldDesk {
   #settledEvent(what: { rid: string; target: string }, state: string, hold = this.#live.get(what.rid)): void {
     const waitMs = hold === undefined ? undefined : this.#options.mono() - hold.startedMono;
     this.#options.events?.settled?.(what.target, state, waitMs);
-  }
-
-  #inTurn<T>(rid: string, step: () => Promise<T>): Promise<T> {
-    return this.#turns.take(rid, step);
   }
 
   #armSweep(): void {
@@ -453,9 +450,3 @@ export class Desk implements HoldDesk {
     });
   }
 }
-
-const cancelReasons: Readonly<Record<CancelCause, string>> = {
-  client: 'the client canceled the statement',
-  disconnect: 'the client went away',
-  shutdown: 'the proxy is shutting down',
-};

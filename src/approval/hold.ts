@@ -33,6 +33,13 @@ export interface Hold {
 
 export type CancelCause = 'client' | 'disconnect' | 'shutdown';
 
+/** For the log and for people. */
+export const cancelReasons: Readonly<Record<CancelCause, string>> = {
+  client: 'the client canceled the statement',
+  disconnect: 'the client went away',
+  shutdown: 'the proxy is shutting down',
+};
+
 /** What a hold asks of the desk. */
 export interface HoldDesk {
   claim(hold: LiveHold): Promise<Grant | undefined>;

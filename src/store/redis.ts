@@ -148,7 +148,7 @@ export class RedisStore implements Store {
     // What was announced while the connection was away is lost, so everything open is looked at again.
     this.#listener.on('ready', () => {
       this.#commands
-        .zrange(`${scripts.prefix}open`, 0, -1)
+        .zrange(`${scripts.prefix}open`, '0', '-1')
         .then((rids) => rids.forEach((rid) => void this.#announce(rid)))
         .catch(() => {});
     });

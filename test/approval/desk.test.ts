@@ -302,6 +302,13 @@ test('an approved retry passes once, from the same agent, for the same match', a
   expect(await bench.desk.claimApproved(request.match, 'claude', 10)).toBeUndefined();
 });
 
+test('a retry right behind its own giving up finds the approval', async () => {
+  const { bench, hold, request } = await parked();
+  await decideAs(bench, 'ann', hold.rid);
+  hold.detach();
+  expect(await bench.desk.claimApproved(request.match, 'claude', 9)).toBeDefined();
+});
+
 test('an approval is not passed on to another statement by a store that changes a match', async () => {
   const bench = await newBench();
   const harmless = gate({ sql: 'DROP TABLE scratch' });

@@ -183,6 +183,20 @@ test('a link opens its own request and no other, until that has expired', async 
   expect((await read(link, path)).status).toBe(401);
 });
 
+test('a link made for another text under the same name opens nothing', async () => {
+  const { bench, hold, read } = await scene();
+  const claims = {
+    iss: publicUrl,
+    aud: `${publicUrl}/r`,
+    sub: hold.rid,
+    rd: 'A'.repeat(43),
+    jti: 'j'.repeat(22),
+  };
+  const times = { iat: 1_800_000_000, exp: 1_800_003_600 };
+  const other = await signToken('holdpoint-link+jws', JSON.stringify({ ...claims, ...times }), bench.link);
+  expect((await read(other)).status).toBe(401);
+});
+
 test('a link looks but does not decide where more than a link is needed, or outside development', async () => {
   const places = [
     () => gate(),
