@@ -109,6 +109,7 @@ export const configShape = z.strictObject({
     .strictObject({
       connectionsMax: z.int().min(1).max(100_000).default(1000),
       statementBytesMax: z.int().min(1024).max(1_073_741_823).default(16_777_216),
+      bindBytesMax: z.int().min(1024).max(1_073_741_823).default(67_108_864),
       loginMs: ms(100, 600_000).default(10_000),
       drainMs: ms(0, 3_600_000).default(30_000),
     })

@@ -84,6 +84,8 @@ export interface Config {
   readonly limits: {
     readonly connectionsMax: number;
     readonly statementBytesMax: number;
+    /** A Bind with its parameters, such as a bytea of many megabytes. */
+    readonly bindBytesMax: number;
     readonly loginMs: number;
     /** How long running statements may take to finish at a shutdown. */
     readonly drainMs: number;

@@ -183,11 +183,12 @@ export function valuesFit(request: Request, values: RequestValues): boolean {
 
 /**
  * What a retry must equal to use an approval: the same agent, target, database, text and parameters, under the same
- * user, role, search_path and settings as far as the session knows them. Names of prepared statements and portals and
+ * user, role, search_path and settings as far as the session knows them, and the same rules: what was approved under
+ * others may ask for more now. Names of prepared statements and portals and
  * the transaction do not count: a client makes new ones for its retry.
  */
 export function matchDigest(
-  what: Pick<RequestDraft, 'agent' | 'db' | 'user' | 'role' | 'state' | 'sql'>,
+  what: Pick<RequestDraft, 'agent' | 'db' | 'user' | 'role' | 'state' | 'sql' | 'policy'>,
   values: RequestValues,
 ): string {
   const params = values.params.map((param) => [
@@ -195,7 +196,7 @@ export function matchDigest(
     param.format,
     param.value === null ? null : param.value.toString('base64url'),
   ]);
-  const { agent, db, user, role, state } = what;
+  const { agent, db, user, role, state, policy } = what;
   const sql = values.text === undefined ? what.sql : values.text.sql.toString('base64url');
   const secret = values.text !== undefined;
   const context = [
@@ -209,6 +210,7 @@ export function matchDigest(
     secret,
     sql,
     params,
+    policy.digest,
   ];
   return sha256(Buffer.from(`holdpoint-match-v1\0${canonical(context)}`, 'utf8'));
 }

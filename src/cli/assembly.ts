@@ -65,7 +65,10 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
     });
     requireApprovers(config, registry.approvers().filter((each) => each.retiredAt === undefined).length);
     const policies = loadPolicies(config);
-    const analyzer = await Analyzer.load({ statementBytesMax: config.limits.statementBytesMax });
+    const analyzer = await Analyzer.load({
+      statementBytesMax: config.limits.statementBytesMax,
+      timing: { now: () => performance.now(), parsed: (ms) => metrics.parseSeconds.observe(ms / 1000) },
+    });
     undo.push(() => analyzer.close());
     const origin = 'holdpoint';
     const { log, recovered } = await openLog({

@@ -304,7 +304,7 @@ export class SessionBook implements RelayBook {
   #values(gate: Gate): RequestValues {
     const salt = (): string => this.#options.random(16).toString('base64url');
     const params = gate.parameters.map(({ oid, format, value }) => ({ oid, format, salt: salt(), value }));
-    return gate.statements.some((statement) => statement.secret)
+    return describe(gate.own, gate.sql, 'clear').secret
       ? { text: { salt: salt(), sql: gate.sql }, params }
       : { params };
   }

@@ -29,12 +29,11 @@ export function describe(own: readonly Statement[], sql: Buffer, values: 'clear'
   const text = sql.toString('utf8');
   const analysis = { kind: 'statements', statements: own } as const;
   const shown = values === 'clear' ? loggable(text, analysis) : normalized(text, analysis);
-  const secret = own.some((statement) => statement.secret);
   const description: Description = {
     sql: shown.sql,
     literals: shown.literals.map((literal) => Buffer.from(literal, 'utf8')),
-    secret,
-    sha: secret || values === 'none' ? undefined : createHash('sha256').update(sql).digest('base64url'),
+    secret: shown.secret,
+    sha: shown.secret || values === 'none' ? undefined : createHash('sha256').update(sql).digest('base64url'),
     commands: own.map((statement) => statement.command).slice(0, commandsMax),
   };
   remembered[values].set(own, description);

@@ -62,6 +62,7 @@ export interface ListenerOptions extends LoginOptions {
   readonly limits: {
     readonly connectionsMax: number;
     readonly statementBytesMax: number;
+    readonly bindBytesMax: number;
     readonly loginMs: number;
   };
 }
@@ -285,6 +286,7 @@ export class Listener {
       log: options.log,
       book,
       statementBytesMax: options.limits.statementBytesMax,
+      bindBytesMax: options.limits.bindBytesMax,
       ended: (error) => {
         slot.free();
         this.#relays.delete(relay);

@@ -93,7 +93,7 @@ export class Parking {
       if (first.state !== 'approved') return { kind: 'refuse', error: this.#settled(first), rid: hold.rid };
       const grant = await hold.claim();
       return grant === undefined
-        ? { kind: 'refuse', error: this.#settled({ state: 'expired', rid: hold.rid }), rid: hold.rid }
+        ? { kind: 'refuse', error: unusable(hold.rid), rid: hold.rid }
         : this.#released(grant, hold);
     } finally {
       clearInterval(heartbeat);
@@ -170,6 +170,15 @@ function interruptedEnd(cause: Interruption, rid: string): ParkingEnd {
     error: new HoldpointError(code, message, { detail: stateDetail(rid, 'canceled') }),
     rid,
   };
+}
+
+/** An approval that this node cannot stand by: out of time, used elsewhere, or its approver's key is gone. */
+function unusable(rid: string): HoldpointError {
+  return new HoldpointError(
+    'expired',
+    `the approval of request ${rid} could not be used: its time, its one use or its approver's key is gone`,
+    { detail: stateDetail(rid, 'expired'), hint: 'Send the statement again to ask once more.' },
+  );
 }
 
 function holdNotice(hold: Hold, message: string): Buffer {

@@ -45,6 +45,7 @@ export interface RelayOptions {
   readonly log: RelayLog;
   readonly book: RelayBook;
   readonly statementBytesMax: number;
+  readonly bindBytesMax: number;
   /** Called once, when both sockets are done with and the outcome of a hold is recorded. */
   readonly ended: (error: HoldpointError | undefined) => void;
 }
@@ -101,7 +102,7 @@ export class Relay {
     this.#fromClient = new Framer({
       wanted: frontendWanted,
       known: frontendKnown,
-      frameBytesMax: frontendFrameBytesMax(options.statementBytesMax),
+      frameBytesMax: frontendFrameBytesMax(options.statementBytesMax, options.bindBytesMax),
     });
     this.#clientIntake = new Intake(options.client);
     this.#serverIntake = new Intake(options.server);

@@ -9,12 +9,17 @@ import type { Analysis, Statement } from './statement.ts';
 export interface Loggable {
   readonly sql: string;
   readonly literals: readonly string[];
+  /** Something was taken out that must not be known, not even by a digest. */
+  readonly secret: boolean;
 }
 
 const redacted = '‹redacted›';
 
 /** A connection string or URL with a password in any literal, wherever it stands. */
 const credentials = /(password|passwd|pwd)\s*=|:\/\/[^\s:@/]*:[^\s@/]+@/i;
+
+/** `PASSWORD '…'` inside a string: the body of a DO block or a function, or a command that it puts together. */
+const innerPassword = /(\bpassword\b\s*(?:=\s*)?e?)('+|\$\w*\$)([\s\S]*?)\2/gi;
 
 /** The text with passwords and connection strings taken out. */
 export function loggable(sql: string, analysis: Analysis): Loggable {
@@ -30,14 +35,15 @@ export function normalized(sql: string, analysis: Analysis): Loggable {
     literals.push(text);
     return `$${first + literals.length - 1}`;
   });
-  return { sql: lifted.sql, literals };
+  return { ...lifted, literals };
 }
 
 /** What stands for a literal; undefined to leave it. Secrets never come here. */
 type Replacement = (text: string) => string | undefined;
 
 function rewrite(sql: string, analysis: Analysis, replacement: Replacement): Loggable {
-  if (analysis.kind !== 'statements') return { sql: outline(sql), literals: [] };
+  if (analysis.kind !== 'statements') return { sql: outline(sql), literals: [], secret: true };
+  const found = { secret: false };
   const bytes = Buffer.from(sql, 'utf8');
   const pieces: string[] = [];
   let at = 0;
@@ -52,11 +58,11 @@ function rewrite(sql: string, analysis: Analysis, replacement: Replacement): Log
       if (literal === undefined || literal.start >= statement.end) break;
       if (literal.start >= statement.start) own.push(literal);
     }
-    pieces.push(rewriteStatement(bytes, statement, own, replacement));
+    pieces.push(rewriteStatement(bytes, statement, own, replacement, found));
     at = Math.max(at, statement.end);
   }
   pieces.push(bytes.toString('utf8', at));
-  return { sql: pieces.join(''), literals: [] };
+  return { sql: pieces.join(''), literals: [], secret: found.secret };
 }
 
 function rewriteStatement(
@@ -64,7 +70,9 @@ function rewriteStatement(
   statement: Statement,
   literals: readonly Literal[],
   replacement: Replacement,
+  found: { secret: boolean },
 ): string {
+  if (statement.secret) found.secret = true;
   // The value of a SET may be a bare word, which is no literal.
   if (statement.secret && /^SET\b/.test(statement.command)) return ` SET ${redacted}`;
   const pieces: string[] = [];
@@ -72,13 +80,24 @@ function rewriteStatement(
   for (const literal of literals) {
     const text = bytes.toString('utf8', literal.start, literal.end);
     const isSecret = literal.kind === 'string' && (statement.secret || credentials.test(text));
-    const instead = isSecret ? `'${redacted}'` : replacement(text);
+    const masked = literal.kind === 'string' && !isSecret ? maskInner(text) : text;
+    if (isSecret || masked !== text) found.secret = true;
+    const instead = isSecret
+      ? `'${redacted}'`
+      : (replacement(masked) ?? (masked === text ? undefined : masked));
     if (instead === undefined) continue;
     pieces.push(bytes.toString('utf8', at, literal.start), instead);
     at = literal.end;
   }
   pieces.push(bytes.toString('utf8', at, statement.end));
   return pieces.join('');
+}
+
+function maskInner(text: string): string {
+  return text.replace(
+    innerPassword,
+    (_, before: string, quote: string) => `${before}${quote}${redacted}${quote}`,
+  );
 }
 
 /** The first word, if it is one, and the length: enough to find it again, too little to leak. */

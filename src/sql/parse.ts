@@ -20,6 +20,8 @@ export interface AnalyzerOptions {
   /** Bytes of large texts that may wait for a thread. */
   readonly queueBytesMax?: number;
   readonly threads?: number;
+  /** A clock in milliseconds, and who is told how long a text that was not cached took. */
+  readonly timing?: { now(): number; parsed(ms: number): void };
 }
 
 /** Counters since the start; for metrics. */
@@ -39,7 +41,7 @@ const entryBytes = 512;
 
 export class Analyzer {
   readonly stats: AnalyzerStats = { hits: 0, misses: 0, large: 0, broken: 0, refused: 0 };
-  readonly #options: Required<AnalyzerOptions>;
+  readonly #options: Required<Omit<AnalyzerOptions, 'timing'>> & Pick<AnalyzerOptions, 'timing'>;
   readonly #pool: Pool;
   /** Two generations: what is asked for again moves to the young one; when that is half the budget, the old one goes. */
   #young = new Map<string, Analysis>();
@@ -85,7 +87,9 @@ export class Analyzer {
     this.stats.misses += 1;
     const engine = sql.length <= this.#options.inlineBytesMax ? this.#engine : undefined;
     if (engine === undefined) return this.#analyzeLarge(sql, key);
+    const begun = this.#options.timing?.now() ?? 0;
     const analysis = analyzeWith(engine, sql);
+    this.#options.timing?.parsed(this.#options.timing.now() - begun);
     if (engine.broken) this.#reload();
     this.#keep(key, analysis);
     return analysis;
@@ -105,7 +109,9 @@ export class Analyzer {
 
   async #analyzeLarge(sql: Buffer, key: string): Promise<Analysis> {
     this.stats.large += 1;
+    const begun = this.#options.timing?.now() ?? 0;
     const analysis = await this.#pool.analyze(sql);
+    this.#options.timing?.parsed(this.#options.timing.now() - begun);
     // A refusal for want of time or of room in the queue says nothing about the text.
     if (analysis.kind !== 'refused') this.#keep(key, analysis);
     return analysis;

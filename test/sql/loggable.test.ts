@@ -50,6 +50,7 @@ test('literals are lifted to parameters behind those the text has', async () => 
   expect(normalized(sql, await analysisOf(sql))).toEqual({
     sql: "SELECT $3, $4, x1, $2, \"q'uote\", $5, $6 FROM t WHERE a = -$7 -- 'c'",
     literals: ["'a'", '1.5e3', "E'\\''", '$$b$$', '2'],
+    secret: false,
   });
 });
 
@@ -112,4 +113,13 @@ test('the literals found are those of PostgreSQL on any mixture of quotes, comme
     }),
     { numRuns: 3000, seed: 20261122 },
   );
+});
+
+test('a password inside the body of a block is taken out of it, and nothing else', async () => {
+  const sql = "do $$ begin execute 'alter role app password ''hunter2'''; raise notice 'done'; end $$";
+  expect(loggable(sql, await analysisOf(sql))).toEqual({
+    sql: "do $$ begin execute 'alter role app password ''‹redacted›'''; raise notice 'done'; end $$",
+    literals: [],
+    secret: true,
+  });
 });

@@ -35,14 +35,18 @@ const smallLengthMax = 10_000;
 const largeLengthMax = 0x3ffffffe;
 
 /**
- * `frameBytesMax` of the client's direction: the server's limits, and `statementBytesMax` for the messages that are
- * assembled and can be long. Whole frames in bytes.
+ * `frameBytesMax` of the client's direction: the server's limits, `statementBytesMax` for the messages that hold a text,
+ * and `bindBytesMax` for a Bind with its parameters. Whole frames in bytes.
  */
-export function frontendFrameBytesMax(statementBytesMax: number): (type: number) => number {
+export function frontendFrameBytesMax(
+  statementBytesMax: number,
+  bindBytesMax: number = statementBytesMax,
+): (type: number) => number {
   const limits = new Float64Array(256).fill(smallLengthMax + 1);
-  for (const letter of 'QPBF') {
+  for (const letter of 'QPF') {
     limits[letter.charCodeAt(0)] = Math.min(statementBytesMax, largeLengthMax) + 1;
   }
+  limits[frontendType.bind] = Math.min(bindBytesMax, largeLengthMax) + 1;
   limits[frontendType.copyData] = largeLengthMax + 1;
   return (type) => limits[type]!;
 }
