@@ -534,10 +534,10 @@ export class Session {
 
   #errorResponse(frame: FrameView): BackendStep {
     const fields = readErrorFields(frame);
-    this.#outcomes.error(fields.get('C') ?? '');
+    const swapped = this.#standIns.swap(frame, fields);
+    this.#outcomes.error(swapped?.sqlstate ?? fields.get('C') ?? '');
     this.#replies.failed();
-    const bytes = this.#standIns.swap(frame, fields);
-    return bytes === undefined ? forwarded : { kind: 'replace', bytes };
+    return swapped === undefined ? forwarded : { kind: 'replace', bytes: swapped.bytes };
   }
 
   #ready(status: string): void {

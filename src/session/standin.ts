@@ -41,17 +41,20 @@ export class StandIns {
    * The ErrorResponse that the client gets instead, or undefined if this one is the server's own. A plain syntax error
    * keeps the server's other fields (source file, routine), so that clients see what a direct connection shows.
    */
-  swap(frame: FrameView, fields: ReadonlyMap<string, string>): Buffer | undefined {
+  swap(
+    frame: FrameView,
+    fields: ReadonlyMap<string, string>,
+  ): { readonly bytes: Buffer; readonly sqlstate: string } | undefined {
     if (this.#refusals.size === 0) return undefined;
     const id = idPattern.exec(fields.get('M') ?? '')?.[1];
     const error = id === undefined ? undefined : this.#refusals.get(id);
     if (id === undefined || error === undefined) return undefined;
     this.#refusals.delete(id);
-    if (error.code !== 'syntax' || error.detail !== undefined) return errorFrom(error, 'ERROR');
-    return rewriteErrorResponse(frame, {
-      M: error.message,
-      P: error.position === undefined ? null : String(error.position),
-    });
+    const { sqlstate } = error;
+    if (error.code !== 'syntax' || error.detail !== undefined)
+      return { bytes: errorFrom(error, 'ERROR'), sqlstate };
+    const P = error.position === undefined ? null : String(error.position);
+    return { bytes: rewriteErrorResponse(frame, { M: error.message, P }), sqlstate };
   }
 
   /** Nothing is owed any more: stand-ins that were skipped after an earlier error will never be answered. */
