@@ -116,6 +116,7 @@ export class Relay {
     client.on('close', () => this.#clientLeft());
     client.on('error', () => this.#clientLeft());
     server.on('data', (chunk: Buffer) => this.#serverData(chunk));
+    server.on('end', () => this.#serverLeft());
     server.on('close', () => this.#serverLeft());
     server.on('error', () => this.#serverLeft());
     if (serverHead.length > 0) this.#serverData(serverHead);

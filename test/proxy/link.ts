@@ -1,0 +1,211 @@
+// A relay between two sockets in memory, with a log that writes when the test says so and a book that keeps a list.
+// The session, the parser, the rules and the parking are the real ones.
+
+import { type Duplex, duplexPair } from 'node:stream';
+import { setImmediate as turnOver } from 'node:timers/promises';
+import type { Grant, Hold } from '../../src/approval/hold.ts';
+import type { Request, Settlement } from '../../src/approval/request.ts';
+import { HoldpointError } from '../../src/errors.ts';
+import { loadPolicy } from '../../src/policy/packs.ts';
+import { Parking, type ParkingDesk } from '../../src/proxy/parking.ts';
+import { Relay, type RelayBook } from '../../src/proxy/relay.ts';
+import type { Gate } from '../../src/session/gate.ts';
+import { Session } from '../../src/session/session.ts';
+import { Analyzer } from '../../src/sql/parse.ts';
+
+export const analyzer: Analyzer = await Analyzer.load();
+const rules = loadPolicy('default', '/');
+
+/** Lets what is on its way arrive: streams, promises and callbacks, no time. */
+export async function turn(times = 6): Promise<void> {
+  for (let each = 0; each < times; each += 1) await turnOver();
+}
+
+export const grant: Grant = { rid: 'r', by: ['dba'], decisions: [1], seq: 2 };
+
+/** A desk with one hold, decided by the test. */
+export class FakeDesk implements ParkingDesk {
+  readonly calls: string[] = [];
+  settle: (settlement: Settlement) => void = () => undefined;
+  earlier: Grant | undefined;
+  grant: Grant | undefined = grant;
+  /** Set to let `open` wait for the test. */
+  opening: Promise<void> = Promise.resolve();
+  failure: Error | undefined;
+
+  async open(request: Request): Promise<Hold> {
+    this.calls.push('open');
+    await this.opening;
+    if (this.failure !== undefined) throw this.failure;
+    const settled = new Promise<Settlement>((resolve) => {
+      this.settle = resolve;
+    });
+    return {
+      rid: request.rid,
+      expiresAt: 1_700_000_000_000,
+      settled,
+      claim: async () => this.grant,
+      detach: () => this.calls.push('detach'),
+      cancel: async (by) => {
+        this.calls.push(`cancel ${by}`);
+      },
+    };
+  }
+
+  async claimApproved(): Promise<Grant | undefined> {
+    this.calls.push('claimApproved');
+    await this.opening;
+    return this.earlier;
+  }
+
+  async finish(): Promise<void> {}
+
+  approve(): void {
+    this.settle({ state: 'approved', rid: 'r', by: ['dba'], decisions: [1] });
+  }
+}
+
+export interface LinkOptions {
+  readonly highWaterMark?: number;
+  readonly statementBytesMax?: number;
+  readonly waitMs?: number;
+  /** False: the log writes at once. */
+  readonly manualLog?: boolean;
+}
+
+export class Link {
+  readonly relay: Relay;
+  readonly session: Session;
+  readonly desk = new FakeDesk();
+  /** The client's and the server's own ends. */
+  readonly client: Duplex;
+  readonly server: Duplex;
+  /** The relay's ends. */
+  readonly clientSide: Duplex;
+  readonly serverSide: Duplex;
+  /** What the book was told, in order: `stmt 1`, `outcome 1 ok`. */
+  readonly book: string[] = [];
+  ended: { error: HoldpointError | undefined } | undefined;
+  /** The context of a parked gate is still the same. */
+  unchanged = true;
+  /** Settles when the intent of a release is on disk. */
+  intent: () => Promise<void> = async () => undefined;
+  readonly #toClient: Buffer[] = [];
+  readonly #toServer: Buffer[] = [];
+  #written: ((error?: HoldpointError) => void)[] = [];
+  readonly #manualLog: boolean;
+
+  constructor(options: LinkOptions = {}) {
+    const { highWaterMark = 1 << 16, statementBytesMax = 1 << 24 } = options;
+    this.#manualLog = options.manualLog ?? false;
+    [this.client, this.clientSide] = duplexPair({ highWaterMark });
+    [this.serverSide, this.server] = duplexPair({ highWaterMark });
+    let ids = 0;
+    this.session = new Session({
+      analyzer,
+      policy: () => rules,
+      actor: { agent: 'claude', target: 'shop', environment: 'production' },
+      user: 'owner',
+      parameters: new Map([['server_encoding', 'UTF8']]),
+      newId: () => (++ids).toString(16).padStart(32, '0'),
+      finished: (gate) => this.book.push(`outcome ${gate.n} ${gate.state}`),
+    });
+    this.relay = new Relay({
+      client: this.clientSide,
+      server: this.serverSide,
+      session: this.session,
+      log: { written: (done) => this.#onWritten(done) },
+      book: this.#fakeBook(options.waitMs ?? 60_000),
+      statementBytesMax,
+      bindBytesMax: statementBytesMax,
+      ended: (error) => {
+        this.ended = { error };
+      },
+    });
+    this.client.on('error', () => undefined);
+    this.server.on('error', () => undefined);
+  }
+
+  /** Begins, with both ends read into memory. */
+  start(read: { client?: boolean; server?: boolean } = {}): this {
+    if (read.client !== false) this.client.on('data', (chunk: Buffer) => this.#toClient.push(chunk));
+    if (read.server !== false) this.server.on('data', (chunk: Buffer) => this.#toServer.push(chunk));
+    this.relay.start(Buffer.alloc(0), Buffer.alloc(0));
+    return this;
+  }
+
+  get toServer(): Buffer {
+    return Buffer.concat(this.#toServer);
+  }
+
+  get toClient(): Buffer {
+    return Buffer.concat(this.#toClient);
+  }
+
+  /** Letters of the whole frames that reached the client, or the server. */
+  letters(side: 'client' | 'server'): string {
+    const bytes = side === 'client' ? this.toClient : this.toServer;
+    let letters = '';
+    for (let at = 0; at + 5 <= bytes.length; at += 1 + bytes.readInt32BE(at + 1))
+      letters += String.fromCharCode(bytes[at]!);
+    return letters;
+  }
+
+  get unwritten(): number {
+    return this.#written.length;
+  }
+
+  /** The log has written, or failed. */
+  log(error?: HoldpointError): void {
+    const written = this.#written;
+    this.#written = [];
+    for (const done of written) done(error);
+  }
+
+  #onWritten(done: (error?: HoldpointError) => void): void {
+    if (this.#manualLog) this.#written.push(done);
+    else setImmediate(() => done());
+  }
+
+  #fakeBook(waitMs: number): RelayBook {
+    const recorded = (gate: Gate, dec: string): void => {
+      gate.ref = gate.n;
+      this.book.push(`stmt ${gate.n} ${dec}`);
+    };
+    return {
+      passing: (gate) => recorded(gate, 'pass'),
+      refused: (gate, _bytes, error) => this.book.push(`refused ${gate?.n ?? '-'} ${error.sqlstate}`),
+      park: (gate, frames, notify) => {
+        recorded(gate, 'hold');
+        const request = {
+          rid: 'r',
+          match: 'm',
+          agent: { id: 'claude' },
+          policy: { rule: 'row-removal' },
+          wire: Buffer.concat([...frames]).toString('hex'),
+        } as unknown as Request;
+        const values = { params: [] };
+        return new Parking({
+          desk: this.desk,
+          request,
+          values,
+          ref: gate.n,
+          waitMs,
+          heartbeatMs: 60_000,
+          notify,
+        });
+      },
+      unchanged: () => this.unchanged,
+      intent: async (gate) => {
+        this.book.push(`intent ${gate.n}`);
+        await this.intent();
+      },
+      unreleased: (gate, error) => this.book.push(`unreleased ${gate.n} ${error?.code ?? 'gone'}`),
+      overhead: () => undefined,
+    };
+  }
+}
+
+export function logFailure(): HoldpointError {
+  return new HoldpointError('log-unwritable', 'the disk is full');
+}

@@ -1,0 +1,184 @@
+// Parking by itself: the ways a hold ends, against a desk decided by the test and timers moved by hand.
+
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { Request, Settlement } from '../../src/approval/request.ts';
+import { HoldpointError } from '../../src/errors.ts';
+import { type Interruption, Parking, type ParkingEnd } from '../../src/proxy/parking.ts';
+import { readErrorFields } from '../../src/wire/messages/backend.ts';
+import { asFrame } from '../support/frames.ts';
+import { FakeDesk, grant } from './link.ts';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const request = {
+  rid: 'r1',
+  match: 'm',
+  agent: { id: 'claude' },
+  policy: { rule: 'row-removal' },
+} as unknown as Request;
+
+function park(desk: FakeDesk = new FakeDesk()) {
+  const notices: Map<string, string>[] = [];
+  const parking = new Parking({
+    desk,
+    request,
+    values: { params: [] },
+    ref: 4,
+    waitMs: 60_000,
+    heartbeatMs: 15_000,
+    notify: (notice) => notices.push(readErrorFields(asFrame(notice))),
+  });
+  return { desk, parking, notices, end: parking.run() };
+}
+
+/** Lets promises settle; no time passes. */
+const settle = (): Promise<unknown> => vi.advanceTimersByTimeAsync(0);
+
+function refusal(end: ParkingEnd): { code: string; detail: unknown; message: string } {
+  if (end.kind !== 'refuse') throw new Error(end.kind);
+  const { code, detail, message } = end.error;
+  return { code, message, detail: detail === undefined ? undefined : JSON.parse(detail) };
+}
+
+test('the client is told at once and then every heartbeat, in a shape that a program can read', async () => {
+  const { notices, desk, end } = park();
+  await settle();
+  expect(notices).toHaveLength(1);
+  expect(Object.fromEntries(notices[0]!)).toMatchObject({ S: 'NOTICE', C: '01000' });
+  expect(JSON.parse(notices[0]!.get('D')!)).toMatchObject({ request: 'r1', state: 'pending' });
+  await vi.advanceTimersByTimeAsync(45_000);
+  expect(notices).toHaveLength(4);
+  desk.approve();
+  expect(await end).toEqual({ kind: 'release', grant });
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(notices).toHaveLength(4);
+});
+
+test('no timer is left behind, whatever the end', async () => {
+  const { desk, end } = park();
+  await settle();
+  desk.approve();
+  await end;
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+describe('a person', () => {
+  test.each<[Settlement, string, string]>([
+    [
+      { state: 'rejected', rid: 'r1', by: 'dba', reason: 'not\u202e\nnow' },
+      'rejected',
+      'statement rejected by dba: not now',
+    ],
+    [{ state: 'rejected', rid: 'r1', by: 'dba', reason: '' }, 'rejected', 'statement rejected by dba'],
+    [{ state: 'expired', rid: 'r1' }, 'expired', 'request r1 expired'],
+    [{ state: 'canceled', rid: 'r1' }, 'canceled', 'request r1 was canceled'],
+  ])('who settles it as %o refuses it', async (settlement, code, message) => {
+    const { desk, end } = park();
+    await settle();
+    desk.settle(settlement);
+    const { code: got, message: said, detail } = refusal(await end);
+    expect(got).toBe(code);
+    expect(said.startsWith(message)).toBe(true);
+    expect(detail).toMatchObject({ request: 'r1', state: settlement.state });
+  });
+
+  test('whose approval has been used or is past its time releases nothing', async () => {
+    const { desk, end } = park();
+    desk.grant = undefined;
+    await settle();
+    desk.approve();
+    expect(refusal(await end).code).toBe('expired');
+  });
+});
+
+test('when nobody decides, the client gets its answer and the request stays open for a retry', async () => {
+  const { desk, end } = park();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(refusal(await end)).toMatchObject({
+    code: 'pending',
+    detail: { request: 'r1', state: 'pending', rule: 'row-removal' },
+  });
+  expect(desk.calls).toEqual(['claimApproved', 'open', 'detach']);
+});
+
+describe('an interruption', () => {
+  test.each<[Interruption, string, string]>([
+    ['client', 'cancel client', 'canceled'],
+    ['shutdown', 'cancel shutdown', 'shutdown'],
+    ['gone', 'cancel disconnect', 'abandon'],
+    ['skipped', 'cancel client', 'canceled'],
+  ])('%s cancels the request and runs nothing', async (cause, call, code) => {
+    const { desk, parking, end } = park();
+    await settle();
+    parking.interrupt(cause);
+    const ended = await end;
+    expect(ended.kind === 'abandon' ? 'abandon' : refusal(ended).code).toBe(code);
+    expect(desk.calls.at(-1)).toBe(call);
+  });
+
+  test('in the same moment as an approval wins', async () => {
+    const { desk, parking, end } = park();
+    await settle();
+    desk.approve();
+    parking.interrupt('client');
+    expect(refusal(await end).code).toBe('canceled');
+  });
+
+  test.each<[Interruption, string]>([
+    ['client', 'refuse'],
+    ['shutdown', 'refuse'],
+    ['gone', 'abandon'],
+  ])(
+    '%s while an earlier approval is taken up ends as %s, so that no session waits for ever',
+    async (cause, kind) => {
+      const desk = new FakeDesk();
+      desk.earlier = grant;
+      let open = (): void => undefined;
+      desk.opening = new Promise((resolve) => {
+        open = resolve;
+      });
+      const { parking, end } = park(desk);
+      parking.interrupt(cause);
+      open();
+      expect((await end).kind).toBe(kind);
+    },
+  );
+
+  test('while the request is opened cancels it as soon as it is', async () => {
+    const desk = new FakeDesk();
+    const open = (): void => undefined;
+    const { parking, end } = park(desk);
+    await settle();
+    parking.interrupt('gone');
+    open();
+    expect((await end).kind).toBe('abandon');
+    expect(desk.calls.at(-1)).toBe('cancel disconnect');
+  });
+
+  test('a second one changes nothing', async () => {
+    const { parking, end } = park();
+    await settle();
+    parking.interrupt('client');
+    parking.interrupt('shutdown');
+    expect(refusal(await end).code).toBe('canceled');
+  });
+});
+
+describe('a desk that fails', () => {
+  test('with an error of ours is that refusal', async () => {
+    const desk = new FakeDesk();
+    desk.failure = new HoldpointError('too-many-pending', 'too many');
+    expect(refusal(await park(desk).end).code).toBe('too-many-pending');
+  });
+
+  test('in any other way is a refusal too: the statement never runs', async () => {
+    const desk = new FakeDesk();
+    desk.failure = new TypeError('defect');
+    expect(refusal(await park(desk).end).code).toBe('store-unreachable');
+  });
+});
