@@ -21,6 +21,7 @@ import type { ClientTls } from '../proxy/login.ts';
 import { mayEnter, Registry } from '../registry.ts';
 import { Analyzer } from '../sql/parse.ts';
 import { MemoryStore } from '../store/memory.ts';
+import type { Store } from '../store/store.ts';
 import { tlsServerEndPoint } from '../wire/channel-binding.ts';
 import { parseVerifier } from '../wire/scram.ts';
 import { keyAt } from './keys.ts';
@@ -96,10 +97,22 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
     const httpPort =
       config.listen.http.port === 0 ? await freePort(config.listen.http.host) : config.listen.http.port;
     const publicUrl = config.publicUrl.replace(/:0$/, `:${httpPort}`);
-    const desk = await openDesk(options, publicUrl, log, registry, metrics, origin);
+    const store = new MemoryStore();
+    const desk = await openDesk(options, store, publicUrl, log, registry, metrics, origin);
     undo.push(() => desk.close());
     const targets = targetsOf(config, policies);
-    const parts: Parts = { config, publicUrl, desk, registry, metrics, log, targets, analyzer, report };
+    const parts: Parts = {
+      config,
+      publicUrl,
+      store,
+      desk,
+      registry,
+      metrics,
+      log,
+      targets,
+      analyzer,
+      report,
+    };
     const http = await serveWeb(parts, httpPort);
     undo.push(() => http.close());
     const listener = proxyListener(parts);
@@ -201,6 +214,7 @@ function targetsOf(config: Config, policies: ReadonlyMap<string, Policy>): Map<s
 
 async function openDesk(
   { config, notify, report }: AssemblyOptions,
+  store: Store,
   publicUrl: string,
   log: AuditLog,
   registry: Registry,
@@ -208,7 +222,7 @@ async function openDesk(
   node: string,
 ): Promise<Desk> {
   return new Desk({
-    store: new MemoryStore(),
+    store,
     log,
     registry,
     linkKey: await keyAt(join(config.dataDir, 'keys', 'link.jwk')),

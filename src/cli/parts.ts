@@ -7,11 +7,13 @@ import type { Metrics } from '../metrics.ts';
 import type { Report, Target } from '../proxy/listener.ts';
 import type { Registry } from '../registry.ts';
 import type { Analyzer } from '../sql/parse.ts';
+import type { Store } from '../store/store.ts';
 
 export interface Parts {
   readonly config: Config;
   readonly publicUrl: string;
   readonly log: AuditLog;
+  readonly store: Store;
   readonly desk: Desk;
   readonly registry: Registry;
   readonly metrics: Metrics;

@@ -5,6 +5,7 @@ import type { LogHealth } from '../audit/logstate.ts';
 import type { Check } from '../http/server.ts';
 import type { Target } from '../proxy/listener.ts';
 import { connectUpstream } from '../proxy/upstream.ts';
+import type { Store } from '../store/store.ts';
 
 /** How long an answer is good, and how long a target has to give it. */
 const keptMs = 2000;
@@ -19,12 +20,14 @@ const settings = [
 /** Makes the question. `mono` in milliseconds. */
 export function readiness(
   log: { readonly health: LogHealth },
+  store: Pick<Store, 'ping'>,
   targets: ReadonlyMap<string, Target>,
   mono: () => number,
 ): () => Promise<Check[]> {
   let asked: Promise<Check[]> | undefined;
   let askedAt = Number.NEGATIVE_INFINITY;
-  const ask = async (): Promise<Check[]> => Promise.all([...targets.values()].map(reachable));
+  const ask = (): Promise<Check[]> =>
+    Promise.all([answering(store), ...[...targets.values()].map(reachable)]);
   return async () => {
     if (asked === undefined || mono() - askedAt > keptMs) {
       asked = ask();
@@ -34,9 +37,19 @@ export function readiness(
     const written: Check = writable
       ? { name: 'log' }
       : { name: 'log', problem: reason ?? 'the log is closed' };
-    // The store in memory is as reachable as this process.
-    return [written, { name: 'store' }, ...(await asked)];
+    return [written, ...(await asked)];
   };
+}
+
+async function answering(store: Pick<Store, 'ping'>): Promise<Check> {
+  return store.ping().then(
+    () => ({ name: 'store' }),
+    (error: unknown) => ({ name: 'store', problem: sentence(error) }),
+  );
+}
+
+function sentence(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 async function reachable({ name, address }: Target): Promise<Check> {
@@ -46,6 +59,6 @@ async function reachable({ name, address }: Target): Promise<Check> {
     upstream.socket.destroy();
     return { name: `target ${name}` };
   } catch (error) {
-    return { name: `target ${name}`, problem: error instanceof Error ? error.message : String(error) };
+    return { name: `target ${name}`, problem: sentence(error) };
   }
 }

@@ -14,7 +14,7 @@ import { readiness } from './ready.ts';
 
 /** Listens on `port` of the configured host. Throws HoldpointError with a sentence if it cannot. */
 export async function serveWeb(parts: Parts, port: number): Promise<HttpListener> {
-  const { config, publicUrl, desk, registry, metrics, log, targets, analyzer, report } = parts;
+  const { config, publicUrl, desk, registry, metrics, log, store, targets, analyzer, report } = parts;
   const linkKey = await keyAt(join(config.dataDir, 'keys', 'link.jwk'));
   const rootFile = join(config.dataDir, 'audit', log.origin, 'keys', 'root.jwk');
   const root = JSON.parse(readFileSync(rootFile, 'utf8')) as JWK;
@@ -29,7 +29,7 @@ export async function serveWeb(parts: Parts, port: number): Promise<HttpListener
       countParses(metrics, analyzer);
       return metrics.render();
     },
-    ready: readiness(log, targets, () => performance.now()),
+    ready: readiness(log, store, targets, () => performance.now()),
     publicKeys: () => [{ ...linkKey.jwk, kid: linkKey.kid, use: 'sig' }, rootKey],
     onError: (error) => report('error', 'an HTTP request failed', { cause: String(error) }),
   });
