@@ -5,7 +5,8 @@
 import type { Duplex } from 'node:stream';
 import { HoldpointError } from '../errors.ts';
 import type { Gate } from '../session/gate.ts';
-import type { FrontendStep, Session } from '../session/session.ts';
+import type { Session } from '../session/session.ts';
+import type { FrontendStep } from '../session/step.ts';
 import type { Analysis } from '../sql/statement.ts';
 import { FRAME, Framer, NONE, typeTable } from '../wire/framer.ts';
 import { backendFrameBytesMax, backendKnown, errorFrom } from '../wire/messages/backend.ts';

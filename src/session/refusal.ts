@@ -46,6 +46,19 @@ export function longNameError(): HoldpointError {
   );
 }
 
+export function functionCallError(): HoldpointError {
+  return new HoldpointError(
+    'not-supported',
+    'function calls by number are not available through this connection',
+    { hint: 'Call the function by SQL: SELECT name(…).' },
+  );
+}
+
+/** Ends the session: replication and logins do not happen in the middle of one. */
+export function strayError(): HoldpointError {
+  return new HoldpointError('upstream-refused', 'the server sent a message that no statement can cause');
+}
+
 /** For the log: the server discards the stand-in, so that no client reads this. */
 export function skippedError(): HoldpointError {
   return new HoldpointError('canceled', 'an earlier statement of the batch failed');

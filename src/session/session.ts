@@ -8,15 +8,9 @@ import { decide } from '../policy/decide.ts';
 import type { Policy } from '../policy/rules.ts';
 import type { Actor } from '../policy/verdict.ts';
 import type { Analyzer } from '../sql/parse.ts';
-import type { Analysis, Effect, Statement } from '../sql/statement.ts';
+import type { Analysis, Statement } from '../sql/statement.ts';
 import type { FrameView } from '../wire/framer.ts';
-import {
-  backendType,
-  readCommandComplete,
-  readErrorFields,
-  readParameterStatus,
-  readReadyForQuery,
-} from '../wire/messages/backend.ts';
+import { backendType, readErrorFields, readParameterStatus } from '../wire/messages/backend.ts';
 import {
   frontendType,
   readBind,
@@ -26,53 +20,35 @@ import {
   readParse,
   readQuery,
 } from '../wire/messages/frontend.ts';
+import { attribute } from './answers.ts';
 import { createGate, type Gate, type Parameter } from './gate.ts';
 import { commitNames, type Resolved, resolveNames, sameBehind, stageNames } from './names.ts';
 import { Outcomes, openGatesMax } from './outcomes.ts';
 import { type Prepared, PreparedMirror, type StagedParse } from './prepared.ts';
+import { ambiguous, mayChangeReading, misread, pinnedError, unknownName } from './reading.ts';
 import {
   abortedError,
   analysisError,
   asHoldpointError,
   changedError,
   deniedError,
+  functionCallError,
   longNameError,
   skippedError,
+  strayError,
 } from './refusal.ts';
 import { type Expected, expectedFramesMax, Replies } from './replies.ts';
 import { Settings } from './settings.ts';
-import { StandIns, standInFrame } from './standin.ts';
-
-/**
- * What becomes of a frontend frame.
- * - `pass`: it joins the run. With a gate: the gate is recorded first.
- * - `defer`: a gated Parse, or a frame behind one; kept until its Bind or until the client asks for an answer. With a
- *   gate: it passes, but in its turn; it is recorded now.
- * - `hold`: deferred frames and this one wait for a person; then `released` or `refused` is called with the gate.
- * - `replace`: `bytes` go in its place. With a gate: the gate is recorded as refused first.
- * - `analyze`: the text is large; await the analysis and offer the frame again with it.
- * - `barrier`: the answer depends on frames the server has not acknowledged; offer it again when they are.
- * `flush`: deferred frames go to the server before this one.
- */
-export type FrontendStep =
-  | { readonly kind: 'pass'; readonly gate: Gate | undefined; readonly flush: boolean }
-  | { readonly kind: 'defer'; readonly gate: Gate | undefined }
-  | { readonly kind: 'hold'; readonly gate: Gate }
-  | {
-      readonly kind: 'replace';
-      readonly gate: Gate | undefined;
-      readonly bytes: Buffer;
-      readonly error: HoldpointError;
-      readonly flush: boolean;
-    }
-  | { readonly kind: 'analyze'; readonly analysis: Promise<Analysis> }
-  | { readonly kind: 'barrier' };
-
-/** What becomes of a backend frame. `close`: the session cannot be guarded any more and ends with that error. */
-export type BackendStep =
-  | { readonly kind: 'pass' }
-  | { readonly kind: 'replace'; readonly bytes: Buffer }
-  | { readonly kind: 'close'; readonly error: HoldpointError };
+import { StandIns, standInFrame, standInType } from './standin.ts';
+import {
+  type BackendStep,
+  barrier,
+  deferred,
+  type FrontendStep,
+  forwarded,
+  passed,
+  passedFlushing,
+} from './step.ts';
 
 export interface SessionOptions {
   readonly analyzer: Pick<Analyzer, 'analyze'>;
@@ -87,12 +63,6 @@ export interface SessionOptions {
   /** A gate whose outcome is certain, or was lost with the connection. */
   readonly finished: (gate: Gate) => void;
 }
-
-const passed: FrontendStep = { kind: 'pass', gate: undefined, flush: false };
-const passedFlushing: FrontendStep = { kind: 'pass', gate: undefined, flush: true };
-const deferred: FrontendStep = { kind: 'defer', gate: undefined };
-const barrier: FrontendStep = { kind: 'barrier' };
-const forwarded: BackendStep = { kind: 'pass' };
 
 export class Session {
   readonly settings: Settings;
@@ -183,16 +153,7 @@ export class Session {
       case frontendType.bind:
         return this.#bind(frame);
       case frontendType.functionCall:
-        return this.#refuse(
-          frame,
-          new HoldpointError(
-            'not-supported',
-            'function calls by number are not available through this connection',
-            {
-              hint: 'Call the function by SQL: SELECT name(…).',
-            },
-          ),
-        );
+        return this.#refuse(frame, functionCallError());
       case frontendType.execute:
         return this.#readable(frame, () => this.#execute(frame));
       case frontendType.describe:
@@ -249,50 +210,17 @@ export class Session {
   onBackend(frame: FrameView, now: number): BackendStep {
     this.#outcomes.now = now;
     switch (frame.type) {
-      case backendType.parseComplete:
-        this.#replies.acknowledged(frontendType.parse);
-        return forwarded;
-      case backendType.bindComplete:
-        this.#replies.acknowledged(frontendType.bind);
-        return forwarded;
-      case backendType.closeComplete:
-        this.#replies.acknowledged(frontendType.close);
-        return forwarded;
-      case backendType.rowDescription:
-      case backendType.noData:
-        this.#replies.described();
-        return forwarded;
-      case backendType.commandComplete:
-        this.#replies.completed(readCommandComplete(frame));
-        return forwarded;
-      case backendType.emptyQueryResponse:
-        this.#replies.completed(undefined);
-        return forwarded;
-      case backendType.portalSuspended:
-        this.#replies.suspended();
-        return forwarded;
-      case backendType.copyInResponse:
-        this.#replies.copyInStarted();
-        return forwarded;
       case backendType.errorResponse:
         return this.#errorResponse(frame);
-      case backendType.readyForQuery:
-        this.#replies.ready(readReadyForQuery(frame));
-        return forwarded;
       case backendType.parameterStatus:
         return this.#parameterStatus(frame);
       case backendType.copyBothResponse:
       case backendType.authentication:
       case backendType.backendKeyData:
       case backendType.negotiateProtocolVersion:
-        return {
-          kind: 'close',
-          error: new HoldpointError(
-            'upstream-refused',
-            'the server sent a message that no statement can cause',
-          ),
-        };
+        return { kind: 'close', error: strayError() };
       default:
+        attribute(frame, this.#replies);
         return forwarded;
     }
   }
@@ -431,7 +359,7 @@ export class Session {
 
   /** The text may read differently on the server than here (wire.md §3.1): letters and digits alone cannot. */
   #doubtful(sql: Buffer): boolean {
-    return this.#unproven && sql.some((byte) => byte === backslash || byte > 0x7f);
+    return this.#unproven && ambiguous(sql);
   }
 
   /** Ends a deferral, if there is one, in favour of a frame that wants its answers. */
@@ -507,7 +435,7 @@ export class Session {
     gate.defines = stageNames(gate.own, gate.statements, gate.sql, this.#mirror);
     this.#forward(expect(type, gate));
     this.settings.note(gate.statements);
-    this.#unproven ||= gate.statements.some(({ effects }) => effects.some((effect) => opaque.has(effect)));
+    this.#unproven ||= gate.statements.some(mayChangeReading);
   }
 
   /** Puts a stand-in in the frame's place. */
@@ -520,15 +448,7 @@ export class Session {
   #standIn(type: number, error: HoldpointError, name = ''): Buffer {
     const id = this.#options.newId();
     this.#standIns.add(id, error);
-    const standsFor =
-      type === frontendType.query || type === frontendType.functionCall
-        ? frontendType.query
-        : type === frontendType.parse
-          ? frontendType.parse
-          : type === frontendType.execute
-            ? frontendType.execute
-            : frontendType.bind;
-    this.#replies.push(expect(standsFor));
+    this.#replies.push(expect(standInType(type)));
     return standInFrame(type, id, name);
   }
 
@@ -564,30 +484,12 @@ export class Session {
   #parameterStatus(frame: FrameView): BackendStep {
     const { name, value } = readParameterStatus(frame);
     this.settings.reported(name, value);
-    const pinned = pinnedSettings.get(name);
-    if (pinned === undefined || pinned === value) return forwarded;
-    return {
-      kind: 'close',
-      error: new HoldpointError(
-        'protocol-violation',
-        `the server changed ${name} to ${JSON.stringify(value)}, which changes how statements are read`,
-        { hint: 'Connect again.' },
-      ),
-    };
+    const error = pinnedError(name, value);
+    return error === undefined ? forwarded : { kind: 'close', error };
   }
 }
 
-const backslash = 0x5c;
 const noBytes = Buffer.alloc(0);
-
-/** Behind these the server may read text in another way than was agreed, and say so only with ReadyForQuery. */
-const opaque: ReadonlySet<Effect> = new Set<Effect>(['code', 'function', 'unknown', 'os']);
-
-/** What the parser's opinion rests on (DESIGN §5). */
-const pinnedSettings: ReadonlyMap<string, string> = new Map([
-  ['standard_conforming_strings', 'on'],
-  ['client_encoding', 'UTF8'],
-]);
 
 function copyParameter(parameter: Parameter): Parameter {
   return parameter.value === null ? parameter : { ...parameter, value: Buffer.from(parameter.value) };
@@ -597,35 +499,6 @@ function expect(type: number, gate?: Gate, staged?: StagedParse): Expected {
   return { type, gate, staged, closes: undefined };
 }
 
-/** A text that could not be read with certainty, because code in front of it may have changed how text is read. */
-function misread(statement: Statement): Statement {
-  const effects: Effect[] = [...new Set<Effect>([...statement.effects, 'unknown'])].sort();
-  const { unresolved: _, ...rest } = statement;
-  const why = 'follows code in the same batch that may have changed how text is read';
-  return { ...rest, effects, why: [...statement.why, why] };
-}
-
 function endsTransaction(gate: Gate): boolean {
   return gate.statements.some((statement) => statement.effects.includes('transaction'));
-}
-
-/** Facts of a Bind whose statement name the mirror cannot explain. */
-function unknownName(name: string): Statement {
-  return {
-    command: 'BIND',
-    effects: ['unknown'],
-    relations: [],
-    functions: [],
-    settings: [],
-    types: [],
-    operators: [],
-    fields: [],
-    names: [],
-    why: [
-      `binds the prepared statement ${JSON.stringify(name.slice(0, 63))}, which this session has not defined`,
-    ],
-    secret: false,
-    start: 0,
-    end: 0,
-  };
 }

@@ -9,15 +9,28 @@ import { bind, execute, frontendType, parse, query } from '../wire/messages/fron
 
 const idPattern = /holdpoint_([0-9a-f]{32})/;
 
+/** The type of the frame that takes the place of a frontend frame of `type`, and is answered in its stead. */
+export function standInType(type: number): number {
+  // Query and FunctionCall end with ReadyForQuery, so a Query takes their place.
+  if (type === frontendType.query || type === frontendType.functionCall) return frontendType.query;
+  // A failing Parse destroys the unnamed statement as the refused one would have.
+  if (type === frontendType.parse || type === frontendType.execute) return type;
+  return frontendType.bind;
+}
+
 /** The frame to send in place of a frontend frame of `type`; `name` is the statement name of a refused Parse. */
 export function standInFrame(type: number, id: string, name: string): Buffer {
   const poison = `holdpoint_${id}`;
-  // Query and FunctionCall end with ReadyForQuery, so a Query takes their place.
-  if (type === frontendType.query || type === frontendType.functionCall) return query(poison);
-  // A failing Parse destroys the unnamed statement as the refused one would have; hence a Parse, of the same name.
-  if (type === frontendType.parse) return parse(name, poison, []);
-  if (type === frontendType.execute) return execute(poison);
-  return bind('', poison);
+  switch (standInType(type)) {
+    case frontendType.query:
+      return query(poison);
+    case frontendType.parse:
+      return parse(name, poison, []);
+    case frontendType.execute:
+      return execute(poison);
+    default:
+      return bind('', poison);
+  }
 }
 
 /** Refusals that may wait for their ErrorResponse at once; only a client that never sends Sync comes near. */

@@ -433,6 +433,21 @@ describe('15: SQL names and protocol names are one namespace', () => {
     expect(talk.gates.at(-1)?.sql.toString()).toContain(`prepare d as ${gated}`);
   });
 
+  test('an EXECUTE looks its name up at Execute: what has changed since its Bind is refused', () => {
+    const talk = new Transcript();
+    talk.client(
+      parse('s', read),
+      parse('x', 'execute s'),
+      bind('p', 'x'),
+      close('S', 's'),
+      parse('s', gated),
+    );
+    expect(talk.client(describeMessage('S', 's'), execute('p'))).toEqual(['>pass', 'refuse 55000']);
+    const same = new Transcript();
+    same.client(parse('s', read), parse('x', 'execute s'), bind('p', 'x'));
+    expect(same.client(execute('p'))).toEqual(['pass']);
+  });
+
   test('a name that nobody here defined is held', () => {
     expect(new Transcript().client(query('execute dyn'))).toEqual(['hold']);
     expect(new Transcript().client(bind('', 'dyn'))).toEqual(['hold']);

@@ -4,7 +4,8 @@
 import { loadPolicy } from '../../src/policy/packs.ts';
 import type { Policy } from '../../src/policy/rules.ts';
 import type { Gate } from '../../src/session/gate.ts';
-import { type FrontendStep, Session } from '../../src/session/session.ts';
+import { Session } from '../../src/session/session.ts';
+import type { FrontendStep } from '../../src/session/step.ts';
 import { Analyzer } from '../../src/sql/parse.ts';
 import { FRAME, Framer } from '../../src/wire/framer.ts';
 import {
