@@ -2,7 +2,6 @@
 // sure of one of them.
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createRequire } from 'node:module';
 import { type Browser, chromium } from 'playwright-core';
 import { freePort } from '../../src/demo/postgres.ts';
 import { dockerAnswers, findProgram, programs } from './programs.ts';
@@ -19,25 +18,24 @@ export async function launchBrowser(): Promise<Browser> {
   return inContainer();
 }
 
-/** Playwright's image of the same version serves its protocol; `host` network, since the pages are on loopback. */
+/** Headless Chromium behind its DevTools port; `host` network, since the pages are on loopback. */
 async function inContainer(): Promise<Browser> {
-  const { version } = createRequire(import.meta.url)('playwright-core/package.json') as { version: string };
   const port = await freePort();
-  const server = `npx -y playwright@${version} run-server --host 127.0.0.1 --port ${port}`;
-  const image = `mcr.microsoft.com/playwright:v${version}-noble`;
   const container = spawn('docker', [
     'run',
     '--rm',
     '--init',
     '--network',
     'host',
-    image,
-    'sh',
-    '-c',
-    server,
+    '--entrypoint',
+    '/headless-shell/headless-shell',
+    'chromedp/headless-shell:stable',
+    '--no-sandbox',
+    '--remote-debugging-address=127.0.0.1',
+    `--remote-debugging-port=${port}`,
   ]);
   await listening(container);
-  const browser = await chromium.connect(`ws://127.0.0.1:${port}/`);
+  const browser = await chromium.connectOverCDP(`http://127.0.0.1:${port}/`);
   browser.on('disconnected', () => container.kill('SIGTERM'));
   return browser;
 }
@@ -47,7 +45,7 @@ function listening(container: ChildProcess): Promise<void> {
     let output = '';
     const read = (chunk: Buffer) => {
       output += chunk;
-      if (output.includes('Listening on')) resolve();
+      if (output.includes('DevTools listening on')) resolve();
     };
     container.stdout?.on('data', read);
     container.stderr?.on('data', read);
