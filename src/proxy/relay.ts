@@ -9,11 +9,12 @@ import type { Session } from '../session/session.ts';
 import type { FrontendStep } from '../session/step.ts';
 import type { Analysis } from '../sql/statement.ts';
 import { FRAME, Framer, NONE, typeTable } from '../wire/framer.ts';
-import { backendFrameBytesMax, backendKnown, errorFrom } from '../wire/messages/backend.ts';
+import { errorFrom } from '../wire/messages/backend.ts';
 import { flush, frontendFrameBytesMax, frontendKnown } from '../wire/messages/frontend.ts';
+import { Downlink } from './downlink.ts';
 import { Intake } from './intake.ts';
 import type { Parking, ParkingEnd } from './parking.ts';
-import { Run } from './run.ts';
+import { Run, writeAll } from './run.ts';
 
 /** What the relay needs of the log. */
 export interface RelayLog {
@@ -57,28 +58,17 @@ const readAheadBytesMax = 1 << 20;
 const loggingBytesMax = 4 << 20;
 /** Bytes of deferred frames; beyond it they go to the server, which executes nothing of them. */
 const deferredBytesMax = 1 << 20;
-/** Bytes of one assembled backend frame: an error or notice a server would not exceed in practice. */
-const backendAssembledBytesMax = 256 << 20;
-/** Notices that wait for a frame boundary; more are dropped, they say the same. */
-const noticesMax = 4;
 /** How long a server is heard out after its client left in the middle of a write. */
 const lingerMs = 10_000;
 
 const frontendWanted = typeTable('QPBCDEFHSXcfp');
-const backendWanted = typeTable('EZCIs123TnGWSKRv');
 
 export class Relay {
   readonly #options: RelayOptions;
   readonly #fromClient: Framer;
-  readonly #fromServer = new Framer({
-    wanted: backendWanted,
-    known: backendKnown,
-    frameBytesMax: backendFrameBytesMax(backendAssembledBytesMax),
-  });
+  readonly #downlink: Downlink;
   readonly #clientIntake: Intake;
-  readonly #serverIntake: Intake;
   readonly #up = new Run();
-  readonly #down = new Run();
   #deferred: Buffer[] = [];
   #deferredBytes = 0;
   /** Why nothing is pulled from the client. */
@@ -92,7 +82,6 @@ export class Relay {
   #batchesBytes = 0;
   /** Gates recorded since the last batch. */
   #recorded = 0;
-  #notices: Buffer[] = [];
   #pulledAt = 0;
   #draining: HoldpointError | undefined;
   #ended = false;
@@ -106,7 +95,11 @@ export class Relay {
       frameBytesMax: frontendFrameBytesMax(options.statementBytesMax, options.bindBytesMax),
     });
     this.#clientIntake = new Intake(options.client);
-    this.#serverIntake = new Intake(options.server);
+    this.#downlink = new Downlink({
+      client: options.client,
+      server: options.server,
+      judge: (frame, now) => options.session.onBackend(frame, now),
+    });
   }
 
   /** Takes over both sockets. `clientHead` and `serverHead` are bytes already read from them. */
@@ -162,8 +155,7 @@ export class Relay {
   terminate(error: HoldpointError): void {
     if (this.#ended) return;
     this.#parking?.interrupt('shutdown');
-    if (!this.#clientGone && this.#fromServer.atBoundary)
-      this.#options.client.write(errorFrom(error, 'FATAL'));
+    if (!this.#clientGone && this.#downlink.atBoundary) this.#options.client.write(errorFrom(error, 'FATAL'));
     this.#end(error);
   }
 
@@ -315,7 +307,7 @@ export class Relay {
     // Answers to earlier frames of the segment must reach the client before the wait.
     if (this.#options.session.segmentOpen) this.#up.add(flush());
     this.#commit();
-    const parking = this.#options.book.park(gate, frames, (notice) => this.#notice(notice));
+    const parking = this.#options.book.park(gate, frames, (notice) => this.#notify(notice));
     this.#parking = parking;
     if (this.#clientGone) parking.interrupt('gone');
     this.#parked = true;
@@ -361,47 +353,27 @@ export class Relay {
     this.#resume();
   }
 
-  /** A notice of ours goes between two frames of the server's. */
-  #notice(bytes: Buffer): void {
-    if (this.#ended || this.#clientGone) return;
-    if (this.#fromServer.atBoundary) this.#options.client.write(bytes);
-    else if (this.#notices.length < noticesMax) this.#notices.push(bytes);
+  #notify(notice: Buffer): void {
+    if (!this.#ended) this.#downlink.notice(notice);
   }
 
   #serverData(chunk: Buffer): void {
     if (this.#ended) return;
-    const now = performance.now();
-    this.#fromServer.push(chunk);
     try {
-      for (let given = this.#fromServer.next(); given !== NONE; given = this.#fromServer.next()) {
-        if (given === FRAME) {
-          const step = this.#options.session.onBackend(this.#fromServer, now);
-          if (step.kind === 'close') throw step.error;
-          if (step.kind === 'replace') this.#down.add(step.bytes);
-          else this.#down.append(this.#fromServer);
-        } else this.#down.append(this.#fromServer);
-      }
+      this.#downlink.feed(chunk);
     } catch (error) {
-      // What came before it is the client's, and its stream must end between two frames.
-      if (!this.#clientGone) for (const bytes of this.#down.take()) this.#options.client.write(bytes);
       this.#fail(error);
       return;
     }
-    if (this.#notices.length > 0 && this.#fromServer.atBoundary) {
-      for (const notice of this.#notices) this.#down.add(notice);
-      this.#notices = [];
-    }
-    this.#answer();
+    this.#answered();
   }
 
-  #answer(): void {
-    const batch = this.#down.take();
-    if (!this.#clientGone && batch.length > 0 && !writeAll(this.#options.client, batch))
-      this.#serverIntake.stopUntilDrain(this.#options.client);
-    if (this.#clientGone && !this.#options.session.writing) this.#end(undefined);
+  /** The server has said something: what waited for that goes on. */
+  #answered(): void {
+    const { session } = this.#options;
+    if (this.#clientGone && !session.writing) this.#end(undefined);
     else if (this.#draining !== undefined && !this.busy) this.terminate(this.#draining);
-    else if (this.#parking !== undefined && this.#options.session.discarding)
-      this.#parking.interrupt('skipped');
+    else if (this.#parking !== undefined && session.discarding) this.#parking.interrupt('skipped');
     else if (this.#waiting === 'barrier') this.#offerAgain(undefined);
   }
 
@@ -414,7 +386,7 @@ export class Relay {
     // A COPY whose data ends here is rolled back; there is nothing to hear out.
     if (this.#parking === undefined && writing && !copying) {
       setTimeout(() => this.#end(undefined), lingerMs).unref();
-      this.#serverIntake.goAlways();
+      this.#downlink.hearOut();
       return;
     }
     this.#end(undefined);
@@ -459,11 +431,6 @@ export class Relay {
   #over(): void {
     this.#options.ended(this.#error);
   }
-}
-
-function writeAll(socket: Duplex, batch: readonly Buffer[]): boolean {
-  if (batch.length === 1) return socket.write(batch[0]!);
-  return socket.write(Buffer.concat(batch));
 }
 
 function contextChanged(): HoldpointError {

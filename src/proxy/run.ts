@@ -1,6 +1,7 @@
 // Run: consecutive bytes on their way to one socket. Frames that follow one another in the same chunk become one
 // subarray and one write; nothing is copied unless the framer would write over it. Refuses to know what the bytes are.
 
+import type { Duplex } from 'node:stream';
 import type { Framer } from '../wire/framer.ts';
 
 export class Run {
@@ -44,4 +45,9 @@ export class Run {
     this.#batch.push(this.#buffer.subarray(this.#start, this.#end));
     this.#buffer = undefined;
   }
+}
+
+/** Writes a run in one go. False when the socket asks to wait for `drain`. */
+export function writeAll(socket: Duplex, batch: readonly Buffer[]): boolean {
+  return socket.write(batch.length === 1 ? batch[0]! : Buffer.concat(batch));
 }

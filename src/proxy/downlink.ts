@@ -1,0 +1,91 @@
+// Downlink: one relay's direction from the server to the client. Frames that the session attends to are shown to it,
+// the rest stream by; notices of ours go between two frames of the server's. Refuses to know what a frame means.
+
+import type { Duplex } from 'node:stream';
+import type { BackendStep } from '../session/step.ts';
+import { FRAME, Framer, type FrameView, NONE, typeTable } from '../wire/framer.ts';
+import { backendFrameBytesMax, backendKnown } from '../wire/messages/backend.ts';
+import { Intake } from './intake.ts';
+import { Run, writeAll } from './run.ts';
+
+/** Bytes of one assembled backend frame: an error or notice a server would not exceed in practice. */
+const assembledBytesMax = 256 << 20;
+/** Notices that wait for a frame boundary; more are dropped, they say the same. */
+const noticesMax = 4;
+
+const wanted = typeTable('EZCIs123TnGWSKRv');
+
+export interface DownlinkOptions {
+  readonly client: Duplex;
+  readonly server: Duplex;
+  /** What becomes of a frame; `now` in monotonic milliseconds. */
+  readonly judge: (frame: FrameView, now: number) => BackendStep;
+}
+
+export class Downlink {
+  readonly #options: DownlinkOptions;
+  readonly #framer = new Framer({
+    wanted,
+    known: backendKnown,
+    frameBytesMax: backendFrameBytesMax(assembledBytesMax),
+  });
+  readonly #intake: Intake;
+  readonly #run = new Run();
+  #notices: Buffer[] = [];
+  /** Nobody reads any more: the server is heard, and nothing is written. */
+  #deaf = false;
+
+  constructor(options: DownlinkOptions) {
+    this.#options = options;
+    this.#intake = new Intake(options.server);
+  }
+
+  /** The stream to the client ends between two frames. */
+  get atBoundary(): boolean {
+    return this.#framer.atBoundary;
+  }
+
+  /** Takes bytes of the server's. Throws what ends the session; what came before that is the client's already. */
+  feed(chunk: Buffer): void {
+    const now = performance.now();
+    this.#framer.push(chunk);
+    try {
+      for (let given = this.#framer.next(); given !== NONE; given = this.#framer.next()) {
+        if (given === FRAME) this.#show(now);
+        else this.#run.append(this.#framer);
+      }
+    } finally {
+      if (this.#framer.atBoundary) {
+        for (const notice of this.#notices) this.#run.add(notice);
+        this.#notices = [];
+      }
+      this.#write();
+    }
+  }
+
+  /** Sends a NoticeResponse of ours as soon as it may stand in the stream. */
+  notice(bytes: Buffer): void {
+    if (this.#deaf) return;
+    if (this.#framer.atBoundary) this.#options.client.write(bytes);
+    else if (this.#notices.length < noticesMax) this.#notices.push(bytes);
+  }
+
+  /** The client is gone; the server is read on, for what it still has to say. */
+  hearOut(): void {
+    this.#deaf = true;
+    this.#intake.goAlways();
+  }
+
+  #show(now: number): void {
+    const step = this.#options.judge(this.#framer, now);
+    if (step.kind === 'close') throw step.error;
+    if (step.kind === 'replace') this.#run.add(step.bytes);
+    else this.#run.append(this.#framer);
+  }
+
+  #write(): void {
+    const batch = this.#run.take();
+    if (this.#deaf || batch.length === 0) return;
+    if (!writeAll(this.#options.client, batch)) this.#intake.stopUntilDrain(this.#options.client);
+  }
+}
