@@ -64,14 +64,11 @@ export function skippedError(): HoldpointError {
   return new HoldpointError('canceled', 'an earlier statement of the batch failed');
 }
 
-/** The answer to a text that did not become statements. A syntax error keeps PostgreSQL's message and position. */
+/** The answer to a text that did not become statements. A syntax error is told in PostgreSQL's words. */
 export function analysisError(analysis: Exclude<Analysis, { kind: 'statements' }>): HoldpointError {
   if (analysis.kind === 'refused') return new HoldpointError(analysis.code, analysis.message);
-  return new HoldpointError(
-    'syntax',
-    analysis.message,
-    analysis.position === undefined ? {} : { position: analysis.position },
-  );
+  const { kind: _, message, position, ...more } = analysis;
+  return new HoldpointError('syntax', message, position === undefined ? more : { ...more, position });
 }
 
 /** A reader of src/wire throws nothing else; anything else is a defect and ends the session. */

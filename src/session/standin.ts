@@ -64,10 +64,10 @@ export class StandIns {
     if (id === undefined || error === undefined) return undefined;
     this.#refusals.delete(id);
     const { sqlstate } = error;
-    if (error.code !== 'syntax' || error.detail !== undefined)
-      return { bytes: errorFrom(error, 'ERROR'), sqlstate };
+    if (error.code !== 'syntax') return { bytes: errorFrom(error, 'ERROR'), sqlstate };
+    const { detail: D = null, hint: H = null } = error;
     const P = error.position === undefined ? null : String(error.position);
-    return { bytes: rewriteErrorResponse(frame, { M: error.message, P }), sqlstate };
+    return { bytes: rewriteErrorResponse(frame, { C: sqlstate, M: error.message, D, H, P }), sqlstate };
   }
 
   /** Nothing is owed any more: stand-ins that were skipped after an earlier error will never be answered. */

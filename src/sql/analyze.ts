@@ -3,6 +3,7 @@
 
 import { classify } from './classify.ts';
 import type { Engine } from './engine.ts';
+import { grammarError } from './grammar-errors.ts';
 import type { Analysis } from './statement.ts';
 
 export const tooComplex: Analysis = {
@@ -24,7 +25,12 @@ export function analyzeWith(engine: Engine, sql: Uint8Array): Analysis {
     // The grammar's stack is full: PostgreSQL's parser says this of more than some 5,000 open parentheses.
     if (parsed.message.startsWith('memory exhausted')) return tooComplex;
     const message = parsed.message.slice(0, messageCharactersMax);
-    return { kind: 'syntax', message, position: parsed.position };
+    return {
+      kind: 'syntax',
+      message,
+      position: parsed.position,
+      ...grammarError(message, sql, parsed.position),
+    };
   } catch {
     // Stack overflow inside WebAssembly, a trap, a tree over the size of a string: nothing of it can be believed.
     return tooComplex;

@@ -49,7 +49,9 @@ function rescanSteps(sql: Buffer): number {
   let run = 0;
   let restarts = 0;
   let previous = 0;
-  for (const byte of sql) {
+  // By index: an iterator over 16 MiB takes ten times as long, on the thread of all sessions.
+  for (let at = 0; at < sql.length; at += 1) {
+    const byte = sql[at] as number;
     if (operatorCharacter[byte] === 1) {
       run += 1;
       if (byte === plus || (byte === star && previous === slash)) restarts += 1;

@@ -81,12 +81,18 @@ function endOfString(sql: Buffer, from: number, escapes: boolean): number {
 }
 
 function endOfQuoted(sql: Buffer, from: number, mark: number, escapes: boolean): number {
-  let at = from;
-  while (at < sql.length) {
+  for (let at = from; at < sql.length; ) {
     if (escapes && sql[at] === backslash) at += 2;
-    else if (sql[at] !== mark) at += 1;
-    else if (sql[at + 1] === mark) at += 2;
-    else return at + 1;
+    else if (sql[at] === mark) {
+      if (sql[at + 1] !== mark) return at + 1;
+      at += 2;
+    } else if (escapes) at += 1;
+    else {
+      // A value may be megabytes long.
+      const next = sql.indexOf(mark, at);
+      if (next === -1) break;
+      at = next;
+    }
   }
   return sql.length;
 }

@@ -1,6 +1,8 @@
 // Statement: what one SQL statement does, as facts. The vocabulary that classification fills, the rules match
 // and the approval page shows. Knows no syntax tree, no session and no rule.
 
+import type { GrammarError } from './grammar-errors.ts';
+
 /**
  * One thing a statement can do to the database or the session. A statement is the set of its effects; a rule that
  * lets statements pass must cover all of them, a rule that holds or denies needs only one.
@@ -110,7 +112,11 @@ export interface Statement {
 export type Analysis =
   | { readonly kind: 'statements'; readonly statements: readonly Statement[] }
   /** PostgreSQL's own parser refuses it. `position` is 1-based, in characters. */
-  | { readonly kind: 'syntax'; readonly message: string; readonly position: number | undefined }
+  | ({
+      readonly kind: 'syntax';
+      readonly message: string;
+      readonly position: number | undefined;
+    } & GrammarError)
   /** It never reached the parser, or the parser could not cope; `code` is the wire answer. */
   | {
       readonly kind: 'refused';

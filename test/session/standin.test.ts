@@ -65,6 +65,14 @@ describe('the answer', () => {
     expect([fields?.get('R'), fields?.has('P')]).toEqual(['yyerror', false]);
   });
 
+  test('of a syntax error has the SQLSTATE, DETAIL and HINT that PostgreSQL gives this one', () => {
+    const standIns = new StandIns();
+    const more = { sqlstate: '0A000', detail: 'd', hint: 'h', position: 1 };
+    standIns.add(id, new HoldpointError('syntax', 'RECHECK is no longer required', more));
+    const fields = swapped(standIns, `syntax error at or near "${name}"`);
+    expect([fields?.get('C'), fields?.get('D'), fields?.get('H')]).toEqual(['0A000', 'd', 'h']);
+  });
+
   test('that names no id, or another, is left alone', () => {
     const standIns = new StandIns();
     expect(swapped(standIns, `syntax error at or near "${name}"`)).toBeUndefined();
