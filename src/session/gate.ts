@@ -83,3 +83,12 @@ export function noteTag(gate: Gate, tag: string): void {
   const count = /(\d+)$/.exec(tag);
   if (count !== null) gate.rows += Number(count[1]);
 }
+
+export function copyParameter(parameter: Parameter): Parameter {
+  return parameter.value === null ? parameter : { ...parameter, value: Buffer.from(parameter.value) };
+}
+
+/** True if it is, among others, a statement that a failed transaction accepts. */
+export function endsTransaction(gate: Gate): boolean {
+  return gate.statements.some((statement) => statement.effects.includes('transaction'));
+}

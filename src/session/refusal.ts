@@ -76,3 +76,14 @@ export function asHoldpointError(error: unknown): HoldpointError {
   if (error instanceof HoldpointError) return error;
   throw error;
 }
+
+/** A client that sends and never lets the server answer. Ends the session. */
+export function floodError(): HoldpointError {
+  return new HoldpointError('too-large', 'too many frames were sent without reading their answers');
+}
+
+/** A frame of the login, or of no protocol, in the middle of a session. Ends the session. */
+export function unexpectedError(type: number): HoldpointError {
+  const letter = JSON.stringify(String.fromCharCode(type));
+  return new HoldpointError('protocol-violation', `message type ${letter} is not expected after login`);
+}

@@ -17,6 +17,10 @@ export interface Expected {
   readonly closes: string | undefined;
 }
 
+export function expected(type: number, gate?: Gate, staged?: StagedParse): Expected {
+  return { type, gate, staged, closes: undefined };
+}
+
 /** What happens to entries; the session acts on it. All calls are synchronous. */
 export interface RepliesEvents {
   parsed(staged: StagedParse): void;

@@ -3,13 +3,13 @@
 // refuses to know sockets, clocks, the log and the approval desk. Transaction status is shown, never relied on.
 // Source: DESIGN §5; wire.md §2.
 
-import { HoldpointError } from '../errors.ts';
+import type { ErrorCode } from '../errors.ts';
 import { decide } from '../policy/decide.ts';
 import type { Policy } from '../policy/rules.ts';
 import type { Actor } from '../policy/verdict.ts';
 import type { Analyzer } from '../sql/parse.ts';
 import type { Analysis, Statement } from '../sql/statement.ts';
-import type { FrameView } from '../wire/framer.ts';
+import { type FrameView, typeTable } from '../wire/framer.ts';
 import { backendType, readErrorFields, readParameterStatus } from '../wire/messages/backend.ts';
 import {
   frontendType,
@@ -21,10 +21,11 @@ import {
   readQuery,
 } from '../wire/messages/frontend.ts';
 import { attribute } from './answers.ts';
-import { createGate, type Gate, type Parameter } from './gate.ts';
+import { copyParameter, createGate, endsTransaction, type Gate, type Parameter } from './gate.ts';
 import { commitNames, type Resolved, resolveNames, sameBehind, stageNames } from './names.ts';
+import { Outbox } from './outbox.ts';
 import { Outcomes, openGatesMax } from './outcomes.ts';
-import { type Prepared, PreparedMirror, type StagedParse } from './prepared.ts';
+import { type Prepared, PreparedMirror } from './prepared.ts';
 import { ambiguous, mayChangeReading, misread, pinnedError, unknownName } from './reading.ts';
 import {
   abortedError,
@@ -32,12 +33,14 @@ import {
   asHoldpointError,
   changedError,
   deniedError,
+  floodError,
   functionCallError,
   longNameError,
   skippedError,
   strayError,
+  unexpectedError,
 } from './refusal.ts';
-import { type Expected, expectedFramesMax, Replies } from './replies.ts';
+import { expected, expectedFramesMax, Replies } from './replies.ts';
 import { Settings } from './settings.ts';
 import { StandIns, standInFrame, standInType } from './standin.ts';
 import {
@@ -73,7 +76,7 @@ export class Session {
   /** Open portals by key and the gates that made them, so that an Execute finds its gate. */
   readonly #portals = new Map<string, Gate>();
   readonly #outcomes = new Outcomes((gate) => this.#ended(gate));
-  #deferred: Expected[] | undefined;
+  readonly #outbox: Outbox;
   /** Code ran that may have changed how later text is read, and the server has not yet reported its settings. */
   #unproven = false;
   #segment = 0;
@@ -102,6 +105,7 @@ export class Session {
       ready: (status) => this.#ready(status),
       lost: () => this.#mirror.distrust(),
     });
+    this.#outbox = new Outbox(this.#replies, this.#outcomes);
   }
 
   /** Transaction status of the last ReadyForQuery: I, T or E. For display. */
@@ -143,8 +147,19 @@ export class Session {
    * HoldpointError (protocol-violation) for what ends the session.
    */
   onFrontend(frame: FrameView, analysis?: Analysis): FrontendStep {
-    if (this.#replies.length > expectedFramesMax || this.#outcomes.size > openGatesMax)
-      throw new HoldpointError('too-large', 'too many frames were sent without reading their answers');
+    if (this.#replies.length > expectedFramesMax || this.#outcomes.size > openGatesMax) throw floodError();
+    if (judged[frame.type] === 0) throw unexpectedError(frame.type);
+    try {
+      return this.#step(frame, analysis);
+    } catch (error) {
+      const known = asHoldpointError(error);
+      if (!unreadable.has(known.code)) throw known;
+      return this.#refuse(frame, known);
+    }
+  }
+
+  /** Throws `protocol-violation` or `bad-encoding` for a frame that cannot be read, which is refused like any other. */
+  #step(frame: FrameView, analysis: Analysis | undefined): FrontendStep {
     switch (frame.type) {
       case frontendType.query:
         return this.#query(frame, analysis);
@@ -155,40 +170,34 @@ export class Session {
       case frontendType.functionCall:
         return this.#refuse(frame, functionCallError());
       case frontendType.execute:
-        return this.#readable(frame, () => this.#execute(frame));
+        return this.#execute(frame);
       case frontendType.describe:
       case frontendType.close:
-        return this.#readable(frame, () => this.#named(frame));
-      case frontendType.flush:
-        return this.#answering();
+        return this.#named(frame);
       case frontendType.sync:
         this.#segment += 1;
-        this.#forward(expect(frontendType.sync));
+        this.#outbox.forward(expected(frontendType.sync));
         return this.#answering();
       case frontendType.copyDone:
       case frontendType.copyFail:
-        this.#forward(expect(frame.type));
-        return this.#answering();
-      case frontendType.terminate:
+        this.#outbox.forward(expected(frame.type));
         return this.#answering();
       default:
-        throw new HoldpointError(
-          'protocol-violation',
-          `message type ${JSON.stringify(String.fromCharCode(frame.type))} is not expected after login`,
-        );
+        // Flush and Terminate: both want what came before them to be on its way.
+        return this.#answering();
     }
   }
 
   /** A held gate may go: its frames are now the server's. `now` in monotonic milliseconds. */
   released(gate: Gate, now: number): void {
-    this.#flushDeferred();
+    this.#outbox.flush();
     this.#dispatch(gate);
     this.dispatched(gate, now);
   }
 
   /** A held gate is refused: the deferred frames go to the server, and the returned stand-in after them. */
   refused(gate: Gate, error: HoldpointError): Buffer {
-    this.#flushDeferred();
+    this.#outbox.flush();
     gate.state = 'refused';
     return this.#standIn(gate.proto === 'simple' ? frontendType.query : frontendType.bind, error);
   }
@@ -203,7 +212,7 @@ export class Session {
 
   /** Ends a deferral for want of room: its frames, which execute nothing, are the server's. */
   releaseDeferred(): void {
-    this.#flushDeferred();
+    this.#outbox.flush();
   }
 
   /** Reads one backend frame. `now` in monotonic milliseconds. */
@@ -227,51 +236,28 @@ export class Session {
 
   /** The connection to the server is gone: what it still owed is unknown for ever. */
   lost(): void {
-    for (const { type, gate } of this.#deferred ?? []) {
-      if (type !== frontendType.bind || gate === undefined) continue;
-      gate.state = 'skipped';
-      this.#outcomes.open(gate);
-    }
-    this.#deferred = undefined;
+    this.#outbox.abandon();
     this.#outcomes.lost();
   }
 
   #query(frame: FrameView, offered: Analysis | undefined): FrontendStep {
-    let sql: Buffer;
-    try {
-      sql = readQuery(frame).sql;
-    } catch (error) {
-      return this.#refuse(frame, asHoldpointError(error));
-    }
-    const doubtful = this.#doubtful(sql);
-    if (doubtful && this.#mayWait) return barrier;
-    const analysis = offered ?? this.#options.analyzer.analyze(sql);
-    if (analysis instanceof Promise) return { kind: 'analyze', analysis };
-    if (analysis.kind !== 'statements') return this.#refuse(frame, analysisError(analysis));
-    const own = doubtful ? analysis.statements.map(misread) : analysis.statements;
+    const { sql } = readQuery(frame);
+    const own = this.#facts(frame, sql, offered);
+    if ('kind' in own) return own;
     const resolved = resolveNames(own, this.#mirror, this.#segment);
     if (resolved.open && this.#mayWait) return barrier;
     return this.#judge(frame, this.#gate('simple', sql, own, resolved, []));
   }
 
   #parse(frame: FrameView, offered: Analysis | undefined): FrontendStep {
-    let read: ReturnType<typeof readParse>;
-    try {
-      read = readParse(frame);
-    } catch (error) {
-      return this.#refuse(frame, asHoldpointError(error));
-    }
+    const read = readParse(frame);
     if (this.#mirror.key(read.name) === undefined) return this.#refuse(frame, longNameError());
-    const doubtful = this.#doubtful(read.sql);
-    if ((doubtful || this.#mirror.full) && this.#mayWait) return barrier;
-    const analysis = offered ?? this.#options.analyzer.analyze(read.sql);
-    if (analysis instanceof Promise) return { kind: 'analyze', analysis };
-    if (analysis.kind !== 'statements')
-      return this.#refuse(frame, analysisError(analysis), undefined, read.name);
-    const statements = doubtful ? analysis.statements.map(misread) : analysis.statements;
+    if (this.#mirror.full && this.#mayWait) return barrier;
+    const statements = this.#facts(frame, read.sql, offered, read.name);
+    if ('kind' in statements) return statements;
     const { statements: resolved } = resolveNames(statements, this.#mirror, this.#segment);
     const gated = decide(this.#options.policy(), resolved, this.#options.actor).action !== 'pass';
-    if (gated && this.#deferred === undefined) this.#deferred = [];
+    if (gated) this.#outbox.defer();
     const prepared: Prepared = {
       sql: Buffer.from(read.sql),
       statements,
@@ -279,17 +265,28 @@ export class Session {
       parameterOids: read.parameterOids,
     };
     const staged = this.#mirror.stage(read.name, prepared, this.#segment);
-    this.#forward(expect(frontendType.parse, undefined, staged));
-    return this.#deferred === undefined ? passed : deferred;
+    this.#outbox.forward(expected(frontendType.parse, undefined, staged));
+    return this.#outbox.deferring ? deferred : passed;
+  }
+
+  /** The facts of a text, or what becomes of its frame before there are any. `name`: as in `#refuse`. */
+  #facts(
+    frame: FrameView,
+    sql: Buffer,
+    offered: Analysis | undefined,
+    name = '',
+  ): readonly Statement[] | FrontendStep {
+    // The text may read differently on the server than here (wire.md §3.1): letters and digits alone cannot.
+    const doubtful = this.#unproven && ambiguous(sql);
+    if (doubtful && this.#mayWait) return barrier;
+    const analysis = offered ?? this.#options.analyzer.analyze(sql);
+    if (analysis instanceof Promise) return { kind: 'analyze', analysis };
+    if (analysis.kind !== 'statements') return this.#refuse(frame, analysisError(analysis), undefined, name);
+    return doubtful ? analysis.statements.map(misread) : analysis.statements;
   }
 
   #bind(frame: FrameView): FrontendStep {
-    let read: ReturnType<typeof readBind>;
-    try {
-      read = readBind(frame);
-    } catch (error) {
-      return this.#refuse(frame, asHoldpointError(error));
-    }
+    const read = readBind(frame);
     const portal = this.#mirror.key(read.portal);
     if (portal === undefined) return this.#refuse(frame, longNameError());
     const found = this.#mirror.candidates(read.statement, this.#segment);
@@ -322,34 +319,23 @@ export class Session {
       if (now.open && this.#mayWait) return barrier;
       if (now.open || !sameBehind(gate.behind, now.behind)) return this.#refuse(frame, changedError());
     }
-    this.#forward(expect(frontendType.execute, gate));
-    return this.#deferred === undefined ? passed : deferred;
+    this.#outbox.forward(expected(frontendType.execute, gate));
+    return this.#outbox.deferring ? deferred : passed;
   }
 
   /** Describe and Close: they run nothing. */
   #named(frame: FrameView): FrontendStep {
     if (frame.type === frontendType.close) {
       const { kind, name } = readClose(frame);
-      this.#forward({ ...expect(frontendType.close), closes: kind === 'S' ? name : undefined });
+      this.#outbox.forward({ ...expected(frontendType.close), closes: kind === 'S' ? name : undefined });
     } else {
       const { kind } = readDescribe(frame);
       // A Describe of a statement wants ParseComplete first: the client asks for its answer.
-      const flush = kind === 'S' && this.#flushDeferred();
-      this.#forward(expect(frontendType.describe));
+      const flush = kind === 'S' && this.#outbox.flush();
+      this.#outbox.forward(expected(frontendType.describe));
       if (flush) return passedFlushing;
     }
-    return this.#deferred === undefined ? passed : deferred;
-  }
-
-  /** A frame that cannot be read is refused like any other. */
-  #readable(frame: FrameView, judge: () => FrontendStep): FrontendStep {
-    try {
-      return judge();
-    } catch (error) {
-      const known = asHoldpointError(error);
-      if (known.code !== 'protocol-violation' && known.code !== 'bad-encoding') throw known;
-      return this.#refuse(frame, known);
-    }
+    return this.#outbox.deferring ? deferred : passed;
   }
 
   /** Waiting for the server's answers makes sense: some are owed, and it is not the server that waits. */
@@ -357,33 +343,9 @@ export class Session {
     return this.#replies.outstanding && !this.#replies.copying;
   }
 
-  /** The text may read differently on the server than here (wire.md §3.1): letters and digits alone cannot. */
-  #doubtful(sql: Buffer): boolean {
-    return this.#unproven && ambiguous(sql);
-  }
-
   /** Ends a deferral, if there is one, in favour of a frame that wants its answers. */
   #answering(): FrontendStep {
-    return this.#flushDeferred() ? passedFlushing : passed;
-  }
-
-  #flushDeferred(): boolean {
-    const frames = this.#deferred;
-    if (frames === undefined) return false;
-    this.#deferred = undefined;
-    for (const each of frames) this.#push(each);
-    return true;
-  }
-
-  #forward(expected: Expected): void {
-    if (this.#deferred === undefined) this.#push(expected);
-    else this.#deferred.push(expected);
-  }
-
-  #push(expected: Expected): void {
-    const { type, gate } = expected;
-    if (gate !== undefined && type !== frontendType.execute) this.#outcomes.open(gate);
-    this.#replies.push(expected);
+    return this.#outbox.flush() ? passedFlushing : passed;
   }
 
   /** Copies what it must keep while a person thinks; otherwise the views die with the frame. */
@@ -412,11 +374,11 @@ export class Session {
   #judge(frame: FrameView, gate: Gate): FrontendStep {
     const { verdict } = gate;
     if (verdict.action === 'pass') {
-      if (gate.proto === 'extended' && this.#deferred !== undefined) {
+      if (gate.proto === 'extended' && this.#outbox.deferring) {
         this.#dispatch(gate);
         return { kind: 'defer', gate };
       }
-      const flush = this.#flushDeferred();
+      const flush = this.#outbox.flush();
       this.#dispatch(gate);
       return { kind: 'pass', gate, flush };
     }
@@ -433,14 +395,14 @@ export class Session {
   #dispatch(gate: Gate): void {
     const type = gate.proto === 'simple' ? frontendType.query : frontendType.bind;
     gate.defines = stageNames(gate.own, gate.statements, gate.sql, this.#mirror);
-    this.#forward(expect(type, gate));
+    this.#outbox.forward(expected(type, gate));
     this.settings.note(gate.statements);
     this.#unproven ||= gate.statements.some(mayChangeReading);
   }
 
   /** Puts a stand-in in the frame's place. */
   #refuse(frame: FrameView, error: HoldpointError, gate?: Gate, name = ''): FrontendStep {
-    const flush = this.#flushDeferred();
+    const flush = this.#outbox.flush();
     if (gate !== undefined) gate.state = 'refused';
     return { kind: 'replace', gate, bytes: this.#standIn(frame.type, error, name), error, flush };
   }
@@ -448,7 +410,7 @@ export class Session {
   #standIn(type: number, error: HoldpointError, name = ''): Buffer {
     const id = this.#options.newId();
     this.#standIns.add(id, error);
-    this.#replies.push(expect(standInType(type)));
+    this.#replies.push(expected(standInType(type)));
     return standInFrame(type, id, name);
   }
 
@@ -489,16 +451,7 @@ export class Session {
   }
 }
 
+/** The frames of a session after login; CopyData streams by. */
+const judged = typeTable('QPBFEDCHScfX');
 const noBytes = Buffer.alloc(0);
-
-function copyParameter(parameter: Parameter): Parameter {
-  return parameter.value === null ? parameter : { ...parameter, value: Buffer.from(parameter.value) };
-}
-
-function expect(type: number, gate?: Gate, staged?: StagedParse): Expected {
-  return { type, gate, staged, closes: undefined };
-}
-
-function endsTransaction(gate: Gate): boolean {
-  return gate.statements.some((statement) => statement.effects.includes('transaction'));
-}
+const unreadable: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['protocol-violation', 'bad-encoding']);
