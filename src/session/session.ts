@@ -3,7 +3,7 @@
 // refuses to know sockets, clocks, the log and the approval desk. Transaction status is shown, never relied on.
 // Source: DESIGN §5; wire.md §2.
 
-import type { ErrorCode } from '../errors.ts';
+import type { ErrorCode, HoldpointError } from '../errors.ts';
 import { decide } from '../policy/decide.ts';
 import type { Policy } from '../policy/rules.ts';
 import type { Actor } from '../policy/verdict.ts';
