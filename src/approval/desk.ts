@@ -12,7 +12,7 @@ import { type CancelCause, cancelReasons, type Grant, type Hold, type HoldDesk, 
 import type { DeskOptions, DeskRecord } from './ports.ts';
 import { fitsGate, type IntactRequest, intactRequest, provenRelease, type Release } from './release.ts';
 import { type Request, type RequestValues, requestDigest, valuesFit } from './request.ts';
-import { holderOf, isOpen, newRow, noSuchRequest, votedAlready } from './row.ts';
+import { endedSettlement, holderOf, isOpen, newRow, noSuchRequest, votedAlready } from './row.ts';
 import { linkAudience, signLink } from './token.ts';
 import { Turns } from './turns.ts';
 
@@ -420,10 +420,7 @@ export class Desk implements HoldDesk {
       hold.settle({ state: 'approved', rid: hold.rid, by: release.by, decisions });
       return;
     }
-    const ending = row.ending ?? { by: 'unknown', reason: '' };
-    if (row.state === 'rejected')
-      hold.settle({ state: 'rejected', rid: hold.rid, by: ending.by, reason: ending.reason });
-    else hold.settle({ state: row.state === 'expired' ? 'expired' : 'canceled', rid: hold.rid });
+    hold.settle(endedSettlement(row));
     this.#forget(hold);
   }
 

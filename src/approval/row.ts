@@ -4,7 +4,7 @@
 import { HoldpointError } from '../errors.ts';
 import type { StoredRequest } from '../store/store.ts';
 import { valuesText } from './release.ts';
-import { type Request, type RequestValues, requestDigest, requestText } from './request.ts';
+import { type Request, type RequestValues, requestDigest, requestText, type Settlement } from './request.ts';
 
 /** The pending row of a new request. `nonce` has not been used for any other. */
 export function newRow(request: Request, values: RequestValues, nonce: string): StoredRequest {
@@ -46,4 +46,12 @@ export function votedAlready(rid: string, approver: string): HoldpointError {
     'conflict',
     `${approver} has already decided on request ${rid}; one vote a person`,
   );
+}
+
+/** How a row that can no longer be decided looks to the session that waits for it. */
+export function endedSettlement(row: StoredRequest): Exclude<Settlement, { state: 'approved' }> {
+  const { rid } = row;
+  if (row.state !== 'rejected') return { state: row.state === 'expired' ? 'expired' : 'canceled', rid };
+  const { by, reason } = row.ending ?? { by: 'unknown', reason: '' };
+  return { state: 'rejected', rid, by, reason };
 }
