@@ -67,8 +67,11 @@ export interface ListenerOptions extends LoginOptions {
   };
 }
 
-/** Connections that have not logged in yet, of all addresses together. */
-const strangersMax = 200;
+/**
+ * Connections that have not logged in yet, of all addresses together: at most half of those that may be open, so that a
+ * pool of hundreds can open at once and whoever never logs in leaves room for those who did.
+ */
+const strangersShare = 0.5;
 
 export class Listener {
   readonly #options: ListenerOptions;
@@ -129,7 +132,7 @@ export class Listener {
     socket.on('error', () => socket.destroy());
     if (
       this.#relays.size + this.#strangers.size >= limits.connectionsMax ||
-      this.#strangers.size >= strangersMax
+      this.#strangers.size >= Math.ceil(limits.connectionsMax * strangersShare)
     ) {
       this.#turnAway(socket);
       return;

@@ -222,3 +222,21 @@ test('what the target says of our own login reaches nobody', async () => {
     await broken.close();
   }
 });
+
+test('half of the connections may be strangers at once; the next is turned away, and a session stays', async () => {
+  const small = await startGuard({ url: database.url, limits: { connectionsMax: 4, loginMs: 5000 } });
+  const strangers: RawClient[] = [];
+  try {
+    const inside = await small.connect();
+    for (let count = 0; count < 2; count += 1)
+      strangers.push(await RawClient.connect(small.host, small.port));
+    const turnedAway = await exchange(small.port, sslRequest());
+    expect(turnedAway.toString('latin1')).toContain('C53300');
+    inside.send(query('select 1'));
+    expect((await inside.until('Z')).at(-1)!.letter).toBe('Z');
+    inside.destroy();
+  } finally {
+    for (const stranger of strangers) stranger.destroy();
+    await small.close();
+  }
+});
