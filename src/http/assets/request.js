@@ -102,14 +102,15 @@ async function drawAll(body) {
       ' ',
       environmentBadge(body.environment),
     ),
+    h('p', { class: 'why' }, body.ruleReason),
     whole
       ? null
       : notice('bad', 'The digest does not fit the request. Do not approve; tell whoever runs Holdpoint.'),
     ...warnings(body),
     statementBox(body),
     parametersBox(body),
-    h('section', { id: 'decide' }),
     effectsBox(body),
+    h('section', { id: 'decide' }),
     wordsBox(body),
     contextBox(body),
   );
@@ -216,7 +217,7 @@ function contextBox(body) {
     h(
       'dl',
       {},
-      ...pair('Held by rule', h('code', {}, body.rule), ` ${body.ruleReason}`),
+      ...pair('Held by rule', h('code', {}, body.rule)),
       ...pair('Agent', body.agent),
       ...pair('Target', `${body.target}, database ${body.database}`),
       ...pair(
