@@ -20,7 +20,7 @@ function target(draft: Draft, node: Tree, ...uses: Access[]): void {
     return;
   }
   for (const use of uses) draft.relation(textAt(relation, 'schemaname'), name, use);
-  writesCatalog(draft, relation);
+  writesCatalog(draft, textAt(relation, 'schemaname'), name);
 }
 
 function name(draft: Draft, kind: NameUse['kind'], value: string | undefined, inner?: Statement): void {
@@ -85,7 +85,9 @@ const statements: Readonly<Record<string, Command>> = {
   ExplainStmt(draft, node, walkInner) {
     draft.does('read');
     const inner = walkInner(node.query).draft;
-    if (optionIsOn(listAt(node, 'options'), ['analyze', 'analyse'])) draft.includes(inner);
+    // EXPLAIN EXECUTE computes the arguments, whether it then runs the statement or not (ExplainExecuteQuery).
+    const runs = optionIsOn(listAt(node, 'options'), ['analyze', 'analyse']) || isExecute(node.query);
+    if (runs) draft.includes(inner);
     else draft.planned(inner);
     return { skip: ['query'] };
   },
@@ -193,9 +195,13 @@ const statements: Readonly<Record<string, Command>> = {
     createsRelation(draft, nodeAt(node, 'sequence'));
     return { skip: ['sequence'] };
   },
-  ViewStmt(draft, node) {
+  ViewStmt(draft, node, walkInner) {
     createsRelation(draft, nodeAt(node, 'view'));
-    return { skip: ['view'] };
+    const inner = walkInner(node.query).draft;
+    draft.includes(inner);
+    // Writing to the view would write to the catalog behind it, and its name would not show that.
+    for (const use of inner.relations) writesCatalog(draft, use.schema, use.name, 'allows writing to');
+    return { skip: ['view', 'query'] };
   },
 };
 
@@ -210,7 +216,8 @@ function mergeAction(draft: Draft, node: Tree, clause: Tree | undefined): void {
       target(draft, node, 'insert');
       return;
     case 'CMD_UPDATE':
-      draft.does('update');
+      if (excludesRows(node.joinCondition) || excludesRows(clause?.condition)) draft.does('update');
+      else draft.does('update-all', 'updates every row: neither ON nor WHEN could leave one out');
       target(draft, node, 'update');
       return;
     case 'CMD_DELETE':
@@ -223,6 +230,13 @@ function mergeAction(draft: Draft, node: Tree, clause: Tree | undefined): void {
     default:
       draft.does('unknown', 'has a MERGE action that is not understood');
   }
+}
+
+/** True of EXECUTE, and of CREATE TABLE AS EXECUTE. */
+function isExecute(value: unknown): boolean {
+  const child = value === undefined ? undefined : unwrap(value);
+  if (child?.type === 'CreateTableAsStmt') return isExecute(child.node.query);
+  return child?.type === 'ExecuteStmt';
 }
 
 function notifies(draft: Draft): undefined {

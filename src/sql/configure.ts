@@ -114,15 +114,18 @@ function stripCast(value: unknown): unknown {
  * Writing to a system catalog. A row of pg_settings is written by a rule that calls set_config() (measured on 15 and
  * 18); the others are refused to all but superusers, and make anything happen.
  */
-export function writesCatalog(draft: Draft, target: Tree | undefined): void {
-  const schema = target === undefined ? undefined : textAt(target, 'schemaname');
-  const name = target === undefined ? '' : (textAt(target, 'relname') ?? '');
+export function writesCatalog(
+  draft: Draft,
+  schema: string | undefined,
+  name: string,
+  how = 'writes to',
+): void {
   const system = schema === 'pg_catalog' || schema === 'information_schema' || /^pg_(?!temp)/.test(name);
-  if (!system || schema === 'pg_temp') return;
+  if (!system) return;
   if (schema !== undefined && schema !== 'pg_catalog' && schema !== 'information_schema') return;
-  draft.does('administer', `writes to ${name}, a system catalog`);
+  draft.does('administer', `${how} ${name}, a system catalog`);
   if (name !== 'pg_settings') return;
-  draft.does('parser-setting', 'writes to pg_settings, which changes any setting');
+  draft.does('parser-setting', `${how} pg_settings, which changes any setting`);
   draft.does('role');
 }
 

@@ -57,6 +57,10 @@ export class Draft {
     if (why !== undefined) this.#why.set(why, true);
   }
 
+  get relations(): Iterable<RelationUse> {
+    return this.#relations.values();
+  }
+
   relation(schema: string | undefined, name: string, access: Access): void {
     this.#relations.set(JSON.stringify([schema, name, access]), { schema, name, access });
   }

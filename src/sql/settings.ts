@@ -62,6 +62,10 @@ const guards = new Map(
   }),
 );
 
+/** Settings of extensions that audit, confine or stop statements: what they are set to, nobody here can judge. */
+const guardExtensions =
+  /^(pgaudit|safeupdate|sepgsql|set_user|supautils|anon|pg_stat_statements|session_exec)\./;
+
 /** The server's spelling of a name: case does not matter; a dash is written for an underscore in startup options. */
 export function settingName(name: string): string {
   return name.toLowerCase().replaceAll('-', '_');
@@ -77,6 +81,7 @@ export function effectOfSetting(rawName: string, value: SettingValue): SettingEf
   const guard = guards.get(name);
   if (guard !== undefined) return isValue(value, guard) ? 'setting' : 'guard-setting';
   if (name === 'search_path') return hidesBuiltins(value) ? 'guard-setting' : 'setting';
+  if (guardExtensions.test(name)) return value.kind === 'default' ? 'setting' : 'guard-setting';
   if (name.includes('.')) return 'custom-setting';
   if (harmless.has(name) || harmlessFamilies.test(name)) return 'setting';
   // A parameter that none of the versions we know has, or one for superusers.

@@ -214,3 +214,43 @@ test.each([
 ])('%s is of the class %s', (sql, name) => {
   expect(classOf(factsOf(sql))).toBe(name);
 });
+
+test('EXPLAIN EXECUTE computes the arguments, so what they do is done without ANALYZE too', () => {
+  for (const explain of ['EXPLAIN', 'EXPLAIN (ANALYZE false)', 'EXPLAIN (ANALYZE)']) {
+    const facts = factsOf(`${explain} EXECUTE p(set_config('role', 'admin', false))`);
+    expect([explain, facts.effects]).toEqual([explain, ['read', 'role', 'unknown']]);
+    expect(facts.settings.map(({ name }) => name)).toEqual(['role']);
+  }
+  const table = factsOf(
+    "EXPLAIN CREATE TABLE t AS EXECUTE p(set_config('standard_conforming_strings', 'off', false))",
+  );
+  expect(table.effects).toContain('parser-setting');
+  expect(factsOf("EXPLAIN SELECT set_config('role', 'admin', false)").effects).toEqual(['read']);
+});
+
+test('a temporary view of a system catalog allows writing to it, so it counts as that', () => {
+  const settings = factsOf('CREATE TEMP VIEW v AS SELECT * FROM pg_settings');
+  expect(settings.effects).toEqual(['administer', 'parser-setting', 'read', 'role', 'temporary']);
+  const roles = factsOf(
+    'CREATE TEMP VIEW v AS WITH a AS (SELECT * FROM pg_catalog.pg_authid) SELECT * FROM a',
+  );
+  expect(roles.effects).toContain('administer');
+  expect(factsOf('CREATE TEMP VIEW v AS SELECT * FROM orders').effects).toEqual(['read', 'temporary']);
+});
+
+test.each([
+  ['ON true WHEN MATCHED THEN UPDATE SET a = 1', 'update-all'],
+  ['ON false WHEN NOT MATCHED BY SOURCE THEN UPDATE SET a = 1', 'update-all'],
+  ['ON t.id = t.id WHEN MATCHED AND true THEN UPDATE SET a = 1', 'update-all'],
+  ['ON t.id = s.i WHEN MATCHED THEN UPDATE SET a = 1', 'update'],
+  ['ON true WHEN MATCHED AND t.id = 1 THEN UPDATE SET a = 1', 'update'],
+])('MERGE %s is an %s', (rest, effect) => {
+  expect(factsOf(`MERGE INTO t USING (VALUES (1)) s(i) ${rest}`).effects).toEqual(['read', effect].sort());
+});
+
+test('a setting of an extension that audits or stops statements is a guard; going back to its default is none', () => {
+  expect(factsOf("SET pgaudit.log = 'none'").effects).toEqual(['guard-setting']);
+  expect(factsOf("SELECT set_config('SafeUpdate.enabled', '0', false)").effects).toContain('guard-setting');
+  expect(factsOf('RESET pgaudit.log').effects).toEqual(['setting']);
+  expect(factsOf("SET app.tenant = '5'").effects).toEqual(['custom-setting']);
+});
