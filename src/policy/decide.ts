@@ -49,8 +49,8 @@ export function judge(policy: Policy, statement: Statement, actor: Actor): Judge
 
 const nothingToDo: Verdict = { action: 'pass', rule: 'empty', reason: 'the text holds no statement' };
 
-/** Behind these no later statement could be judged or framed, so even the shadow mode keeps them out. */
-const neverObserved: readonly Effect[] = ['parser-setting', 'replication'];
+/** Behind these no later statement could be judged, so even the shadow mode keeps them out. */
+const neverObserved: readonly Effect[] = ['parser-setting'];
 
 /** `rules` are those that match and were not overridden. */
 function strictestOf(rules: readonly Rule[], statement: Statement): Verdict {

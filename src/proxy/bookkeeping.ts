@@ -287,8 +287,17 @@ export class SessionBook implements RelayBook {
       wire: wireDigest(frames, values),
       policy: { digest: policyDigest(), rule: verdict.rule, reason: verdict.reason },
       need: this.#need(verdict),
+      ...(this.#comparable(gate) ? {} : { once: true as const }),
       ...(reason === undefined ? {} : { reason }),
     };
+  }
+
+  /** True if a retry can be told to be the same statement; what stands behind its names must be quoted whole. */
+  #comparable({ statements, behind }: Gate): boolean {
+    const quoted = behind.every(
+      (prepared) => prepared.sql.length > 0 && !prepared.statements.some(({ secret }) => secret),
+    );
+    return quoted && this.#session?.settings.comparable(statements) === true;
   }
 
   /** What the target asks for, raised by the rule. */

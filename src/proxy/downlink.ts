@@ -13,7 +13,7 @@ const assembledBytesMax = 256 << 20;
 /** Notices that wait for a frame boundary; more are dropped, they say the same. */
 const noticesMax = 4;
 
-const wanted = typeTable('EZCIs123TnGWSKRv');
+const wanted = typeTable('AEZCIs123TnGWSKRv');
 
 export interface DownlinkOptions {
   readonly client: Duplex;

@@ -262,12 +262,14 @@ export class Listener {
       now: Date.now,
       random: randomBytes,
     });
+    const slot = this.#keys.allocate(startup.minor);
     const session = new Session({
       analyzer: options.analyzer,
       policy: target.policy,
       actor,
       user: target.address.user,
       parameters: upstream.parameters,
+      pids: { server: upstream.pid, client: slot.pid },
       newId: () => randomBytes(16).toString('hex'),
       finished: (gate) => book.finished(gate),
     });
@@ -281,7 +283,6 @@ export class Listener {
       ok: true,
       method: auth,
     });
-    const slot = this.#keys.allocate(startup.minor);
     const relay = new Relay({
       client,
       server: upstream.socket,

@@ -149,7 +149,9 @@ export class Parking {
       `statement is still waiting for approval: request ${hold.rid}; it did not run`,
       {
         detail: stateDetail(hold.rid, 'pending', { expires: new Date(hold.expiresAt).toISOString(), rule }),
-        hint: 'The request stays open. Once it is approved, the same statement with the same parameters passes, once: send it again later.',
+        hint: this.#options.request.once
+          ? 'What it means rests on this session, so that an approval serves only while it waits here: have it approved in time.'
+          : 'The request stays open. Once it is approved, the same statement with the same parameters passes, once: send it again later.',
       },
     );
   }

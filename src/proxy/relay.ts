@@ -72,7 +72,7 @@ export class Relay {
   #deferred: Buffer[] = [];
   #deferredBytes = 0;
   /** Why nothing is pulled from the client. */
-  #waiting: 'no' | 'analysis' | 'barrier' | 'person' | 'cancel' = 'no';
+  #waiting: 'no' | 'analysis' | 'barrier' | 'answers' | 'person' | 'cancel' = 'no';
   #parking: Parking | undefined;
   /** From the beginning of a hold until what became of it is recorded. */
   #parked = false;
@@ -177,6 +177,10 @@ export class Relay {
     this.#pulledAt = performance.now();
     try {
       while (this.#waiting === 'no' && !this.#ended) {
+        if (this.#options.session.congested) {
+          this.#awaitAnswers('answers');
+          break;
+        }
         const given = this.#fromClient.next();
         if (given === NONE) break;
         if (given === FRAME) this.#offer(undefined);
@@ -219,10 +223,15 @@ export class Relay {
         );
         return;
       case 'barrier':
-        this.#waiting = 'barrier';
-        if (this.#options.session.segmentOpen) this.#up.add(flush());
+        this.#awaitAnswers('barrier');
         return;
     }
+  }
+
+  /** Pulls no more until the server has answered, and makes it answer. */
+  #awaitAnswers(waiting: 'barrier' | 'answers'): void {
+    this.#waiting = waiting;
+    if (this.#options.session.segmentOpen) this.#up.add(flush());
   }
 
   #offerAgain(analysis: Analysis | undefined): void {
@@ -375,6 +384,7 @@ export class Relay {
     else if (this.#draining !== undefined && !this.busy) this.terminate(this.#draining);
     else if (this.#parking !== undefined && session.discarding) this.#parking.interrupt('skipped');
     else if (this.#waiting === 'barrier') this.#offerAgain(undefined);
+    else if (this.#waiting === 'answers' && !session.congested) this.#resume();
   }
 
   /** The client is gone. A hold ends; a write that is under way is heard out, so that its outcome is known. */

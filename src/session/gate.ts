@@ -92,3 +92,8 @@ export function copyParameter(parameter: Parameter): Parameter {
 export function endsTransaction(gate: Gate): boolean {
   return gate.statements.some((statement) => statement.effects.includes('transaction'));
 }
+
+/** True if the text looks the name of a prepared statement up when it runs: EXECUTE, in whatever it is wrapped. */
+export function executesName(gate: Gate): boolean {
+  return gate.own.some(({ names }) => names.some(({ kind }) => kind === 'execute'));
+}

@@ -1,6 +1,7 @@
 // Names: turns an EXECUTE, FETCH or DECLARE of the text into the facts of what it will run, by the session's mirror.
 // Pure. What the mirror cannot explain stays `unknown`, and unknown is held. Source: wire.md §2.4 ("SQL level").
 
+import { createHash } from 'node:crypto';
 import type { Effect, NameUse, Statement } from '../sql/statement.ts';
 import { type Prepared, type PreparedMirror, type StagedPrepare, samePrepared } from './prepared.ts';
 
@@ -94,9 +95,13 @@ const textCharactersMax = 4000;
 /** The request that carries the sentence is logged, so a text with a password in it is not quoted. */
 function shown(statement: Statement, use: NameUse, { sql, statements }: Prepared): Statement {
   const secret = statements.some((each) => each.secret);
-  const text = secret
-    ? `${statement.command} with a secret`
-    : sql.toString('utf8').slice(0, textCharactersMax);
+  const whole = sql.toString('utf8');
+  // A text that is not shown whole is named by its digest, so that no other text passes for it.
+  const cut =
+    whole.length > textCharactersMax
+      ? `… (SHA-256 ${createHash('sha256').update(sql).digest('base64url')})`
+      : '';
+  const text = secret ? `${statement.command} with a secret` : whole.slice(0, textCharactersMax) + cut;
   return { ...statement, why: [...statement.why, `EXECUTE ${use.name} runs: ${text}`] };
 }
 

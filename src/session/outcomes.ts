@@ -7,8 +7,8 @@ import { type Gate, noteTag } from './gate.ts';
 /** Gates that may be open in one transaction: portals bound and never executed. Beyond it they end as skipped. */
 const waitingGatesMax = 10_000;
 
-/** Statements of one pipeline without a Sync; their outcomes are certain only with it. */
-export const openGatesMax = 250_000;
+/** Statements of one pipeline without a Sync whose outcomes are awaited; of earlier ones nobody will say. */
+export const openGatesMax = 100_000;
 
 const queryCanceled = '57014';
 
@@ -48,6 +48,7 @@ export class Outcomes {
   /** The gate's frame is the server's. */
   open(gate: Gate): void {
     this.#open.add(gate);
+    if (this.#open.size > openGatesMax) this.#forgo();
   }
 
   /** The gate has its `stmt` record. */
@@ -122,6 +123,16 @@ export class Outcomes {
       const provisional = gate.state === 'ok' && !gate.final;
       if (provisional || gate.state === 'waiting' || gate.state === 'suspended') gate.state = 'unknown';
       this.#end(gate);
+    }
+  }
+
+  /** Ends the oldest gate, if it was answered, without waiting for the Sync that would make its answer certain. */
+  #forgo(): void {
+    for (const oldest of this.#open) {
+      if (oldest.owed > 0 || oldest.ref < 0) return;
+      if (oldest.state === 'ok' && !oldest.final) oldest.state = 'unknown';
+      this.#end(oldest);
+      return;
     }
   }
 

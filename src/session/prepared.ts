@@ -71,6 +71,8 @@ export function samePrepared(a: Prepared, b: Prepared): boolean {
 export class PreparedMirror {
   readonly #entries = new Map<string, Entry>();
   readonly #cursors = new Set<string>();
+  /** Portals that look a name up only when they run; undefined once there were too many to remember. */
+  #late: Set<string> | undefined = new Set();
   readonly #foreignNames: boolean;
   readonly #limits: MirrorLimits;
   #sqlBytes = 0;
@@ -203,9 +205,25 @@ export class PreparedMirror {
     if (key !== undefined && this.#cursors.size < this.#limits.namesMax) this.#cursors.add(key);
   }
 
+  /**
+   * A portal by that name is an EXECUTE, which may run another statement later than the one its gate saw: a FETCH from
+   * it is never explained again.
+   */
+  noteLatePortal(name: string): void {
+    const key = this.key(name);
+    if (key === undefined) return;
+    this.#late?.add(key);
+    if (this.#late !== undefined && this.#late.size > this.#limits.namesMax) this.#late = undefined;
+  }
+
+  isLatePortal(name: string): boolean {
+    const key = this.key(name);
+    return this.#late === undefined || key === undefined || this.#late.has(key);
+  }
+
   knowsCursor(name: string): boolean {
     const key = this.key(name);
-    return key !== undefined && this.#cursors.has(key);
+    return key !== undefined && this.#cursors.has(key) && !this.isLatePortal(name);
   }
 
   /** Past the limits nothing is remembered, so the name is unknown and held. */

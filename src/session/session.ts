@@ -10,7 +10,13 @@ import type { Actor } from '../policy/verdict.ts';
 import type { Analyzer } from '../sql/parse.ts';
 import type { Analysis, Statement } from '../sql/statement.ts';
 import { type FrameView, typeTable } from '../wire/framer.ts';
-import { backendType, readErrorFields, readParameterStatus } from '../wire/messages/backend.ts';
+import {
+  backendType,
+  readErrorFields,
+  readNotificationPid,
+  readParameterStatus,
+  withNotificationPid,
+} from '../wire/messages/backend.ts';
 import {
   frontendType,
   readBind,
@@ -21,10 +27,17 @@ import {
   readQuery,
 } from '../wire/messages/frontend.ts';
 import { attribute } from './answers.ts';
-import { copyParameter, createGate, endsTransaction, type Gate, type Parameter } from './gate.ts';
+import {
+  copyParameter,
+  createGate,
+  endsTransaction,
+  executesName,
+  type Gate,
+  type Parameter,
+} from './gate.ts';
 import { commitNames, type Resolved, resolveNames, sameBehind, stageNames } from './names.ts';
 import { Outbox } from './outbox.ts';
-import { Outcomes, openGatesMax } from './outcomes.ts';
+import { Outcomes } from './outcomes.ts';
 import { type Prepared, PreparedMirror } from './prepared.ts';
 import { ambiguous, mayChangeReading, misread, pinnedError, unknownName } from './reading.ts';
 import {
@@ -61,6 +74,8 @@ export interface SessionOptions {
   /** Upstream role of the login and the ParameterStatus values that the server reported, for the request. */
   readonly user: string;
   readonly parameters: ReadonlyMap<string, string>;
+  /** Process numbers: the server's of this connection, and the one that the client was given in its place. */
+  readonly pids?: { readonly server: number; readonly client: number };
   /** 32 hex digits, never repeated, not guessable. */
   readonly newId: () => string;
   /** A gate whose outcome is certain, or was lost with the connection. */
@@ -82,6 +97,7 @@ export class Session {
   #segment = 0;
   #gates = 0;
   #transactionGates = 0;
+  #congested = false;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -137,6 +153,13 @@ export class Session {
     return this.#replies.outstanding && this.#outcomes.writing;
   }
 
+  /** True while the server is far behind: no more frames should be offered until it has caught up. */
+  get congested(): boolean {
+    const framesMax = this.#congested ? expectedFramesMax / 4 : expectedFramesMax / 2;
+    this.#congested = this.#replies.length > framesMax;
+    return this.#congested;
+  }
+
   /** True if earlier frames of this segment wait on the server for a Flush or a Sync to be answered. */
   get segmentOpen(): boolean {
     return this.#replies.segmentOpen;
@@ -147,7 +170,7 @@ export class Session {
    * HoldpointError (protocol-violation) for what ends the session.
    */
   onFrontend(frame: FrameView, analysis?: Analysis): FrontendStep {
-    if (this.#replies.length > expectedFramesMax || this.#outcomes.size > openGatesMax) throw floodError();
+    if (this.#replies.length > expectedFramesMax) throw floodError();
     if (judged[frame.type] === 0) throw unexpectedError(frame.type);
     try {
       return this.#step(frame, analysis);
@@ -223,6 +246,8 @@ export class Session {
         return this.#errorResponse(frame);
       case backendType.parameterStatus:
         return this.#parameterStatus(frame);
+      case backendType.notificationResponse:
+        return this.#notification(frame);
       case backendType.copyBothResponse:
       case backendType.authentication:
       case backendType.backendKeyData:
@@ -304,7 +329,8 @@ export class Session {
     const gate = this.#gate('extended', chosen?.sql ?? noBytes, own, resolved, parameters);
     const step = this.#judge(frame, gate);
     if (step.kind !== 'replace') {
-      this.#mirror.noteCursor(read.portal);
+      if (executesName(gate)) this.#mirror.noteLatePortal(read.portal);
+      else this.#mirror.noteCursor(read.portal);
       this.#portals.set(portal, gate);
     }
     return step;
@@ -312,9 +338,12 @@ export class Session {
 
   /** Execute runs what its Bind's gate saw, but for an EXECUTE, which looks its name up only now. */
   #execute(frame: FrameView): FrontendStep {
-    const key = this.#mirror.key(readExecute(frame).portal);
+    const { portal } = readExecute(frame);
+    const key = this.#mirror.key(portal);
     const gate = key === undefined ? undefined : this.#portals.get(key);
-    if (gate?.own.some(({ names }) => names.some(({ kind }) => kind === 'execute'))) {
+    // An EXECUTE whose gate has ended cannot be looked at again.
+    if (gate === undefined && this.#mirror.isLatePortal(portal)) return this.#refuse(frame, changedError());
+    if (gate !== undefined && executesName(gate)) {
       const now = resolveNames(gate.own, this.#mirror, this.#segment);
       if (now.open && this.#mayWait) return barrier;
       if (now.open || !sameBehind(gate.behind, now.behind)) return this.#refuse(frame, changedError());
@@ -423,6 +452,7 @@ export class Session {
   }
 
   #ready(status: string): void {
+    const before = this.#outcomes.status;
     this.#outcomes.ready(status);
     if (status === 'I') this.#transactionGates = 0;
     for (const [portal, gate] of this.#portals) {
@@ -430,6 +460,7 @@ export class Session {
       if (gate.state !== 'waiting' && !this.#outcomes.has(gate)) this.#portals.delete(portal);
     }
     if (this.#replies.outstanding) return;
+    this.settings.ready(before, status);
     this.#standIns.clear();
     this.#unproven = false;
   }
@@ -437,10 +468,18 @@ export class Session {
   #ended(gate: Gate): void {
     if (gate.proto === 'simple' && gate.state === 'ok')
       commitNames(gate.statements, gate.defines, this.#mirror);
+    if (gate.state !== 'ok') this.settings.failed();
     const perhaps = gate.state !== 'ok' && gate.state !== 'skipped';
     for (const prepare of gate.defines) this.#mirror.settlePrepare(prepare, perhaps);
     this.#transactionGates += 1;
     this.#options.finished(gate);
+  }
+
+  /** A client that notified itself must find the process number it was given, which is ours. */
+  #notification(frame: FrameView): BackendStep {
+    const { pids } = this.#options;
+    if (pids === undefined || readNotificationPid(frame) !== pids.server) return forwarded;
+    return { kind: 'replace', bytes: withNotificationPid(frame, pids.client) };
   }
 
   #parameterStatus(frame: FrameView): BackendStep {

@@ -2,7 +2,7 @@
 // release: role, search_path, the settings that the server reports, and the agent's stated reason. It believes SET
 // statements as they are forwarded, so it may be ahead of the server; null means "cannot know". Pure.
 
-import type { Statement } from '../sql/statement.ts';
+import type { Effect, Statement } from '../sql/statement.ts';
 
 /** Characters of a reason that are kept. */
 const reasonCharactersMax = 500;
@@ -20,6 +20,9 @@ const meaningful = [
   'standard_conforming_strings',
 ];
 
+/** Names of temporary relations that are remembered. */
+const temporaryNamesMax = 1000;
+
 export class Settings {
   /** Current role, null once a SET ROLE or SET SESSION AUTHORIZATION went through. */
   role: string | null;
@@ -28,6 +31,13 @@ export class Settings {
   /** `SET holdpoint.reason`: the agent's own words, untrusted. */
   reason: string | undefined;
   readonly #reported: Map<string, string>;
+  /** `set`: by a text whose end is not known yet. `doubtful`: it may have been undone. */
+  #path: 'known' | 'set' | 'doubtful' = 'known';
+  /** Something was forwarded whose effect on the reported settings the server has not told yet. */
+  #untold = false;
+  /** Since the server was last ready a transaction was begun or ended, or a statement did not succeed. */
+  #undone = false;
+  readonly #temporary = new Set<string>();
 
   constructor(user: string, reported: ReadonlyMap<string, string>) {
     this.role = user;
@@ -45,6 +55,21 @@ export class Settings {
     );
   }
 
+  /**
+   * True if the statements would mean the same in another session that shows the same context. Not so where the context
+   * may be another than it shows, or where a temporary relation of this session stands behind a name.
+   */
+  comparable(statements: readonly Statement[]): boolean {
+    if (this.role === null || this.#path !== 'known' || this.#untold) return false;
+    return !statements.some(({ relations }) =>
+      relations.some(
+        ({ schema, name }) =>
+          schema === 'pg_temp' ||
+          (schema === undefined && (this.#temporary.has(name) || this.#temporary.size >= temporaryNamesMax)),
+      ),
+    );
+  }
+
   /** A ParameterStatus came. */
   reported(name: string, value: string): void {
     if (this.#reported.size < 64 || this.#reported.has(name)) this.#reported.set(name, value);
@@ -53,15 +78,56 @@ export class Settings {
 
   /** Statements that are forwarded. */
   note(statements: readonly Statement[]): void {
-    for (const statement of statements) {
-      if (statement.effects.includes('role')) this.role = null;
-      for (const setting of statement.settings) {
-        if (setting.name === 'search_path') this.searchPath = setting.value ?? null;
+    for (const { effects, settings, relations, command } of statements) {
+      if (effects.includes('role')) this.role = null;
+      if (effects.includes('transaction')) this.#undone = true;
+      if (effects.some((effect) => opaque.has(effect)) || resetting.test(command)) this.#doubtPath();
+      if (effects.includes('setting')) this.#untold = true;
+      if (effects.includes('temporary')) {
+        for (const { name, access } of relations) if (access === 'define') this.#remember(name);
+      }
+      for (const setting of settings) {
+        if (setting.name === 'search_path') {
+          this.searchPath = setting.value ?? null;
+          this.#path = setting.local || setting.value === undefined ? 'doubtful' : 'set';
+        }
         if (setting.name === 'holdpoint.reason') this.reason = setting.value?.slice(0, reasonCharactersMax);
       }
     }
   }
+
+  /** A statement that was noted did not succeed, or not for certain. */
+  failed(): void {
+    this.#undone = true;
+  }
+
+  /** The server has answered everything. `before`, `after`: transaction status of its last two ReadyForQuery. */
+  ready(before: string, after: string): void {
+    const told = this.#reported.get('search_path');
+    if (told !== undefined) {
+      this.searchPath = told;
+      this.#path = 'known';
+    } else if (this.#path === 'set') {
+      this.#path = before === 'I' && after === 'I' && !this.#undone ? 'known' : 'doubtful';
+    }
+    this.#untold = false;
+    this.#undone = false;
+  }
+
+  #doubtPath(): void {
+    this.#untold = true;
+    this.#path = 'doubtful';
+  }
+
+  #remember(name: string): void {
+    if (this.#temporary.size < temporaryNamesMax) this.#temporary.add(name);
+  }
 }
+
+/** Code may set anything, and nothing in the text shows it. */
+const opaque = new Set<Effect>(['code', 'function', 'unknown']);
+
+const resetting = /^(RESET ALL|DISCARD ALL)$/;
 
 /** The reason given in a comment in front of the statement: `/* reason: … *\/`. Untrusted. */
 export function leadingReason(sql: string): string | undefined {

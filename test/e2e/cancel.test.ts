@@ -65,3 +65,11 @@ test('a cancel request to an idle session does not hit its next statement', asyn
   expect((await client.until('Z')).map((reply) => reply.letter).join('')).toBe('TDCZ');
   client.destroy();
 });
+
+test('a client that notifies itself is told the process number it was given', async () => {
+  const client = await guard.connect();
+  client.send(query("listen ch; notify ch, 'hi'"));
+  const [note] = (await client.until('Z')).filter((reply) => reply.letter === 'A');
+  expect(note!.body.readInt32BE(0)).toBe(client.pid);
+  client.destroy();
+});

@@ -3,7 +3,7 @@
 
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { query, sync } from '../../src/wire/messages/frontend.ts';
+import { bind, execute, parse, query, sync } from '../../src/wire/messages/frontend.ts';
 import { type Guard, startGuard } from '../support/holdpoint.ts';
 import { createDatabase, type TestDatabase } from '../support/postgres.ts';
 import { errorFields, type RawClient } from '../support/raw.ts';
@@ -127,4 +127,14 @@ test('a client that never reads its answers stops the flow, and the others go on
   for (let times = 0; times < 50; times += 1) client.send(query("select repeat('x', 1000000)"));
   bystander.send(query('select 1'));
   expect((await bystander.until('Z')).map((reply) => reply.letter).join('')).toBe('TDCZ');
+});
+
+test('a pipeline far ahead of the server is held back, answered, and goes on, however long it is', async () => {
+  const client = await guard.connect();
+  const statements = 60_000;
+  const one = Buffer.concat([parse('', 'select 1'), bind('', ''), execute('')]);
+  client.send(...Array.from({ length: statements }, () => one), sync());
+  const replies = await client.until('Z');
+  expect(replies.filter((reply) => reply.letter === 'C')).toHaveLength(statements);
+  client.destroy();
 });

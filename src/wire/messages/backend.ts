@@ -202,6 +202,20 @@ export function negotiateProtocolVersion(minor: number, unknown: readonly string
   return frame.finish();
 }
 
+// NotificationResponse (A)
+
+/** Process number of the session that notified. */
+export function readNotificationPid(frame: FrameView): number {
+  return new BodyCursor(frame).int32();
+}
+
+/** The same NotificationResponse from another process number. */
+export function withNotificationPid(frame: FrameView, pid: number): Buffer {
+  const copy = Buffer.from(frame.buffer.subarray(frame.start, frame.end));
+  copy.writeInt32BE(pid, 5);
+  return copy;
+}
+
 // ParameterStatus (S)
 
 export interface ParameterStatus {
