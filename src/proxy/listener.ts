@@ -139,8 +139,10 @@ export class Listener {
     }
     this.#strangers.add(socket);
     const timer = setTimeout(() => socket.destroy(), limits.loginMs);
+    // A socket that has failed no longer knows whose it was.
+    const from = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;
     this.#welcome(socket)
-      .catch((error: unknown) => this.#rejected(socket, error))
+      .catch((error: unknown) => this.#rejected(socket, from, error))
       .finally(() => {
         clearTimeout(timer);
         this.#strangers.delete(socket);
@@ -171,9 +173,8 @@ export class Listener {
     await this.#serve(socket, result);
   }
 
-  #rejected(socket: net.Socket, error: unknown): void {
+  #rejected(socket: net.Socket, from: string, error: unknown): void {
     const { log, metrics, report } = this.#options;
-    const from = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;
     if (error instanceof LoginFailure) {
       metrics.authFailure();
       report('warn', 'login refused', { from, reason: error.reason });
@@ -200,10 +201,6 @@ export class Listener {
     const { targets, metrics, report } = this.#options;
     const target = targets.get(startup.database);
     let upstream: Upstream;
-    const gone = new Promise<never>((_, reject) => {
-      socket.once('close', () => reject(new Error('the client left during the login')));
-    });
-    gone.catch(() => undefined);
     try {
       // The verifier was found for this target, so it exists.
       upstream = await connectUpstream(target!.address, startup.settings);
