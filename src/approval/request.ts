@@ -67,6 +67,11 @@ export interface Request {
    * is not in the canonical text nor under the digest: it would let a reader of the log guess at parameters.
    */
   match: string;
+  /**
+   * The approval serves the session that waits and no retry: what the statement means there rests on something that a
+   * retry cannot be compared by (a role or search_path that is not known, a temporary table, a prepared secret).
+   */
+  once?: true;
   /** The agent's own words, from `SET holdpoint.reason` or a leading comment; untrusted. */
   reason?: string;
 }
@@ -183,12 +188,15 @@ export function valuesFit(request: Request, values: RequestValues): boolean {
 
 /**
  * What a retry must equal to use an approval: the same agent, target, database, text and parameters, under the same
- * user, role, search_path and settings as far as the session knows them, and the same rules: what was approved under
- * others may ask for more now. Names of prepared statements and portals and
+ * user, role, search_path and settings as far as the session knows them, with the same found behind the names in it, and
+ * the same rules: what was approved under others may ask for more now. Names of prepared statements and portals and
  * the transaction do not count: a client makes new ones for its retry.
  */
 export function matchDigest(
-  what: Pick<RequestDraft, 'agent' | 'db' | 'user' | 'role' | 'state' | 'sql' | 'policy'>,
+  what: Pick<
+    RequestDraft,
+    'rid' | 'agent' | 'db' | 'user' | 'role' | 'state' | 'sql' | 'statements' | 'policy' | 'once'
+  >,
   values: RequestValues,
 ): string {
   const params = values.params.map((param) => [
@@ -211,6 +219,9 @@ export function matchDigest(
     sql,
     params,
     policy.digest,
+    // What an EXECUTE runs is not in the text; the facts quote it.
+    what.statements.map(({ command, effects, relations, why }) => [command, effects, relations, why]),
+    what.once === true ? what.rid : null,
   ];
   return sha256(Buffer.from(`holdpoint-match-v1\0${canonical(context)}`, 'utf8'));
 }

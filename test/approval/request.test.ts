@@ -249,3 +249,16 @@ test('parameters read as values where their form is fixed, else as bytes', () =>
   expect(read(99999, 1, hex('c0de'))).toEqual(['type 99999', 'bytes', '\\xc0de']);
   expect(read(25, 0, null)).toEqual(['text', 'null', '']);
 });
+
+test('a retry whose names stand for something else, or of a request that serves once, is another statement', () => {
+  const { request } = gate({ sql: 'execute p' });
+  const [first] = request.statements;
+  const behind = (why: string) => gate({ sql: 'execute p', statements: [{ ...first!, why: [why] }] }).request;
+  expect(behind('EXECUTE p runs: delete from a').match).toBe(behind('EXECUTE p runs: delete from a').match);
+  expect(behind('EXECUTE p runs: delete from b').match).not.toBe(
+    behind('EXECUTE p runs: delete from a').match,
+  );
+  const once = (rid: string) => gate({ rid, once: true }).request.match;
+  expect(once('a'.repeat(22))).not.toBe(once('b'.repeat(22)));
+  expect(gate({ rid: 'a'.repeat(22) }).request.match).toBe(gate({ rid: 'b'.repeat(22) }).request.match);
+});

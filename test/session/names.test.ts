@@ -75,3 +75,12 @@ test('a name under way leaves the text open, and what stands behind can be compa
   expect(sameBehind(before.behind, now.behind)).toBe(false);
   expect(sameBehind(before.behind, before.behind)).toBe(true);
 });
+
+test('a prepared text too long to be quoted whole is told apart by its digest', () => {
+  const quoted = (end: string) => {
+    const long = `select ${'1 + '.repeat(1100)}${end}`;
+    return resolveNames(facts('execute p'), mirrorOf({ p: long }), 1).statements[0]?.why.at(-1);
+  };
+  expect(quoted('1')).toBe(quoted('1'));
+  expect(quoted('1')).not.toBe(quoted('2'));
+});

@@ -448,6 +448,25 @@ describe('15: SQL names and protocol names are one namespace', () => {
     expect(same.client(execute('p'))).toEqual(['pass']);
   });
 
+  test.each(['execute s', 'explain analyze execute s'])(
+    'a FETCH from a portal of %s is held: it would run what the name stands for by then',
+    (sql) => {
+      const talk = new Transcript();
+      talk.client(query('begin'));
+      talk.server(C('BEGIN'), Z('T'));
+      talk.client(parse('s', read), parse('x', sql), bind('p', 'x'), sync());
+      talk.server(ok('1'), ok('1'), ok('2'), Z('T'));
+      expect(talk.client(query('fetch all from p'))).toEqual(['hold']);
+    },
+  );
+
+  test('the portal of an EXECUTE that was given up is not executed unseen', () => {
+    const talk = new Transcript();
+    talk.client(parse('s', read), parse('x', 'execute s'), bind('p', 'x'), sync());
+    talk.server(ok('1'), ok('1'), ok('2'), Z());
+    expect(talk.client(execute('p'))).toEqual(['refuse 55000']);
+  });
+
   test('a name that nobody here defined is held', () => {
     expect(new Transcript().client(query('execute dyn'))).toEqual(['hold']);
     expect(new Transcript().client(bind('', 'dyn'))).toEqual(['hold']);

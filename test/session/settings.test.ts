@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { leadingReason, Settings } from '../../src/session/settings.ts';
+import type { Statement } from '../../src/sql/statement.ts';
 import { statement } from '../policy/statements.ts';
 
 function settings(): Settings {
@@ -60,4 +61,72 @@ test('a reason is kept to 500 characters, from the setting or from a leading com
   expect(leadingReason(' /* reason: clean up\n orders */ delete from o')).toBe('clean up\n orders');
   expect(leadingReason('delete from o /* reason: late */')).toBeUndefined();
   expect(leadingReason(`/* reason: ${'r'.repeat(900)} */ select`)).toHaveLength(500);
+});
+
+const asked = [
+  statement('DELETE', ['delete'], { relations: [{ schema: undefined, name: 'orders', access: 'delete' }] }),
+];
+
+/** Notes each statement as a text of its own, each answered with the transaction status that stands before it. */
+function after(known: Settings, ...texts: [after: string, text: Statement][]): Settings {
+  let before = 'I';
+  for (const [status, text] of texts) {
+    known.note([text]);
+    known.ready(before, status);
+    before = status;
+  }
+  return known;
+}
+
+test('a SET search_path that was committed by itself is known; one that may be undone is not', () => {
+  const path = set('search_path', 'a');
+  const begin = statement('BEGIN', ['transaction']);
+  const rollback = statement('ROLLBACK', ['transaction']);
+  expect(settings().comparable(asked)).toBe(true);
+  expect(after(settings(), ['I', path]).comparable(asked)).toBe(true);
+  expect(after(settings(), ['T', begin], ['T', path], ['I', rollback]).comparable(asked)).toBe(false);
+  const piped = settings();
+  piped.note([begin, path, rollback]);
+  expect(piped.comparable(asked)).toBe(false);
+  piped.ready('I', 'I');
+  expect(piped.comparable(asked)).toBe(false);
+  const failed = settings();
+  failed.note([path]);
+  failed.failed();
+  failed.ready('I', 'I');
+  expect(failed.comparable(asked)).toBe(false);
+});
+
+test('RESET ALL, DISCARD ALL, a local search_path and hidden code leave it unknown', () => {
+  for (const command of ['RESET ALL', 'DISCARD ALL']) {
+    expect(after(settings(), ['I', statement(command, ['setting'])]).comparable(asked)).toBe(false);
+  }
+  const local = statement('SET', ['setting'], {
+    settings: [{ name: 'search_path', value: 'a', local: true }],
+  });
+  expect(after(settings(), ['I', local]).comparable(asked)).toBe(false);
+  expect(after(settings(), ['I', statement('DO', ['code'])]).comparable(asked)).toBe(false);
+});
+
+test('a server that reports search_path is believed as soon as it has answered everything', () => {
+  const known = new Settings('owner', new Map([['search_path', 'public']]));
+  known.note([set('search_path', 'a')]);
+  expect(known.comparable(asked)).toBe(false);
+  known.ready('T', 'I');
+  expect([known.searchPath, known.comparable(asked)]).toEqual(['public', true]);
+});
+
+test('a temporary relation of the same name makes a statement one of this session alone', () => {
+  const known = settings();
+  known.note([
+    statement('CREATE TABLE', ['temporary'], {
+      relations: [{ schema: undefined, name: 'orders', access: 'define' }],
+    }),
+  ]);
+  expect(known.comparable(asked)).toBe(false);
+  expect(known.comparable([statement('DELETE', ['delete'])])).toBe(true);
+});
+
+test('a role that is not known is compared with nothing', () => {
+  expect(after(settings(), ['I', statement('SET', ['role'])]).comparable(asked)).toBe(false);
 });
