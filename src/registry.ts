@@ -58,6 +58,7 @@ export class Registry implements ApproverBook {
   #named: Named;
   #book: Book;
   #stamp = '';
+  #clashes: readonly string[] = [];
 
   private constructor(dataDir: string, named: Named) {
     this.dataDir = dataDir;
@@ -113,11 +114,27 @@ export class Registry implements ApproverBook {
     this.#book = await compose(named, agents, approvers, this.#book.agents);
     this.#named = named;
     this.#stamp = stamp;
+    this.#clashes = [];
   }
 
-  /** As reload, but only if a file of the data folder changed since: two `stat` calls, cheap enough for every login. */
+  /**
+   * As reload, but only if a file of the data folder changed since: two `stat` calls, cheap enough for every login.
+   * An entry that clashes with another is set aside and named in `clashes`, so that one wrong name never keeps a
+   * revocation from coming into force.
+   */
   async refresh(): Promise<void> {
-    if ((await this.#stampOfFiles()) !== this.#stamp) await this.reload();
+    const stamp = await this.#stampOfFiles();
+    if (stamp === this.#stamp) return;
+    const [agents, approvers] = await Promise.all([readAgents(this.dataDir), readApprovers(this.dataDir)]);
+    const clashes = setAside(this.#named, agents, approvers);
+    this.#book = await compose(this.#named, agents, approvers, this.#book.agents);
+    this.#stamp = stamp;
+    this.#clashes = clashes;
+  }
+
+  /** What the last refresh set aside and why, a sentence each. */
+  get clashes(): readonly string[] {
+    return this.#clashes;
   }
 
   /** Adds an agent, keeping only a verifier of `password`. Throws `conflict` if the name is taken. */
@@ -213,6 +230,39 @@ export class Registry implements ApproverBook {
 export function mayEnter(agent: Agent, target: string, nowMs: number): boolean {
   const expired = agent.expiresAt !== undefined && agent.expiresAt <= nowMs;
   return agent.revokedAt === undefined && !expired && agent.targets.includes(target);
+}
+
+/** Takes the entries out of both maps that `compose` would refuse. Agents go before approvers: the safer loss. */
+function setAside(
+  named: Named,
+  agents: Map<string, AgentEntry>,
+  approvers: Map<string, ApproverEntry>,
+): string[] {
+  const clashes: string[] = [];
+  const takenNames = new Map<string, string>();
+  const takenKeys = new Map<string, string>();
+  for (const { name } of named.agents.values())
+    takenNames.set(foldName(name), 'an agent of the configuration');
+  for (const { name, keys } of named.approvers.values()) {
+    takenNames.set(foldName(name), 'an approver of the configuration');
+    for (const { x } of keys) takenKeys.set(String(x), name);
+  }
+  const take = (kind: string, name: string, keys: readonly { readonly x: string }[]): boolean => {
+    const shared = keys.map(({ x }) => takenKeys.get(x)).find((owner) => owner !== undefined);
+    const clash = takenNames.get(foldName(name)) ?? (shared && `${shared} with the same key`);
+    if (clash !== undefined) {
+      clashes.push(
+        `the ${kind} ${name} of the data folder is set aside: there is ${clash} already; rename one`,
+      );
+      return false;
+    }
+    takenNames.set(foldName(name), `${kind === 'agent' ? 'an agent' : 'an approver'} of the data folder`);
+    for (const { x } of keys) takenKeys.set(x, name);
+    return true;
+  };
+  for (const name of [...agents.keys()]) if (!take('agent', name, [])) agents.delete(name);
+  for (const [name, { keys }] of [...approvers]) if (!take('approver', name, keys)) approvers.delete(name);
+  return clashes;
 }
 
 async function compose(

@@ -124,6 +124,26 @@ test('an agent and an approver never share a name, whatever the source and the s
   expect(registry.isAgent('dba')).toBe(false);
 });
 
+test('a name that clashes is set aside while running, and keeps no revocation from coming into force', async () => {
+  const named = configured([{ name: 'claude', password: 'x' }]);
+  // A command that was not told of the configuration cannot see the clash.
+  const command = await Registry.open({ dataDir });
+  await command.addAgent({ name: 'bot', password: 'x', targets: ['shop'], createdAt: at });
+  const running = await Registry.open({ dataDir, ...named });
+  const { keys } = await command.addApprover('Claude', jwk(), at);
+  await command.addAgent({ name: 'CLAUDE-2', password: 'x', targets: ['shop'], createdAt: at });
+  await command.revokeAgent('bot', at);
+  await running.refresh();
+  expect(running.agent('bot')?.revokedAt).toBe(at);
+  expect(running.agent('CLAUDE-2')).toBeDefined();
+  expect(running.key(keys[0]!.kid)).toBeUndefined();
+  expect(running.approver('Claude')).toBeUndefined();
+  expect(running.clashes).toEqual([
+    'the approver Claude of the data folder is set aside: there is an agent of the configuration already; rename one',
+  ]);
+  await expect(Registry.open({ dataDir, ...named })).rejects.toThrow('both an agent and an approver');
+});
+
 test("a retired approver's keys count no more, and one key is never two people's", async () => {
   const registry = await Registry.open({ dataDir });
   const [first, second] = [jwk(), jwk()];

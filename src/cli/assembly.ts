@@ -85,7 +85,11 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
         sealLag: (seconds) => metrics.auditSealLagSeconds.set(seconds),
         failure: (error) => {
           metrics.auditFailures.inc();
-          report('error', 'the log cannot be written; statements are refused', { cause: error.message });
+          const folder = join(config.dataDir, 'audit', origin);
+          report('error', 'the log cannot be written; statements are refused', {
+            folder,
+            cause: error.message,
+          });
         },
       },
     });
@@ -117,14 +121,7 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
     undo.push(() => http.close());
     const listener = proxyListener(parts);
     const postgresPort = await listener.listen();
-    const refresh = setInterval(() => {
-      registry
-        .refresh()
-        .then(recordApprovers)
-        .catch((error: unknown) => {
-          report('warn', 'agents and approvers stay as they were', { cause: String(error) });
-        });
-    }, refreshMs);
+    const refresh = setInterval(refresher(registry, recordApprovers, report), refreshMs);
     return {
       config: { ...config, publicUrl },
       registry,
@@ -197,6 +194,24 @@ function approverRecorder(log: AuditLog, registry: Registry): () => void {
       log.append({ kind: 'approver', id, act: 'retire', kid });
       told.delete(kid);
     }
+  };
+}
+
+/** Looks for what commands changed. What is wrong with the files is said once, not at every look. */
+function refresher(registry: Registry, changed: () => void, report: Report): () => void {
+  let told = '';
+  const tell = (message: string, cause: string): void => {
+    if (cause !== told && cause !== '') report('warn', message, { cause });
+    told = cause;
+  };
+  return () => {
+    registry
+      .refresh()
+      .then(() => {
+        changed();
+        tell('some agents or approvers are set aside', registry.clashes.join('. '));
+      })
+      .catch((error: unknown) => tell('agents and approvers stay as they were', (error as Error).message));
   };
 }
 
