@@ -19,6 +19,8 @@ export type LogFs = Pick<
   | 'renameSync'
   | 'unlinkSync'
   | 'existsSync'
+  | 'statSync'
+  | 'fstatSync'
 >;
 
 export const systemFs: LogFs = nodeFs;

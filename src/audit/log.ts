@@ -385,18 +385,19 @@ export class AuditLog {
     if (ms <= stallMsMax) return undefined;
     return new HoldpointError(
       'log-unwritable',
-      `the log waits for the disk under ${this.#at.folder.path} since ${Math.round(ms / 1000)} s; ` +
+      `the log has been waiting for its disk for ${Math.round(ms / 1000)} s; ` +
         'statements are refused until it answers',
     );
   }
 
   #poison(what: string, cause: unknown): HoldpointError {
     if (this.#failed !== undefined) return this.#failed;
-    const { folder, meter } = this.#at;
+    const { meter } = this.#at;
     const error = new HoldpointError(
       'log-unwritable',
+      // Agents read this: it names no path of ours.
       `${what}: ${(cause as Error).message}. Statements are refused until Holdpoint is started again; ` +
-        `see to the disk under ${folder.path} first`,
+        'see to the disk of its data folder first',
       { cause },
     );
     this.#failed = error;

@@ -2,7 +2,7 @@
 // Knows bytes, counts and hashes; refuses to know records. audit-approval §11.
 
 import { createHash, type Hash as Hasher } from 'node:crypto';
-import { type Folder, writeAll } from './folder.ts';
+import { type Folder, segmentName, writeAll } from './folder.ts';
 import { canonical } from './jcs.ts';
 import type { Hash } from './merkle.ts';
 import type { OpenWork } from './openwork.ts';
@@ -49,11 +49,19 @@ export class Segment {
     this.#hasher.update(bytes);
   }
 
-  /** fdatasync(2) on the thread pool: what was written before the call is then on disk. */
-  sync(): Promise<void> {
-    return new Promise((resolve, reject) => {
+  /**
+   * fdatasync(2) on the thread pool: what was written before the call is then on disk, under the segment's name. Fails
+   * if the file was moved or deleted, because what is written into it then is seen by nobody.
+   */
+  async sync(): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
       this.#folder.fs.fdatasync(this.fd, (error) => (error ? reject(error) : resolve()));
     });
+    const { fs } = this.#folder;
+    const named = fs.statSync(this.#folder.segment(this.n), { throwIfNoEntry: false });
+    const written = fs.fstatSync(this.fd);
+    if (named?.ino !== written.ino || named.dev !== written.dev)
+      throw new Error(`${segmentName(this.n)} was moved or deleted while it was written`);
   }
 
   close(): void {

@@ -261,13 +261,27 @@ test('a disk that does not answer stops the log until it does', async () => {
   nowMs += 9_000;
   log.append(statement(2));
   nowMs += 2_000;
-  expect(() => log.append(statement(3))).toThrow(/waits for the disk .* since 11 s/);
+  expect(() => log.append(statement(3))).toThrow(/waiting for its disk for 11 s/);
   expect(log.health).toMatchObject({ writable: false, unsealedMs: 11_000 });
   isHung = false;
   answer();
   await durable;
   await log.durable(log.append(statement(4)));
   expect(log.health).toMatchObject({ writable: true, unsealedMs: 0 });
+});
+
+test.each([
+  ['deleted', (folder: string) => fs.rmSync(folder, { recursive: true })],
+  ['moved away', (folder: string) => fs.renameSync(folder, `${folder}-elsewhere`)],
+])('a folder that is %s while it is written poisons the log', async (_, lose) => {
+  const path = temporaryFolder();
+  const { log } = await openTestLog(path);
+  lose(logFolder(path));
+  await expect(log.durable(log.append(statement(1)))).rejects.toThrow(/was moved or deleted while/);
+  expect(() => log.append(statement(2))).toThrow(/was moved or deleted while/);
+  expect(log.health.writable).toBe(false);
+  expect(log.failed?.message).not.toContain(path);
+  await log.close();
 });
 
 test('a signer that fails poisons the log', async () => {
