@@ -96,6 +96,8 @@ export function callsSetConfig(draft: Draft, schema: string | undefined, name: s
     return true;
   }
   draft.does('parser-setting', 'calls set_config() with a name that is not a constant');
+  // It may be the name of a password.
+  draft.secret = true;
   draft.does('role');
   return true;
 }

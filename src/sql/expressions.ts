@@ -46,6 +46,9 @@ const jsonFunctions: Readonly<Record<string, string>> = {
   JSON_EXISTS_OP: 'json_exists',
 };
 
+/** Functions of dblink, whose arguments are connection strings, and of pgcrypto, whose arguments are keys. */
+const takesSecret = /^(dblink|crypt$|hmac$|pgp_(sym|pub)_|(en|de)crypt(_iv)?$)/;
+
 const visitors: Readonly<Record<string, Visitor>> = {
   FuncCall(draft, node) {
     const { schema, name } = qualified(listAt(node, 'funcname'));
@@ -56,8 +59,7 @@ const visitors: Readonly<Record<string, Visitor>> = {
       const what = effect === 'function' ? 'which is not a known builtin' : `which has the effect ${effect}`;
       draft.evaluates(effect, `calls ${spell(schema, name)}(), ${what}`);
     }
-    // A connection string is the first argument of the functions that reach other servers.
-    if (name.startsWith('dblink')) draft.secret = true;
+    if (takesSecret.test(name)) draft.secret = true;
   },
   TypeName(draft, node) {
     const { schema, name } = qualified(listAt(node, 'names'));

@@ -168,6 +168,10 @@ test('passwords and connection strings mark a statement as secret', () => {
     "SET app.api_token = 'x'",
     "ALTER SYSTEM SET primary_conninfo = 'password=x'",
     "PREPARE p AS SELECT dblink('a', 'b')",
+    "IMPORT FOREIGN SCHEMA s FROM SERVER x INTO y OPTIONS (password 'x')",
+    "SELECT pgp_sym_encrypt('data', 'key')",
+    "SELECT crypt('password', salt) FROM users",
+    'SELECT set_config($1, $2, false)',
   ];
   for (const sql of secret) expect([sql, factsOf(sql).secret]).toEqual([sql, true]);
   for (const sql of ['SELECT 1', 'ALTER ROLE r SUPERUSER', "SET work_mem = '1MB'"]) {
