@@ -97,6 +97,8 @@ export interface AccessClaims {
   /** HTTP method, upper case, and path with query, exactly as requested. */
   htm: string;
   htu: string;
+  /** Whom the caller takes the key's owner for. Where it is given, it has to be right. */
+  sub?: string;
   iat: number;
   exp: number;
   jti: string;

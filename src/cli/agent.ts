@@ -94,7 +94,10 @@ export function revokeAgent(name: string, options: FolderOptions, output: Output
   return ended(options, output, async () => {
     const { registry } = await openFolder(options);
     await registry.revokeAgent(name, Date.now());
-    return { text: `${name} cannot log in any more.\n`, json: { name } };
+    return {
+      text: `${name} cannot log in any more. Its open sessions go on until they end.\n`,
+      json: { name },
+    };
   });
 }
 

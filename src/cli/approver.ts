@@ -51,8 +51,9 @@ export function addApprover(name: string, options: AddOptions, output: Output): 
         Date.now(),
       );
       const kid = added.keys.at(-1)?.kid ?? '';
+      const also = added.keys.length > 1 ? `, with any of ${added.keys.length} keys` : '';
       return {
-        text: `${name} may decide now. The private key is in ${file}: give it to ${name}, keep no copy.\n`,
+        text: `${name} may decide now${also}. The private key is in ${file}: give it to ${name}, keep no copy.\n`,
         json: { name, kid, file },
       };
     } catch (error) {

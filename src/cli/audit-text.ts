@@ -64,7 +64,7 @@ export function limits(report: Report): string[] {
 
 /** One record on one line. */
 export function recordText(record: ReadRecord): string {
-  return `#${String(record.seq).padEnd(7)} ${time(record.ts)}  ${record.kind.padEnd(9)} ${summary(record)}`;
+  return `#${String(record.seq).padEnd(7)} ${time(record.ts)}  ${record.kind.padEnd(9)} ${summary(record)}`.trimEnd();
 }
 
 /** What a record says, without its number and time. */
@@ -73,7 +73,7 @@ export function summary({ kind, members: m }: ReadRecord): string {
     case 'stmt':
       return `${show(m.agent)} on ${show(m.target)}: ${verdict(m)}  ${excerpt(m.sql ?? m.reason)}`;
     case 'outcome':
-      return `of #${show(m.ref)}: ${show(m.st)}${list(m.tags)}${m.sqlstate === undefined ? '' : ` ${show(m.sqlstate)}`}, ${duration(m.dur_us)}`;
+      return `of #${show(m.ref)}: ${show(m.st)}${list(m.tags)}${m.sqlstate === undefined ? '' : ` ${show(m.sqlstate)}`}${m.dur_us === 0 ? '' : `, ${duration(m.dur_us)}`}`;
     case 'auth':
       return `${show(m.agent)} from ${show(m.client)} to ${show(m.target)}: ${m.ok === true ? 'admitted' : 'refused'} (${show(m.method)})`;
     case 'hold':
@@ -84,6 +84,10 @@ export function summary({ kind, members: m }: ReadRecord): string {
       return `request ${show(m.rid)} used for #${show(m.ref)}, approved by${list(m.by)}`;
     case 'intent':
       return `#${show(m.ref)} goes to the server, bytes ${show(m.wire)}`;
+    case 'approver':
+      return `${show(m.id)} ${m.act === 'enrol' ? 'may decide with' : 'decides no more with'} key ${show(m.kid)}`;
+    case 'view':
+      return `request ${show(m.rid)} shown to ${show(m.by)}`;
     case 'reject':
     case 'expire':
     case 'cancel':

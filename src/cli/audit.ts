@@ -361,8 +361,10 @@ async function keysOf(paths: readonly string[]): Promise<Map<string, JWK>> {
   return keys;
 }
 
+/** A JWK, or what `audit root --json` prints around one. */
 async function publicKey(path: string): Promise<{ kid: string; jwk: JWK }> {
-  return readPublicKey(readJson(path)).catch((error: Error) => {
+  const read = readJson(path) as { jwk?: unknown } | null;
+  return readPublicKey(read?.jwk ?? read).catch((error: Error) => {
     throw new HoldpointError('bad-request', `${path}: ${error.message}`);
   });
 }
@@ -371,7 +373,10 @@ function readJson(path: string): unknown {
   try {
     return JSON.parse(readFileSync(path, 'utf8'));
   } catch (cause) {
-    throw new HoldpointError('bad-request', `${path} cannot be read as JSON: ${(cause as Error).message}`);
+    const { code } = cause as NodeJS.ErrnoException;
+    const why =
+      cause instanceof SyntaxError ? 'it is not JSON' : code === 'ENOENT' ? 'there is no such file' : code;
+    throw new HoldpointError('bad-request', `cannot read ${path}: ${why}`, { cause });
   }
 }
 

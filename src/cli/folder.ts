@@ -2,9 +2,9 @@
 // start anything.
 
 import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
-import { type Config, loadConfig } from '../config.ts';
+import { type AgentConfig, type Config, loadConfig } from '../config.ts';
 import { Registry } from '../registry.ts';
 
 export interface FolderOptions {
@@ -32,7 +32,21 @@ export async function openFolder(
   const dataDir = options.data ?? config?.dataDir ?? process.env.HOLDPOINT_DATA_DIR ?? 'holdpoint-data';
   const registry = await Registry.open({
     dataDir: resolve(dataDir),
-    ...(config && { agents: config.agents, approvers: config.approvers }),
+    ...(config ? { agents: config.agents, approvers: config.approvers } : { agents: ofDemo(dataDir) }),
   });
   return { registry, config };
+}
+
+/** The demonstration's agent, which stands in no file of agents: nobody else may take its name. */
+function ofDemo(dataDir: string): Map<string, AgentConfig> {
+  if (!existsSync(join(dataDir, 'demo.json'))) return new Map();
+  // Its password is not needed here, and this verifier lets nobody in.
+  const agent = {
+    name: 'agent',
+    password: undefined,
+    verifier: 'none',
+    targets: ['shop'],
+    expiresAt: undefined,
+  };
+  return new Map([[agent.name, agent]]);
 }

@@ -31,6 +31,8 @@ export interface Remote {
 /** Reads the key and asks the server who it is. Throws HoldpointError with a sentence for whatever is in the way. */
 export async function remote(options: RemoteOptions): Promise<Remote> {
   const url = options.url.replace(/\/+$/, '');
+  if (!/^https?:$/.test(URL.parse(url)?.protocol ?? ''))
+    throw new HoldpointError('bad-request', `${options.url} is not a URL; write http://HOST:PORT`);
   const key = await keyIn(options.key);
   const { issuer, skewMs } = await issuerAt(url);
   const now = () => Date.now() + skewMs;
@@ -40,7 +42,15 @@ export async function remote(options: RemoteOptions): Promise<Remote> {
     async get(path) {
       const iat = Math.floor(now() / 1000);
       const jti = randomBytes(16).toString('base64url');
-      const claims = { aud: issuer, htm: 'GET', htu: path, iat, exp: iat + accessSeconds, jti };
+      const claims = {
+        aud: issuer,
+        sub: options.as,
+        htm: 'GET',
+        htu: path,
+        iat,
+        exp: iat + accessSeconds,
+        jti,
+      };
       const headers = { Authorization: `Bearer ${await signAccess(claims, key)}` };
       return asked(url, path, { headers }, options);
     },

@@ -66,6 +66,7 @@ export class Doorkeeper {
     const key = registry.key(kid);
     // A name that has become an agent's reads nothing as an approver, whatever key it still has.
     if (key === undefined || registry.isAgent(key.approver)) throw nobody();
+    if (claims.sub !== undefined && claims.sub !== key.approver) throw nobody();
     this.#once(claims.jti);
     return { kind: 'approver', name: key.approver };
   }

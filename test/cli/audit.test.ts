@@ -129,3 +129,20 @@ test('a proof of a record holds with the root key alone, and no other record pas
   fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace('drop table', 'copy table'));
   expect(await verify(file, { gaps: true }, listener())).toBe(11);
 });
+
+test('a root key is pinned by its thumbprint, its JWK, or what root --json printed', async () => {
+  const { path: data } = await folderWithLog();
+  const printed = listener();
+  expect(await root(data, { json: true }, printed)).toBe(0);
+  const { kid, jwk } = JSON.parse(printed.heard.out) as { kid: string; jwk: object };
+  const file = join(data, 'root.json');
+  for (const text of [printed.heard.out, JSON.stringify(jwk)]) {
+    fs.writeFileSync(file, text);
+    expect(await verify(data, { rootKey: file, gaps: true }, listener())).toBe(0);
+  }
+  expect(await verify(data, { rootKey: kid, gaps: true }, listener())).toBe(0);
+  fs.writeFileSync(file, 'holdpoint\n  thumbprint');
+  await expect(verify(data, { rootKey: file, gaps: true }, listener())).rejects.toThrow(
+    `cannot read ${file}: it is not JSON`,
+  );
+});

@@ -95,7 +95,17 @@ test('each thing in the way is one sentence that names it', async () => {
   const { request, values } = gateAt(url, gate);
   const hold = await bench.desk.open(request, values, 0);
   expect(await decideRequest('approve', hold.rid, ann({ as: 'bob' }), wrongName)).toBe(1);
-  expect(wrongName.errors).toContain("ann's, not bob's");
+  expect(wrongName.errors).toContain("ann.jwk is not one of bob's");
+  const reading = new Captured();
+  expect(await listRequests(ann({ as: 'bob' }), reading)).toBe(1);
+  expect(reading.errors).toContain("ann.jwk is not one of bob's");
+  expect(reading.text).toBe('');
+});
+
+test.each(['nonsense', 'ftp://127.0.0.1'])('%s is said not to be a URL', async (given) => {
+  const output = new Captured();
+  expect(await listRequests(ann({ url: given }), output)).toBe(1);
+  expect(output.errors).toBe(`${given} is not a URL; write http://HOST:PORT\n`);
 });
 
 test('a server that calls itself another is given no token', async () => {
@@ -130,6 +140,17 @@ test('an approver is added with a key file of mode 0600 that is never overwritte
   expect(JSON.parse(list.text)).toMatchObject([{ name: 'dba', retired: null }]);
   expect(await retireApprover('dba', { data }, output)).toBe(0);
   expect(await retireApprover('nobody', { data }, output)).toBe(1);
+});
+
+test("the demonstration's agent keeps its name to itself", async () => {
+  const data = await mkdtemp(join(folder, 'demo-'));
+  await writeFile(join(data, 'demo.json'), '{}');
+  const output = new Captured();
+  expect(await addApprover('agent', { data, generate: join(data, 'agent.jwk') }, output)).toBe(1);
+  expect(output.errors).toContain('the name agent is taken by an agent');
+  const list = new Captured();
+  expect(await listAgents({ data }, list)).toBe(0);
+  expect(list.text).toBe('agent  shop  in force\n');
 });
 
 test('an agent is added with a URL shown once, and may not have an approver’s name', async () => {
