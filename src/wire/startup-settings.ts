@@ -77,7 +77,7 @@ const allowed: Readonly<Record<string, Check>> = {
   intervalstyle: oneOf('postgres', 'postgres_verbose', 'sql_standard', 'iso_8601'),
   jit: boolean,
   lock_timeout: duration,
-  search_path: anyText,
+  search_path: keepsBuiltinsFirst,
   statement_timeout: duration,
   timezone: (value) => /^[A-Za-z0-9_+\-/:., <>]{1,255}$/.test(value),
   transaction_timeout: duration,
@@ -201,6 +201,12 @@ function cleanAscii(text: string): string {
     clean += printable ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`;
   }
   return clean;
+}
+
+/** pg_catalog is searched first unless the path names it later: user functions would then take the builtins' place. */
+function keepsBuiltinsFirst(path: string): boolean {
+  const schemas = path.split(',').map((part) => part.trim().replaceAll('"', '').toLowerCase());
+  return schemas.indexOf('pg_catalog') <= 0;
 }
 
 function oneOf(...values: string[]): Check {

@@ -70,6 +70,7 @@ describe('settings that are passed on', () => {
     ['jit', 'off'],
     ['lock_timeout', '500'],
     ['search_path', '"$user", public'],
+    ['search_path', 'pg_catalog, public'],
     ['statement_timeout', '1.5 min'],
     ['timezone', 'America/Argentina/Buenos_Aires'],
     ['transaction_timeout', '1h'],
@@ -158,6 +159,8 @@ describe('settings that are refused', () => {
     ['extra_float_digits', '16'],
     ['timezone', "x'y"],
     ['search_path', 'x'.repeat(1025)],
+    ['search_path', 'evil, pg_catalog'],
+    ['search_path', 'evil,"pg_catalog"'],
   ])('%s with the value %j', (name, value) => {
     const error = refusal([[name, value]]);
     expect(error.sqlstate).toBe('22023');
