@@ -23,6 +23,14 @@ function target(draft: Draft, node: Tree, ...uses: Access[]): void {
   writesCatalog(draft, textAt(relation, 'schemaname'), name);
 }
 
+/** What the text calls its target: the alias, if it gives one. */
+function targetName(node: Tree): string | undefined {
+  const relation = nodeAt(node, 'relation');
+  const alias = relation === undefined ? undefined : nodeAt(relation, 'alias');
+  if (alias !== undefined) return textAt(alias, 'aliasname');
+  return relation === undefined ? undefined : textAt(relation, 'relname');
+}
+
 function name(draft: Draft, kind: NameUse['kind'], value: string | undefined, inner?: Statement): void {
   draft.names.push({ kind, name: value, inner });
 }
@@ -43,7 +51,7 @@ const statements: Readonly<Record<string, Command>> = {
     return { skip: ['relation'], access: 'read' };
   },
   UpdateStmt(draft, node) {
-    if (excludesRows(node.whereClause)) draft.does('update');
+    if (excludesRows(node.whereClause, targetName(node))) draft.does('update');
     else draft.does('update-all', 'updates every row: no WHERE that could leave one out');
     target(draft, node, 'update');
     return { skip: ['relation'], access: 'read' };

@@ -1,30 +1,40 @@
 // Where: whether a WHERE can leave a row out, as far as the text shows. Knows no data: `id > 0` can, `id = id` cannot.
 
 import type { Tree } from './engine.ts';
-import { childrenOf, listAt, nodeAt, textAt, unwrap } from './tree.ts';
+import { childrenOf, listAt, nameParts, nodeAt, textAt, unwrap } from './tree.ts';
 
 const reflexive = new Set(['=', '<=', '>=', '~~', '~~*', '@>', '<@', '&&']);
 
 /** Nodes to look at before the answer is that it cannot be known, which is "no". */
 const nodesMax = 1_000_000;
 
-/** False for an absent WHERE and for one that is true of every row or depends on no row. */
-export function excludesRows(where: unknown): boolean {
+/**
+ * False for an absent WHERE and for one that is true of every row or depends on no row. `target` is the name under which
+ * the text speaks of the relation that is written to: a column of another one leaves out all of its rows or none.
+ */
+export function excludesRows(where: unknown, target?: string): boolean {
   const child = where === undefined ? undefined : unwrap(where);
   if (child === undefined) return false;
-  return dependsOnRows(child.type, child.node) && !alwaysTrue(child.type, child.node, 100);
+  return dependsOnRows(child.type, child.node, target) && !alwaysTrue(child.type, child.node, 100);
 }
 
 /** True if a column, a subquery over one or a cursor is in it. */
-function dependsOnRows(type: string, node: Tree): boolean {
+function dependsOnRows(type: string, node: Tree, target?: string): boolean {
   const pending = [{ type, node }];
   for (let count = 0; count < nodesMax; count += 1) {
     const next = pending.pop();
     if (next === undefined) return false;
-    if (next.type === 'ColumnRef' || next.type === 'CurrentOfExpr') return true;
+    if (next.type === 'CurrentOfExpr') return true;
+    if (next.type === 'ColumnRef' && mayNameTarget(next.node, target)) return true;
     pending.push(...childrenOf(next.type, next.node));
   }
   return false;
+}
+
+/** An unqualified column may be anybody's. */
+function mayNameTarget(column: Tree, target: string | undefined): boolean {
+  const parts = nameParts(listAt(column, 'fields'));
+  return target === undefined || parts.length < 2 || parts.at(-2) === target;
 }
 
 function alwaysTrue(type: string, node: Tree, depth: number): boolean {

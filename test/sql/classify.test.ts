@@ -258,3 +258,15 @@ test('a setting of an extension that audits or stops statements is a guard; goin
   expect(factsOf('RESET pgaudit.log').effects).toEqual(['setting']);
   expect(factsOf("SET app.tenant = '5'").effects).toEqual(['custom-setting']);
 });
+
+test.each([
+  ["UPDATE t SET a = 1 FROM s WHERE s.name = 'x'", 'update-all'],
+  ['UPDATE t SET a = 1 WHERE EXISTS (SELECT 1 FROM s WHERE s.id = 1)', 'update-all'],
+  ['UPDATE t x SET a = 1 FROM s t WHERE t.id = 1', 'update-all'],
+  ['UPDATE t SET a = 1 FROM s WHERE s.id = t.id', 'update'],
+  ['UPDATE p.t SET a = 1 FROM s WHERE s.id = p.t.id', 'update'],
+  ['UPDATE t x SET a = 1 WHERE EXISTS (SELECT 1 FROM s WHERE s.id = x.id)', 'update'],
+  ["UPDATE t SET a = 1 FROM s WHERE name = 'x'", 'update'],
+])('%s is an %s: only columns of the target leave some of its rows out', (sql, effect) => {
+  expect(factsOf(sql).effects).toContain(effect);
+});
