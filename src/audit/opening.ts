@@ -65,14 +65,21 @@ export interface Recovered {
 export async function openLog(options: LogOptions): Promise<{ log: AuditLog; recovered: Recovered }> {
   const fs = options.fs ?? systemFs;
   const folder = new Folder(options.dir, options.origin, fs);
-  folder.create();
   const boot = (options.random ?? randomBytes)(16).toString('base64url');
-  const lock = new Lock(folder.lock, boot);
+  let lock: Lock | undefined;
   try {
+    folder.create();
+    lock = new Lock(folder.lock, boot);
     return await open({ ...defaults, ...options }, folder, lock, boot);
   } catch (error) {
-    lock.release();
-    throw error;
+    lock?.release();
+    const { code } = error as NodeJS.ErrnoException;
+    if (error instanceof HoldpointError || code === undefined) throw error;
+    throw new HoldpointError(
+      'log-unwritable',
+      `the log cannot be opened: ${(error as Error).message}; ${folder.path} and the keys must be this user's, and the disk must have room`,
+      { cause: error },
+    );
   }
 }
 

@@ -44,9 +44,22 @@ export class FolderSource implements LogSource {
 
 /**
  * The logs under a path: the path itself if it holds segments, else its folders that do, else those of its `audit`
- * folder. Throws `not-found` if there are none.
+ * folder. Throws `not-found` if there are none, or none that can be read.
  */
 export function findLogs(path: string): FolderSource[] {
+  try {
+    return logsUnder(path);
+  } catch (error) {
+    if (error instanceof HoldpointError) throw error;
+    throw new HoldpointError(
+      'not-found',
+      `the log in ${path} cannot be read: ${(error as Error).message}; run this as the user that Holdpoint runs as`,
+      { cause: error },
+    );
+  }
+}
+
+function logsUnder(path: string): FolderSource[] {
   for (const parent of [path, join(path, 'audit')]) {
     if (!existsSync(parent) || !statSync(parent).isDirectory()) continue;
     if (holdsSegments(parent)) return [new FolderSource(parent)];

@@ -119,6 +119,7 @@ function welcome(plan: Plan, running: Running, agent: Plan['agent']): string {
     ...(agent !== undefined && !plan.demo
       ? ['The password is shown this once; only a verifier of it is kept.', '']
       : []),
+    ...(agent === undefined ? [`Another agent: npx holdpoint agent add NAME --target ${target}`, ''] : []),
     'Three things to try:',
     ...(plan.demo
       ? [

@@ -104,7 +104,7 @@ function cannotListen(listen: { host: string; port: number }, cause: NodeJS.Errn
   const where = `${listen.host}:${listen.port}`;
   const why =
     cause.code === 'EADDRINUSE'
-      ? `another process listens there already; stop it or set listen.http`
+      ? `another process listens there already; stop it or set listen.http (HOLDPOINT_HTTP without a holdpoint.yaml)`
       : cause.code === 'EACCES'
         ? 'this user may not use that port; set listen.http to one above 1023'
         : `${cause.message}; set listen.http`;

@@ -284,6 +284,16 @@ test.each([
   await log.close();
 });
 
+test('a log that cannot be opened is one sentence that names the folder', async () => {
+  const path = temporaryFolder();
+  const file = join(path, 'audit');
+  fs.writeFileSync(file, '');
+  await expect(openTestLog(path)).rejects.toMatchObject({
+    code: 'log-unwritable',
+    message: expect.stringMatching(new RegExp(`^the log cannot be opened: E.*${file}.* must be this user's`)),
+  });
+});
+
 test('a signer that fails poisons the log', async () => {
   let broken = false;
   const sign: Sign = async (...given) => {
