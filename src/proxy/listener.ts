@@ -206,8 +206,7 @@ export class Listener {
       upstream = await connectUpstream(target!.address, startup.settings);
     } catch (error) {
       metrics.upstreamError(startup.database);
-      const cause = error instanceof Error && error.cause !== undefined ? String(error.cause) : String(error);
-      report('error', 'the target cannot be used', { target: startup.database, cause });
+      report('error', 'the target cannot be used', { target: startup.database, cause: causeOf(error) });
       if (error instanceof HoldpointError) client.write(errorFrom(error, 'FATAL'));
       throw error;
     }
@@ -293,7 +292,11 @@ export class Listener {
         this.#relays.delete(relay);
         options.metrics.closed();
         if (error !== undefined)
-          options.report('warn', 'session ended', { sid, error: error.message, cause: causeOf(error) });
+          options.report('warn', 'session ended', {
+            sid,
+            error: error.message,
+            ...(error.cause !== undefined && { cause: causeOf(error) }),
+          });
         if (this.#relays.size === 0) this.#drained();
       },
     });
@@ -328,9 +331,10 @@ function greeting(upstream: Upstream, pid: number, key: Buffer): Buffer {
   return Buffer.concat([...reported, backendKeyData(pid, key), readyForQuery('I')]);
 }
 
-function causeOf(error: HoldpointError): string | undefined {
-  if (error.cause === undefined) return undefined;
-  return error.cause instanceof Error ? (error.cause.stack ?? error.cause.message) : String(error.cause);
+/** What is behind an error, in one line: an operator gets sentences, no stack. */
+function causeOf(error: unknown): string {
+  const { cause = error } = error as { cause?: unknown };
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 function listenError(host: string, port: number, error: NodeJS.ErrnoException): HoldpointError {
