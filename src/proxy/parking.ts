@@ -86,8 +86,7 @@ export class Parking {
     try {
       const first = await Promise.race([hold.settled, this.#interrupted, patience]);
       if (first === 'patience') {
-        hold.detach();
-        return { kind: 'refuse', error: this.#pending(hold), rid: hold.rid };
+        return { kind: 'refuse', error: await this.#outwaited(hold), rid: hold.rid };
       }
       if (typeof first === 'string') return await this.#interruptedBy(first, hold);
       if (first.state !== 'approved') return { kind: 'refuse', error: this.#settled(first), rid: hold.rid };
@@ -142,16 +141,28 @@ export class Parking {
     );
   }
 
-  #pending(hold: Hold): HoldpointError {
-    const { rule } = this.#options.request.policy;
+  /** The wait is over. A retry may use the request later, unless it rests on this session: then nobody could. */
+  async #outwaited(hold: Hold): Promise<HoldpointError> {
+    const { policy, once } = this.#options.request;
+    if (once) {
+      await hold.cancel('client');
+      return new HoldpointError(
+        'canceled',
+        `nobody decided on request ${hold.rid} in time; the statement did not run`,
+        {
+          detail: stateDetail(hold.rid, 'canceled', { rule: policy.rule }),
+          hint: 'What it means rests on this session, so its approval cannot wait for another. Send it again when somebody is there.',
+        },
+      );
+    }
+    hold.detach();
+    const expires = new Date(hold.expiresAt).toISOString();
     return new HoldpointError(
       'pending',
       `statement is still waiting for approval: request ${hold.rid}; it did not run`,
       {
-        detail: stateDetail(hold.rid, 'pending', { expires: new Date(hold.expiresAt).toISOString(), rule }),
-        hint: this.#options.request.once
-          ? 'What it means rests on this session, so that an approval serves only while it waits here: have it approved in time.'
-          : 'The request stays open. Once it is approved, the same statement with the same parameters passes, once: send it again later.',
+        detail: stateDetail(hold.rid, 'pending', { expires, rule: policy.rule }),
+        hint: 'The request stays open. Once it is approved, the same statement with the same parameters passes, once: send it again later.',
       },
     );
   }

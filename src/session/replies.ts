@@ -62,6 +62,7 @@ export class Replies {
   #copyIn = false;
   /** Syncs taken for swallowed by COPY IN. A COPY that fails at once may leave them to be answered after all. */
   #swallowed = 0;
+  #congested = false;
   readonly #events: RepliesEvents;
 
   constructor(events: RepliesEvents) {
@@ -86,6 +87,13 @@ export class Replies {
   get segmentOpen(): boolean {
     const last = this.#queue.at(-1);
     return this.length > 0 && last !== undefined && last.type !== sync && last.type !== query;
+  }
+
+  /** True while the server is far behind; false again only when it has caught up by half. */
+  get congested(): boolean {
+    const framesMax = this.#congested ? expectedFramesMax / 4 : expectedFramesMax / 2;
+    this.#congested = this.length > framesMax;
+    return this.#congested;
   }
 
   /** True if the server discards whatever comes before the next Sync. */

@@ -5,18 +5,9 @@
 
 import type { ErrorCode, HoldpointError } from '../errors.ts';
 import { decide } from '../policy/decide.ts';
-import type { Policy } from '../policy/rules.ts';
-import type { Actor } from '../policy/verdict.ts';
-import type { Analyzer } from '../sql/parse.ts';
 import type { Analysis, Statement } from '../sql/statement.ts';
 import { type FrameView, typeTable } from '../wire/framer.ts';
-import {
-  backendType,
-  readErrorFields,
-  readNotificationPid,
-  readParameterStatus,
-  withNotificationPid,
-} from '../wire/messages/backend.ts';
+import { backendType, readErrorFields, readParameterStatus } from '../wire/messages/backend.ts';
 import {
   frontendType,
   readBind,
@@ -26,7 +17,7 @@ import {
   readParse,
   readQuery,
 } from '../wire/messages/frontend.ts';
-import { attribute } from './answers.ts';
+import { attribute, notified } from './answers.ts';
 import {
   copyParameter,
   createGate,
@@ -64,23 +55,8 @@ import {
   forwarded,
   passed,
   passedFlushing,
+  type SessionOptions,
 } from './step.ts';
-
-export interface SessionOptions {
-  readonly analyzer: Pick<Analyzer, 'analyze'>;
-  /** The rules in force; read at every gate, so that a reload holds from the next statement on. */
-  readonly policy: () => Policy;
-  readonly actor: Actor;
-  /** Upstream role of the login and the ParameterStatus values that the server reported, for the request. */
-  readonly user: string;
-  readonly parameters: ReadonlyMap<string, string>;
-  /** Process numbers: the server's of this connection, and the one that the client was given in its place. */
-  readonly pids?: { readonly server: number; readonly client: number };
-  /** 32 hex digits, never repeated, not guessable. */
-  readonly newId: () => string;
-  /** A gate whose outcome is certain, or was lost with the connection. */
-  readonly finished: (gate: Gate) => void;
-}
 
 export class Session {
   readonly settings: Settings;
@@ -97,7 +73,6 @@ export class Session {
   #segment = 0;
   #gates = 0;
   #transactionGates = 0;
-  #congested = false;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -155,9 +130,7 @@ export class Session {
 
   /** True while the server is far behind: no more frames should be offered until it has caught up. */
   get congested(): boolean {
-    const framesMax = this.#congested ? expectedFramesMax / 4 : expectedFramesMax / 2;
-    this.#congested = this.#replies.length > framesMax;
-    return this.#congested;
+    return this.#replies.congested;
   }
 
   /** True if earlier frames of this segment wait on the server for a Flush or a Sync to be answered. */
@@ -247,7 +220,7 @@ export class Session {
       case backendType.parameterStatus:
         return this.#parameterStatus(frame);
       case backendType.notificationResponse:
-        return this.#notification(frame);
+        return notified(frame, this.#options.pids);
       case backendType.copyBothResponse:
       case backendType.authentication:
       case backendType.backendKeyData:
@@ -473,13 +446,6 @@ export class Session {
     for (const prepare of gate.defines) this.#mirror.settlePrepare(prepare, perhaps);
     this.#transactionGates += 1;
     this.#options.finished(gate);
-  }
-
-  /** A client that notified itself must find the process number it was given, which is ours. */
-  #notification(frame: FrameView): BackendStep {
-    const { pids } = this.#options;
-    if (pids === undefined || readNotificationPid(frame) !== pids.server) return forwarded;
-    return { kind: 'replace', bytes: withNotificationPid(frame, pids.client) };
   }
 
   #parameterStatus(frame: FrameView): BackendStep {

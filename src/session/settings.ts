@@ -20,6 +20,8 @@ const meaningful = [
   'standard_conforming_strings',
 ];
 
+const reasonSetting = 'holdpoint.reason';
+
 /** Names of temporary relations that are remembered. */
 const temporaryNamesMax = 1000;
 
@@ -37,6 +39,8 @@ export class Settings {
   #untold = false;
   /** Since the server was last ready a transaction was begun or ended, or a statement did not succeed. */
   #undone = false;
+  /** A custom setting was set: what reads it (row policies, current_setting) means something else elsewhere. */
+  #custom = false;
   readonly #temporary = new Set<string>();
 
   constructor(user: string, reported: ReadonlyMap<string, string>) {
@@ -60,7 +64,7 @@ export class Settings {
    * may be another than it shows, or where a temporary relation of this session stands behind a name.
    */
   comparable(statements: readonly Statement[]): boolean {
-    if (this.role === null || this.#path !== 'known' || this.#untold) return false;
+    if (this.role === null || this.#path !== 'known' || this.#untold || this.#custom) return false;
     return !statements.some(({ relations }) =>
       relations.some(
         ({ schema, name }) =>
@@ -83,6 +87,8 @@ export class Settings {
       if (effects.includes('transaction')) this.#undone = true;
       if (effects.some((effect) => opaque.has(effect)) || resetting.test(command)) this.#doubtPath();
       if (effects.includes('setting')) this.#untold = true;
+      if (effects.includes('custom-setting') && settings.some(({ name }) => name !== reasonSetting))
+        this.#custom = true;
       if (effects.includes('temporary')) {
         for (const { name, access } of relations) if (access === 'define') this.#remember(name);
       }
@@ -91,7 +97,7 @@ export class Settings {
           this.searchPath = setting.value ?? null;
           this.#path = setting.local || setting.value === undefined ? 'doubtful' : 'set';
         }
-        if (setting.name === 'holdpoint.reason') this.reason = setting.value?.slice(0, reasonCharactersMax);
+        if (setting.name === reasonSetting) this.reason = setting.value?.slice(0, reasonCharactersMax);
       }
     }
   }

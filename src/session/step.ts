@@ -1,9 +1,29 @@
-// Step: what the session says of one frame, and what the relay then does. Types and the answers that need no object of
-// their own. Refuses to know how the session came to it. Source: DESIGN §4 (7a–7c), §5.
+// Step: what the session is given and what it says of one frame, for the relay to do. Types and the answers that need no
+// object of their own. Refuses to know how the session came to it. Source: DESIGN §4 (7a–7c), §5.
 
 import type { HoldpointError } from '../errors.ts';
+import type { Policy } from '../policy/rules.ts';
+import type { Actor } from '../policy/verdict.ts';
+import type { Analyzer } from '../sql/parse.ts';
 import type { Analysis } from '../sql/statement.ts';
 import type { Gate } from './gate.ts';
+
+/** What a session knows of its login, and what it asks. */
+export interface SessionOptions {
+  readonly analyzer: Pick<Analyzer, 'analyze'>;
+  /** The rules in force; read at every gate, so that a reload holds from the next statement on. */
+  readonly policy: () => Policy;
+  readonly actor: Actor;
+  /** Upstream role of the login and the ParameterStatus values that the server reported, for the request. */
+  readonly user: string;
+  readonly parameters: ReadonlyMap<string, string>;
+  /** Process numbers: the server's of this connection, and the one that the client was given in its place. */
+  readonly pids?: { readonly server: number; readonly client: number };
+  /** 32 hex digits, never repeated, not guessable. */
+  readonly newId: () => string;
+  /** A gate whose outcome is certain, or was lost with the connection. */
+  readonly finished: (gate: Gate) => void;
+}
 
 /**
  * What becomes of a frontend frame.

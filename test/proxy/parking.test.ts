@@ -22,11 +22,11 @@ const request = {
   policy: { rule: 'row-removal' },
 } as unknown as Request;
 
-function park(desk: FakeDesk = new FakeDesk()) {
+function park(desk: FakeDesk = new FakeDesk(), asked: Request = request) {
   const notices: Map<string, string>[] = [];
   const parking = new Parking({
     desk,
-    request,
+    request: asked,
     values: { params: [] },
     ref: 4,
     waitMs: 60_000,
@@ -181,4 +181,14 @@ describe('a desk that fails', () => {
     desk.failure = new TypeError('defect');
     expect(refusal(await park(desk).end).code).toBe('store-unreachable');
   });
+});
+
+test('a request that rests on its session is canceled when the wait ends: nobody else could use it', async () => {
+  const { desk, end } = park(new FakeDesk(), { ...request, once: true });
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(refusal(await end)).toMatchObject({
+    code: 'canceled',
+    detail: { request: 'r1', state: 'canceled' },
+  });
+  expect(desk.calls).toEqual(['claimApproved', 'open', 'cancel client']);
 });

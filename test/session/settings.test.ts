@@ -130,3 +130,16 @@ test('a temporary relation of the same name makes a statement one of this sessio
 test('a role that is not known is compared with nothing', () => {
   expect(after(settings(), ['I', statement('SET', ['role'])]).comparable(asked)).toBe(false);
 });
+
+test('a custom setting may decide what a statement reads, so the session is comparable no more; a reason is only words', () => {
+  const asked = [statement('DELETE', ['delete'])];
+  const custom = (name: string) =>
+    statement('SET', ['custom-setting'], { settings: [{ name, value: '2', local: false }] });
+  const known = settings();
+  known.note([custom('holdpoint.reason')]);
+  known.ready('I', 'I');
+  expect(known.comparable(asked)).toBe(true);
+  known.note([custom('app.tenant')]);
+  known.ready('I', 'I');
+  expect(known.comparable(asked)).toBe(false);
+});
