@@ -36,7 +36,7 @@ export type CancelCause = 'client' | 'disconnect' | 'shutdown';
 /** For the log and for people. */
 export const cancelReasons: Readonly<Record<CancelCause, string>> = {
   client: 'the client canceled the statement',
-  disconnect: 'the client went away',
+  disconnect: 'the client or the server went away',
   shutdown: 'the proxy is shutting down',
 };
 

@@ -95,7 +95,7 @@ export function revokeAgent(name: string, options: FolderOptions, output: Output
     const { registry } = await openFolder(options);
     await registry.revokeAgent(name, Date.now());
     return {
-      text: `${name} cannot log in any more. Its open sessions go on until they end.\n`,
+      text: `${name} cannot log in any more. A running Holdpoint ends its open sessions.\n`,
       json: { name },
     };
   });

@@ -18,7 +18,7 @@ import { loadPolicy } from '../policy/packs.ts';
 import type { Policy } from '../policy/rules.ts';
 import { Listener, type Report, type Target } from '../proxy/listener.ts';
 import type { ClientTls } from '../proxy/login.ts';
-import { mayEnter, Registry } from '../registry.ts';
+import { type Agent, mayEnter, Registry } from '../registry.ts';
 import { Analyzer } from '../sql/parse.ts';
 import { MemoryStore } from '../store/memory.ts';
 import type { Store } from '../store/store.ts';
@@ -121,7 +121,11 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
     undo.push(() => http.close());
     const listener = proxyListener(parts);
     const postgresPort = await listener.listen();
-    const refresh = setInterval(refresher(registry, recordApprovers, report), refreshMs);
+    const changed = (): void => {
+      recordApprovers();
+      listener.expel((name, target) => admitted(registry, name, target) !== undefined);
+    };
+    const refresh = setInterval(refresher(registry, changed, report), refreshMs);
     return {
       config: { ...config, publicUrl },
       registry,
@@ -133,7 +137,7 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
         await registry.reload({ agents: fresh.agents, approvers: fresh.approvers });
         for (const [name, policy] of reloaded) if (policies.has(name)) policies.set(name, policy);
         recordPolicies(log, policies);
-        recordApprovers();
+        changed();
       },
       async close() {
         clearInterval(refresh);
@@ -195,6 +199,12 @@ function approverRecorder(log: AuditLog, registry: Registry): () => void {
       told.delete(kid);
     }
   };
+}
+
+/** The agent, if it may use the target now. */
+function admitted(registry: Registry, name: string, target: string): Agent | undefined {
+  const agent = registry.agent(name);
+  return agent !== undefined && mayEnter(agent, target, Date.now()) ? agent : undefined;
 }
 
 /** Looks for what commands changed. What is wrong with the files is said once, not at every look. */
@@ -273,9 +283,8 @@ function proxyListener(parts: Parts): Listener {
     mockSecret: randomBytes(32),
     verifier: async (name, target) => {
       await registry.refresh().catch(() => undefined);
-      const agent = registry.agent(name);
-      if (agent === undefined || !mayEnter(agent, target, Date.now())) return undefined;
-      return targets.has(target) ? parseVerifier(agent.verifier) : undefined;
+      const agent = admitted(registry, name, target);
+      return agent !== undefined && targets.has(target) ? parseVerifier(agent.verifier) : undefined;
     },
     targets,
     analyzer,

@@ -7,7 +7,7 @@ import type { Level } from '../approval/request.ts';
 import type { RecordBody } from '../audit/record.ts';
 import { HoldpointError } from '../errors.ts';
 import type { Policy } from '../policy/rules.ts';
-import type { Environment } from '../policy/verdict.ts';
+import type { Actor, Environment } from '../policy/verdict.ts';
 import { Session } from '../session/session.ts';
 import type { Analyzer } from '../sql/parse.ts';
 import type { TargetAddress } from '../target-url.ts';
@@ -73,11 +73,16 @@ export interface ListenerOptions extends LoginOptions {
  */
 const strangersShare = 0.5;
 
+/** SSLRequest and GSSENCRequest, each once. */
+const encryptionRequestsMax = 2;
+const encryptionRequestBytes = 8;
+const turnAwayMs = 1000;
+
 export class Listener {
   readonly #options: ListenerOptions;
   readonly #server: net.Server;
   readonly #keys = new CancelKeys();
-  readonly #relays = new Set<Relay>();
+  readonly #relays = new Map<Relay, Actor>();
   readonly #strangers = new Set<net.Socket>();
   #draining: HoldpointError | undefined;
   #drained: () => void = () => undefined;
@@ -115,7 +120,7 @@ export class Listener {
     });
     this.#draining = error;
     for (const socket of this.#strangers) socket.destroy();
-    for (const relay of [...this.#relays]) relay.drain(error);
+    for (const relay of [...this.#relays.keys()]) relay.drain(error);
     if (this.#relays.size === 0) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, drainMs);
@@ -124,7 +129,14 @@ export class Listener {
         resolve();
       };
     });
-    for (const relay of [...this.#relays]) relay.terminate(error);
+    for (const relay of [...this.#relays.keys()]) relay.terminate(error);
+  }
+
+  /** Ends the sessions of agents who may not be there any more, each as soon as its running statement is done. */
+  expel(mayStay: (agent: string, target: string) => boolean): void {
+    for (const [relay, { agent, target }] of [...this.#relays]) {
+      if (!mayStay(agent, target)) relay.drain(expelledError());
+    }
   }
 
   #accept(socket: net.Socket): void {
@@ -149,14 +161,22 @@ export class Listener {
       });
   }
 
-  /** Said without reading a byte: whoever floods us is owed no more. */
+  /**
+   * Whoever floods us is owed little: no login, no TLS, one second. A client that asks for encryption first would read
+   * an error in its place as a broken server, so that it is told `N` where we have none to offer.
+   */
   #turnAway(socket: net.Socket): void {
     const error = new HoldpointError('too-many-connections', 'sorry, too many clients already', {
       hint: 'Try again later.',
     });
-    socket.end(errorFrom(error, 'FATAL'));
+    let questions = this.#options.tls === undefined ? encryptionRequestsMax : 0;
+    socket.on('data', (chunk: Buffer) => {
+      questions -= 1;
+      if (questions >= 0 && chunk.length === encryptionRequestBytes) socket.write('N');
+      else socket.end(errorFrom(error, 'FATAL'));
+    });
+    setTimeout(() => socket.destroy(), turnAwayMs).unref();
     socket.resume();
-    setTimeout(() => socket.destroy(), 1000).unref();
   }
 
   async #welcome(socket: net.Socket): Promise<void> {
@@ -308,7 +328,7 @@ export class Listener {
       delayForCancel: () => relay.delayForCancel(),
       cancelUpstream: () => cancelUpstream(target.address, upstream.pid, upstream.key),
     });
-    this.#relays.add(relay);
+    this.#relays.set(relay, actor);
     options.metrics.opened();
     client.write(greeting(upstream, slot.pid, slot.key));
     relay.start(head, upstream.head);
@@ -323,6 +343,12 @@ export class Listener {
       // A failed login that cannot be recorded is still a failed login; the log reports its own state.
     }
   }
+}
+
+function expelledError(): HoldpointError {
+  return new HoldpointError('shutdown', "terminating connection: this agent's access has ended", {
+    hint: 'Ask whoever gave you the credentials for new ones.',
+  });
 }
 
 /** What the target reported, our own cancel key, and that we are ready: the target said so before. */

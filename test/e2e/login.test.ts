@@ -230,8 +230,15 @@ test('half of the connections may be strangers at once; the next is turned away,
     const inside = await small.connect();
     for (let count = 0; count < 2; count += 1)
       strangers.push(await RawClient.connect(small.host, small.port));
-    const turnedAway = await exchange(small.port, sslRequest());
-    expect(turnedAway.toString('latin1')).toContain('C53300');
+    // A client that would rather have TLS asks for it first, and must still be told why it is turned away.
+    const turnedAway = await RawClient.connect(small.host, small.port);
+    turnedAway.socket.removeAllListeners('data');
+    const said = new Promise<Buffer>((resolve) => turnedAway.socket.once('data', resolve));
+    turnedAway.send(sslRequest());
+    expect((await said).toString('latin1')).toBe('N');
+    const refused = new Promise<Buffer>((resolve) => turnedAway.socket.once('data', resolve));
+    turnedAway.send(startupMessage(0, [['user', user]]));
+    expect((await refused).toString('latin1')).toContain('C53300');
     inside.send(query('select 1'));
     expect((await inside.until('Z')).at(-1)!.letter).toBe('Z');
     inside.destroy();
@@ -239,4 +246,21 @@ test('half of the connections may be strangers at once; the next is turned away,
     for (const stranger of strangers) stranger.destroy();
     await small.close();
   }
+});
+
+test('an agent that is revoked loses its open sessions, after the statement that runs', async () => {
+  const name = 'visitor';
+  await guard.registry.addAgent({ name, password, targets: ['shop'], createdAt: Date.now() });
+  const client = await RawClient.connect(guard.host, guard.port);
+  await client.login({ user: name, database: 'shop', password });
+  client.send(query('select pg_sleep(2)'));
+  await guard.registry.revokeAgent(name, Date.now());
+  const replies = await client.untilClosed();
+  expect(
+    replies
+      .slice(0, 4)
+      .map((reply) => reply.letter)
+      .join(''),
+  ).toBe('TDCZ');
+  expect(errorFields(replies.at(-1)!).get('C')).toBe('57P01');
 });

@@ -11,6 +11,7 @@ import { assemble } from '../../src/cli/assembly.ts';
 import { remote } from '../../src/cli/remote.ts';
 import { parseConfig } from '../../src/config.ts';
 import type { FullView, Summary } from '../../src/http/view.ts';
+import type { Registry } from '../../src/registry.ts';
 import { RawClient } from './raw.ts';
 
 export interface GuardOptions {
@@ -43,6 +44,7 @@ export interface Guard {
   readonly links: string[];
   /** A logged-in raw client. */
   connect(parameters?: Record<string, string>): Promise<RawClient>;
+  readonly registry: Registry;
   /** The requests that wait now, at least `count` of them. */
   pending(count?: number): Promise<Summary[]>;
   show(rid: string): Promise<FullView>;
@@ -144,6 +146,7 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
       });
       return client;
     },
+    registry: running.registry,
     pending,
     show,
     decide,
