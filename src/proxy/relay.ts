@@ -5,6 +5,7 @@
 import type { Duplex } from 'node:stream';
 import { HoldpointError } from '../errors.ts';
 import type { Gate } from '../session/gate.ts';
+import { contextError } from '../session/refusal.ts';
 import type { Session } from '../session/session.ts';
 import type { FrontendStep } from '../session/step.ts';
 import type { Analysis } from '../sql/statement.ts';
@@ -334,7 +335,7 @@ export class Relay {
     const { session, book } = this.#options;
     let refusal: HoldpointError | undefined = end.kind === 'refuse' ? end.error : undefined;
     if (end.kind === 'release') {
-      if (!book.unchanged(gate)) refusal = contextChanged();
+      if (!book.unchanged(gate)) refusal = contextError();
       else {
         // From here on the statement counts as sent: an interruption comes too late.
         this.#parking = undefined;
@@ -441,14 +442,4 @@ export class Relay {
   #over(): void {
     this.#options.ended(this.#error);
   }
-}
-
-function contextChanged(): HoldpointError {
-  return new HoldpointError(
-    'canceled',
-    'the session changed while the statement was held; the approval no longer fits and the statement did not run',
-    {
-      hint: 'Send the statement again to ask once more.',
-    },
-  );
 }

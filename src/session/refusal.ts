@@ -87,3 +87,14 @@ export function unexpectedError(type: number): HoldpointError {
   const letter = JSON.stringify(String.fromCharCode(type));
   return new HoldpointError('protocol-violation', `message type ${letter} is not expected after login`);
 }
+
+/** What an approver was shown of the session is not what it is now. */
+export function contextError(): HoldpointError {
+  return new HoldpointError(
+    'canceled',
+    'the session changed while the statement was held; the approval no longer fits and the statement did not run',
+    {
+      hint: 'Send the statement again to ask once more.',
+    },
+  );
+}
