@@ -124,7 +124,7 @@ function welcome(plan: Plan, running: Running, agent: Plan['agent']): string {
     ...(plan.demo
       ? [
           `  1. a read passes:        psql "${url}" -c "select count(*) from orders"`,
-          `  2. a DROP is held:       psql "${url}" -c "drop table order_items"`,
+          `  2. a DROP is held:       psql "${url}" -c "drop table coupons"`,
           '     then open the link that appears here, and approve or reject',
           `     (no psql? "npx holdpoint try" plays the agent)`,
         ]
