@@ -13,7 +13,7 @@ import type { AuditLog } from '../audit/log.ts';
 import { openLog, type Recovered } from '../audit/opening.ts';
 import { type Config, requireApprovers } from '../config.ts';
 import { HoldpointError } from '../errors.ts';
-import { createMetrics, type Metrics } from '../metrics.ts';
+import { createMetrics } from '../metrics.ts';
 import { loadPolicy } from '../policy/packs.ts';
 import type { Policy } from '../policy/rules.ts';
 import { Listener, type Report, type Target } from '../proxy/listener.ts';
@@ -21,7 +21,6 @@ import type { ClientTls } from '../proxy/login.ts';
 import { type Agent, mayEnter, Registry } from '../registry.ts';
 import { Analyzer } from '../sql/parse.ts';
 import { MemoryStore } from '../store/memory.ts';
-import type { Store } from '../store/store.ts';
 import { tlsServerEndPoint } from '../wire/channel-binding.ts';
 import { parseVerifier } from '../wire/scram.ts';
 import { keyAt } from './keys.ts';
@@ -102,21 +101,12 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
       config.listen.http.port === 0 ? await freePort(config.listen.http.host) : config.listen.http.port;
     const publicUrl = config.publicUrl.replace(/:0$/, `:${httpPort}`);
     const store = new MemoryStore();
-    const desk = await openDesk(options, store, publicUrl, log, registry, metrics, origin);
-    undo.push(() => desk.close());
     const targets = targetsOf(config, policies);
-    const parts: Parts = {
-      config,
-      publicUrl,
-      store,
-      desk,
-      registry,
-      metrics,
-      log,
-      targets,
-      analyzer,
-      report,
-    };
+    const linkKey = await keyAt(join(config.dataDir, 'keys', 'link.jwk'));
+    const common = { config, publicUrl, log, store, linkKey, registry, metrics, targets, analyzer, report };
+    const desk = openDesk(common, options.notify);
+    undo.push(() => desk.close());
+    const parts: Parts = { ...common, desk };
     const http = await serveWeb(parts, httpPort);
     undo.push(() => http.close());
     const listener = proxyListener(parts);
@@ -237,22 +227,15 @@ function targetsOf(config: Config, policies: ReadonlyMap<string, Policy>): Map<s
   return targets;
 }
 
-async function openDesk(
-  { config, notify, report }: AssemblyOptions,
-  store: Store,
-  publicUrl: string,
-  log: AuditLog,
-  registry: Registry,
-  metrics: Metrics,
-  node: string,
-): Promise<Desk> {
+function openDesk(parts: Omit<Parts, 'desk'>, notify: AssemblyOptions['notify']): Desk {
+  const { config, publicUrl, log, store, linkKey, registry, metrics, report } = parts;
   return new Desk({
     store,
     log,
     registry,
-    linkKey: await keyAt(join(config.dataDir, 'keys', 'link.jwk')),
+    linkKey,
     publicUrl,
-    node,
+    node: log.origin,
     pendingMax: (target) => config.targets.get(target)?.hold.pendingMax ?? config.hold.pendingMax,
     now: Date.now,
     mono: () => performance.now(),

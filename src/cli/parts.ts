@@ -1,6 +1,7 @@
 // Parts: what one running Holdpoint is made of, as its two listeners need it.
 
 import type { Desk } from '../approval/desk.ts';
+import type { SigningKey } from '../approval/token.ts';
 import type { AuditLog } from '../audit/log.ts';
 import type { Config } from '../config.ts';
 import type { Metrics } from '../metrics.ts';
@@ -15,6 +16,8 @@ export interface Parts {
   readonly log: AuditLog;
   readonly store: Store;
   readonly desk: Desk;
+  /** Signs the links that the desk hands out. */
+  readonly linkKey: SigningKey;
   readonly registry: Registry;
   readonly metrics: Metrics;
   readonly targets: ReadonlyMap<string, Target>;

@@ -8,14 +8,13 @@ import type { Metrics } from '../metrics.ts';
 import { mayEnter, type Registry } from '../registry.ts';
 import type { Analyzer } from '../sql/parse.ts';
 import { parseVerifier, passwordFits } from '../wire/scram.ts';
-import { keyAt } from './keys.ts';
 import type { Parts } from './parts.ts';
 import { readiness } from './ready.ts';
 
 /** Listens on `port` of the configured host. Throws HoldpointError with a sentence if it cannot. */
 export async function serveWeb(parts: Parts, port: number): Promise<HttpListener> {
-  const { config, publicUrl, desk, registry, metrics, log, store, targets, analyzer, report } = parts;
-  const linkKey = await keyAt(join(config.dataDir, 'keys', 'link.jwk'));
+  const { config, publicUrl, desk, linkKey, registry, metrics, log, store, targets, analyzer, report } =
+    parts;
   const rootFile = join(config.dataDir, 'audit', log.origin, 'keys', 'root.jwk');
   const root = JSON.parse(readFileSync(rootFile, 'utf8')) as JWK;
   const rootKey = { ...root, kid: await calculateJwkThumbprint(root), use: 'sig' };

@@ -63,12 +63,6 @@ export interface BindMessage {
   resultFormats: number[];
 }
 
-/** The two names alone, for a Bind that will be forwarded: the server checks the rest itself. */
-export function readBindNames(frame: FrameView): { portal: string; statement: string } {
-  const body = new BodyCursor(frame);
-  return { portal: body.name(), statement: body.name() };
-}
-
 export function readBind(frame: FrameView): BindMessage {
   const body = new BodyCursor(frame);
   const portal = body.name();
