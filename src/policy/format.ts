@@ -21,6 +21,7 @@ export const effectNames = [
   'temporary',
   'code',
   'function',
+  'unproven',
   'sequence',
   'sequence-set',
   'lock-rows',

@@ -19,6 +19,7 @@ const phrases: Readonly<Record<Effect, readonly [phrase: string, ...access: Acce
   temporary: ['uses temporary objects'],
   code: ['runs code that the text does not show'],
   function: ['calls a function that is not a known builtin'],
+  unproven: ['may run code that is not proven harmless'],
   sequence: ['takes sequence values'],
   'sequence-set': ['sets a sequence'],
   'lock-rows': ['locks rows', 'read', 'lock'],

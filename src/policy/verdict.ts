@@ -19,6 +19,13 @@ export interface Need {
   readonly quorum?: number;
 }
 
+/** What a passing statement runs within, so that the server stops what the rules could not foresee. */
+export type Enclosure =
+  /** A READ ONLY transaction or savepoint; a write in it is undone and held. */
+  | { readonly kind: 'read-only' }
+  /** A transaction or savepoint of its own; if a command tag counts more rows, it is undone and held. */
+  | { readonly kind: 'rows'; readonly rowsMax: number };
+
 export interface Verdict {
   readonly action: Action;
   /** The name of the rule that decided; `no-rule` when none matched, which holds. */
@@ -27,6 +34,10 @@ export interface Verdict {
   readonly reason: string;
   /** In shadow mode: what would have been done. The action is then `pass`. */
   readonly shadow?: 'hold' | 'deny';
+  /** Set on a pass that holds only within it. */
+  readonly enclosure?: Enclosure;
+  /** Set on a pass by a rule with a budget: the rows it changes are counted against that rule. */
+  readonly budget?: true;
   /** Set on a hold whose rules ask for more than the target does. */
   readonly need?: Need;
 }

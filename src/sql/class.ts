@@ -8,7 +8,7 @@ const classes: readonly (readonly [StatementClass, readonly Effect[]])[] = [
   ['system', ['os', 'replication', 'administer', 'remote', 'sessions', 'two-phase']],
   ['destroy', ['delete', 'truncate', 'drop', 'update-all', 'rewrite']],
   ['define', ['create', 'alter', 'grant']],
-  ['code', ['code', 'function']],
+  ['code', ['code', 'function', 'unproven']],
   ['write', ['insert', 'update', 'large-object', 'sequence-set', 'sequence', 'temporary', 'maintain']],
   ['session', ['setting', 'custom-setting', 'guard-setting', 'parser-setting', 'role', 'notify']],
   ['session', ['advisory-lock', 'lock-table']],

@@ -21,6 +21,7 @@ export type Effect =
   | 'temporary' // creates or drops only temporary objects
   | 'code' // runs code of which the text shows nothing: DO, CALL, LOAD-free procedures
   | 'function' // calls a function that is not a known builtin; what it does is not known
+  | 'unproven' // may run code that would write, and then nothing that READ ONLY lets through
   | 'sequence' // nextval
   | 'sequence-set' // setval
   | 'lock-rows' // SELECT … FOR UPDATE/SHARE
@@ -56,6 +57,8 @@ export interface RelationUse {
 export interface FunctionUse {
   readonly schema: string | undefined;
   readonly name: string;
+  /** Arguments of the call as written; undefined where the text does not tell: VARIADIC, a trigger's function. */
+  readonly args?: number | undefined;
 }
 
 /** A type or an operator as the text names it. */
@@ -101,6 +104,18 @@ export interface Statement {
   readonly names: readonly NameUse[];
   /** A sentence for each effect that is not evident from the command: `calls purge(), which is not a known builtin`. */
   readonly why: readonly string[];
+  /** Columns that UPDATE, ON CONFLICT DO UPDATE or MERGE assign; undefined where nothing is updated. */
+  readonly assigns?: readonly string[] | undefined;
+  /** Columns of the target that WHERE, by AND alone, compares by `=` with constants or parameters. */
+  readonly pinned?: readonly string[] | undefined;
+  /** Rows that it can change at most, where that is certain: by VALUES, and once the catalog is known by a unique key. */
+  readonly rowsAtMost?: number | undefined;
+  /** Least major version of a server that reads the text as it is read here; undefined: any from 13 on. */
+  readonly since?: number | undefined;
+  /** Set by the catalog: names the definitions it was explained by, so that a later look can tell if they are the same. */
+  readonly identity?: string | undefined;
+  /** Set by the catalog: code behind it may change or remove rows that its command tag does not count. */
+  readonly uncounted?: true | undefined;
   /** True if the text carries a password or another secret, which must not reach any log. */
   readonly secret: boolean;
   /** Byte offsets of this statement in the text it came in. */
