@@ -28,6 +28,8 @@ export interface Catalog {
 /** Explains statements by one snapshot. One implementation, in reach.ts. Synchronous; remembers what it has worked out. */
 export interface Reacher {
   readonly epoch: string;
+  /** search_path of a fresh session: the snapshot's. */
+  readonly searchPath: readonly string[];
   /**
    * The statement with the effects that its names hide. `parameterTypes`: type OIDs that a Parse declared; 0 is none.
    * The same object again for the same statement, context and types.

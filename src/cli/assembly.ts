@@ -20,6 +20,7 @@ import { Listener, type Report, type Target } from '../proxy/listener.ts';
 import type { ClientTls } from '../proxy/login.ts';
 import { type Agent, mayEnter, Registry } from '../registry.ts';
 import { Analyzer } from '../sql/parse.ts';
+import type { Statement } from '../sql/statement.ts';
 import { MemoryStore } from '../store/memory.ts';
 import { tlsServerEndPoint } from '../wire/channel-binding.ts';
 import { parseVerifier } from '../wire/scram.ts';
@@ -220,10 +221,25 @@ function endHolds(log: AuditLog, recovered: Recovered): void {
   for (const rid of recovered.holds) log.append({ kind: 'cancel', rid, by: 'holdpoint', reason: 'restart' });
 }
 
+const plain = {
+  reach: { epoch: '', searchPath: [], explain: (statement: Statement) => statement },
+  pending: undefined,
+  async refresh() {},
+  changed() {},
+};
+
 function targetsOf(config: Config, policies: ReadonlyMap<string, Policy>): Map<string, Target> {
   const targets = new Map<string, Target>();
   for (const { name, address, environment, approval, hold } of config.targets.values())
-    targets.set(name, { name, address, environment, approval, hold, policy: () => policies.get(name)! });
+    targets.set(name, {
+      name,
+      address,
+      environment,
+      approval,
+      hold,
+      policy: () => policies.get(name)!,
+      catalog: plain,
+    });
   return targets;
 }
 

@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import net from 'node:net';
 import type { Level } from '../approval/request.ts';
 import type { RecordBody } from '../audit/record.ts';
+import type { Catalog } from '../catalog/names.ts';
 import { HoldpointError } from '../errors.ts';
 import type { Policy } from '../policy/rules.ts';
 import type { Actor, Environment } from '../policy/verdict.ts';
@@ -28,6 +29,7 @@ export interface Target {
   readonly hold: { readonly waitMs: number; readonly expiresMs: number; readonly heartbeatMs: number };
   /** The rules in force; changes with a reload. */
   readonly policy: () => Policy;
+  readonly catalog: Catalog;
 }
 
 export interface ListenerMetrics {
@@ -281,9 +283,11 @@ export class Listener {
     const slot = this.#keys.allocate(startup.minor);
     const session = new Session({
       analyzer: options.analyzer,
+      catalog: target.catalog,
       policy: target.policy,
       actor,
       user: target.address.user,
+      searchPath: new Map(startup.settings).get('search_path'),
       parameters: upstream.parameters,
       pids: { server: upstream.pid, client: slot.pid },
       newId: () => randomBytes(16).toString('hex'),

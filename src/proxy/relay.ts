@@ -73,7 +73,7 @@ export class Relay {
   #deferred: Buffer[] = [];
   #deferredBytes = 0;
   /** Why nothing is pulled from the client. */
-  #waiting: 'no' | 'analysis' | 'barrier' | 'answers' | 'person' | 'cancel' = 'no';
+  #waiting: 'no' | 'analysis' | 'catalog' | 'barrier' | 'answers' | 'person' | 'cancel' = 'no';
   #parking: Parking | undefined;
   /** From the beginning of a hold until what became of it is recorded. */
   #parked = false;
@@ -222,6 +222,10 @@ export class Relay {
           (analysis) => this.#offerAgain(analysis),
           (error) => this.#fail(error),
         );
+        return;
+      case 'later':
+        this.#waiting = 'catalog';
+        step.ready.then(() => this.#offerAgain(undefined));
         return;
       case 'barrier':
         this.#awaitAnswers('barrier');

@@ -29,8 +29,12 @@ export interface Gate {
   sql: Buffer;
   /** The statements of the text itself: the array that belongs to it in the parser's cache. */
   readonly own: readonly Statement[];
-  /** What the verdict rests on: `own`, with the names in it resolved. */
+  /** `own`, with the prepared names in it resolved; what the catalog is asked about. */
+  readonly resolved: readonly Statement[];
+  /** What the verdict rests on: `resolved`, as the catalog explains it. */
   readonly statements: readonly Statement[];
+  /** Type OIDs that its Parse declared; 0 where the client left one to the server. */
+  readonly parameterTypes: readonly number[];
   readonly verdict: Verdict;
   /** Emptied once it is on its way, so that the chunks they lie in can be let go. */
   parameters: readonly Parameter[];
@@ -60,7 +64,19 @@ export interface Gate {
 export const tagsMax = 32;
 
 export function createGate(
-  fields: Pick<Gate, 'n' | 'proto' | 'sql' | 'own' | 'statements' | 'verdict' | 'parameters' | 'behind'>,
+  fields: Pick<
+    Gate,
+    | 'n'
+    | 'proto'
+    | 'sql'
+    | 'own'
+    | 'resolved'
+    | 'statements'
+    | 'parameterTypes'
+    | 'verdict'
+    | 'parameters'
+    | 'behind'
+  >,
 ): Gate {
   return {
     ...fields,

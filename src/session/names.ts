@@ -133,7 +133,8 @@ export function stageNames(
   const staged: StagedPrepare[] = [];
   for (const statement of statements) {
     // A PREPARE that runs by an EXECUTE has its text elsewhere; the facts are what counts.
-    const text = own.includes(statement) ? sql.subarray(statement.start, statement.end) : Buffer.alloc(0);
+    const isOwn = own.some(({ names }) => names === statement.names);
+    const text = isOwn ? sql.subarray(statement.start, statement.end) : Buffer.alloc(0);
     for (const { kind, name, inner } of statement.names) {
       if (name === undefined) continue;
       if (kind === 'declare') mirror.noteCursor(name);

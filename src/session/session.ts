@@ -26,6 +26,7 @@ import {
   type Gate,
   type Parameter,
 } from './gate.ts';
+import { explained, usesNames } from './meaning.ts';
 import { commitNames, type Resolved, resolveNames, sameBehind, stageNames } from './names.ts';
 import { Outbox } from './outbox.ts';
 import { Outcomes } from './outcomes.ts';
@@ -76,7 +77,7 @@ export class Session {
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    this.settings = new Settings(options.user, options.parameters);
+    this.settings = new Settings(options.user, options.parameters, options.searchPath);
     this.#mirror = new PreparedMirror(options.parameters.get('server_encoding') === 'UTF8');
     this.#replies = new Replies({
       parsed: (staged) => this.#mirror.confirm(staged),
@@ -236,6 +237,8 @@ export class Session {
   lost(): void {
     this.#outbox.abandon();
     this.#outcomes.lost();
+    // A COMMIT may have been on its way.
+    if (this.settings.defining) this.#options.catalog.changed();
   }
 
   #query(frame: FrameView, offered: Analysis | undefined): FrontendStep {
@@ -244,7 +247,9 @@ export class Session {
     if ('kind' in own) return own;
     const resolved = resolveNames(own, this.#mirror, this.#segment);
     if (resolved.open && this.#mayWait) return barrier;
-    return this.#judge(frame, this.#gate('simple', sql, own, resolved, []));
+    const wait = this.#awaitsCatalog(resolved.statements);
+    if (wait !== undefined) return wait;
+    return this.#judge(frame, this.#gate('simple', sql, own, resolved, [], []));
   }
 
   #parse(frame: FrameView, offered: Analysis | undefined): FrontendStep {
@@ -254,7 +259,10 @@ export class Session {
     const statements = this.#facts(frame, read.sql, offered, read.name);
     if ('kind' in statements) return statements;
     const { statements: resolved } = resolveNames(statements, this.#mirror, this.#segment);
-    const gated = decide(this.#options.policy(), resolved, this.#options.actor).action !== 'pass';
+    const wait = this.#awaitsCatalog(resolved);
+    if (wait !== undefined) return wait;
+    const explained = this.#explain(resolved, read.parameterOids);
+    const gated = decide(this.#options.policy(), explained, this.#options.actor).action !== 'pass';
     if (gated) this.#outbox.defer();
     const prepared: Prepared = {
       sql: Buffer.from(read.sql),
@@ -294,12 +302,15 @@ export class Session {
     const own = chosen?.statements ?? [unknownName(read.statement)];
     const resolved = resolveNames(own, this.#mirror, this.#segment);
     if (resolved.open && this.#mayWait) return barrier;
+    const wait = this.#awaitsCatalog(resolved.statements);
+    if (wait !== undefined) return wait;
     const parameters: Parameter[] = read.parameters.map((value, at) => ({
       oid: chosen?.parameterOids[at] ?? 0,
       format: read.parameterFormats[read.parameterFormats.length === 1 ? 0 : at] ?? 0,
       value,
     }));
-    const gate = this.#gate('extended', chosen?.sql ?? noBytes, own, resolved, parameters);
+    const types = chosen?.parameterOids ?? [];
+    const gate = this.#gate('extended', chosen?.sql ?? noBytes, own, resolved, types, parameters);
     const step = this.#judge(frame, gate);
     if (step.kind !== 'replace') {
       if (executesName(gate)) this.#mirror.noteLatePortal(read.portal);
@@ -340,6 +351,19 @@ export class Session {
     return this.#outbox.deferring ? deferred : passed;
   }
 
+  /** What becomes of a frame whose names cannot be looked up yet, though they soon can. */
+  #awaitsCatalog(statements: readonly Statement[]): FrontendStep | undefined {
+    if (!statements.some(usesNames)) return undefined;
+    if (this.settings.defining && this.#mayWait) return barrier;
+    const { pending } = this.#options.catalog;
+    return pending === undefined ? undefined : { kind: 'later', ready: pending };
+  }
+
+  /** The statements with the effects that their names hide in this database. */
+  #explain(resolved: readonly Statement[], parameterTypes: readonly number[]): readonly Statement[] {
+    return explained(resolved, parameterTypes, this.#options.catalog.reach, this.settings);
+  }
+
   /** Waiting for the server's answers makes sense: some are owed, and it is not the server that waits. */
   get #mayWait(): boolean {
     return this.#replies.outstanding && !this.#replies.copying;
@@ -355,10 +379,12 @@ export class Session {
     proto: Gate['proto'],
     sql: Buffer,
     own: readonly Statement[],
-    { statements, behind }: Resolved,
+    { statements: resolved, behind }: Resolved,
+    parameterTypes: readonly number[],
     parameters: readonly Parameter[],
   ): Gate {
     this.#gates += 1;
+    const statements = this.#explain(resolved, parameterTypes);
     const verdict = decide(this.#options.policy(), statements, this.#options.actor);
     const held = verdict.action === 'hold';
     return createGate({
@@ -366,7 +392,9 @@ export class Session {
       proto,
       sql: proto === 'simple' && held ? Buffer.from(sql) : sql,
       own,
+      resolved,
       statements,
+      parameterTypes,
       verdict,
       parameters: held ? parameters.map(copyParameter) : parameters,
       behind,
@@ -427,7 +455,10 @@ export class Session {
   #ready(status: string): void {
     const before = this.#outcomes.status;
     this.#outcomes.ready(status);
-    if (status === 'I') this.#transactionGates = 0;
+    if (status === 'I') {
+      this.#transactionGates = 0;
+      if (this.settings.defining) this.#options.catalog.changed();
+    }
     for (const [portal, gate] of this.#portals) {
       // One that is held, or waits behind one that is, has not begun.
       if (gate.state !== 'waiting' && !this.#outcomes.has(gate)) this.#portals.delete(portal);

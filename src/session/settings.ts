@@ -2,6 +2,7 @@
 // release: role, search_path, the settings that the server reports, and the agent's stated reason. It believes SET
 // statements as they are forwarded, so it may be ahead of the server; null means "cannot know". Pure.
 
+import type { NameContext } from '../catalog/names.ts';
 import type { Effect, Statement } from '../sql/statement.ts';
 
 /** Characters of a reason that are kept. */
@@ -41,12 +42,41 @@ export class Settings {
   #undone = false;
   /** A custom setting was set: what reads it (row policies, current_setting) means something else elsewhere. */
   #custom = false;
-  readonly #temporary = new Set<string>();
+  /** Temporary relations made here by their own statements, as the catalog is to look at them. */
+  readonly #temporary = new Map<string, Statement>();
+  /** Code ran that may have made temporary objects of any name. */
+  #shadowed = false;
+  /** Definitions were changed here, and the transaction that did it may not have ended. */
+  #defining = false;
 
-  constructor(user: string, reported: ReadonlyMap<string, string>) {
+  /** `searchPath`: as the client set it at login; servers before 18 do not report it. */
+  constructor(user: string, reported: ReadonlyMap<string, string>, searchPath?: string) {
     this.role = user;
     this.#reported = new Map(reported);
-    this.searchPath = this.#reported.get('search_path') ?? null;
+    this.searchPath = this.#reported.get('search_path') ?? searchPath ?? null;
+  }
+
+  /** True while the session has changed definitions in a transaction that has not ended. */
+  get defining(): boolean {
+    return this.#defining;
+  }
+
+  /** What names are looked up in. `searchPath`: of a fresh session, for one that has not set its own. */
+  names(searchPath: readonly string[]): NameContext {
+    return {
+      path: this.#schemas(searchPath),
+      temporary: this.#temporary,
+      shadowed: this.#shadowed || this.#temporary.size >= temporaryNamesMax,
+      changed: this.#defining,
+    };
+  }
+
+  #schemas(searchPath: readonly string[]): readonly string[] | undefined {
+    if (this.#path !== 'known' || this.role === null) return undefined;
+    if (this.searchPath === null) return searchPath;
+    // `SET search_path = 'a, b'` is one schema with a comma in its name; only the server's report tells it from two.
+    if (this.searchPath.includes(',') && !this.#reported.has('search_path')) return undefined;
+    return schemasOf(this.searchPath, this.role);
   }
 
   /** The reported settings that give a statement its meaning, in order of name. */
@@ -82,16 +112,17 @@ export class Settings {
 
   /** Statements that are forwarded. */
   note(statements: readonly Statement[]): void {
-    for (const { effects, settings, relations, command } of statements) {
+    for (const statement of statements) {
+      const { effects, settings, command } = statement;
       if (effects.includes('role')) this.role = null;
+      if (effects.some((effect) => defining.has(effect))) this.#defining = true;
       if (effects.includes('transaction')) this.#undone = true;
       if (effects.some((effect) => opaque.has(effect)) || resetting.test(command)) this.#doubtPath();
       if (effects.includes('setting')) this.#untold = true;
       if (effects.includes('custom-setting') && settings.some(({ name }) => name !== reasonSetting))
         this.#custom = true;
-      if (effects.includes('temporary')) {
-        for (const { name, access } of relations) if (access === 'define') this.#remember(name);
-      }
+      if (effects.some((effect) => opaque.has(effect))) this.#shadowed = true;
+      if (effects.includes('temporary')) this.#notesTemporary(statement);
       for (const setting of settings) {
         if (setting.name === 'search_path') {
           this.searchPath = setting.value ?? null;
@@ -118,6 +149,7 @@ export class Settings {
     }
     this.#untold = false;
     this.#undone = false;
+    if (after === 'I') this.#defining = false;
   }
 
   #doubtPath(): void {
@@ -125,13 +157,44 @@ export class Settings {
     this.#path = 'doubtful';
   }
 
-  #remember(name: string): void {
-    if (this.#temporary.size < temporaryNamesMax) this.#temporary.add(name);
+  #notesTemporary(statement: Statement): void {
+    const made = statement.relations.filter(({ access }) => access === 'define');
+    for (const { name } of made)
+      if (this.#temporary.size < temporaryNamesMax) this.#temporary.set(name, statement);
+    // A function made it, under a name that the text does not tell.
+    if (made.length === 0) {
+      this.#shadowed = true;
+      this.#defining = true;
+    }
   }
 }
 
 /** Code may set anything, and nothing in the text shows it. */
 const opaque = new Set<Effect>(['code', 'function', 'unknown']);
+
+/** After these, names may mean something else than they did. */
+const defining = new Set<Effect>([
+  'create',
+  'alter',
+  'drop',
+  'grant',
+  'code',
+  'function',
+  'unknown',
+  'administer',
+]);
+
+/** The schemas of a search_path; undefined where a name in it is not plainly one. */
+function schemasOf(searchPath: string, role: string): readonly string[] | undefined {
+  const schemas: string[] = [];
+  for (const part of searchPath.split(',')) {
+    const [, quoted, plain] = /^\s*(?:"([^"]*)"|([a-z_][a-z0-9_$]*))\s*$/.exec(part) ?? [];
+    const schema = quoted ?? plain;
+    if (schema === undefined) return undefined;
+    schemas.push(schema === '$user' ? role : schema);
+  }
+  return schemas;
+}
 
 const resetting = /^(RESET ALL|DISCARD ALL)$/;
 

@@ -1,6 +1,7 @@
 // Step: what the session is given and what it says of one frame, for the relay to do. Types and the answers that need no
 // object of their own. Refuses to know how the session came to it. Source: DESIGN §4 (7a–7c), §5.
 
+import type { Catalog } from '../catalog/names.ts';
 import type { HoldpointError } from '../errors.ts';
 import type { Policy } from '../policy/rules.ts';
 import type { Actor } from '../policy/verdict.ts';
@@ -11,12 +12,16 @@ import type { Gate } from './gate.ts';
 /** What a session knows of its login, and what it asks. */
 export interface SessionOptions {
   readonly analyzer: Pick<Analyzer, 'analyze'>;
+  /** What the names in a statement stand for in this database. */
+  readonly catalog: Catalog;
   /** The rules in force; read at every gate, so that a reload holds from the next statement on. */
   readonly policy: () => Policy;
   readonly actor: Actor;
   /** Upstream role of the login and the ParameterStatus values that the server reported, for the request. */
   readonly user: string;
   readonly parameters: ReadonlyMap<string, string>;
+  /** search_path as the client set it at login, if it did. */
+  readonly searchPath?: string | undefined;
   /** Process numbers: the server's of this connection, and the one that the client was given in its place. */
   readonly pids?: { readonly server: number; readonly client: number };
   /** 32 hex digits, never repeated, not guessable. */
@@ -33,6 +38,7 @@ export interface SessionOptions {
  * - `hold`: deferred frames and this one wait for a person; then `released` or `refused` is called with the gate.
  * - `replace`: `bytes` go in its place. With a gate: the gate is recorded as refused first.
  * - `analyze`: the text is large; await the analysis and offer the frame again with it.
+ * - `later`: the catalog is being read; await it and offer the frame again.
  * - `barrier`: the answer depends on frames the server has not acknowledged; offer it again when they are.
  * `flush`: deferred frames go to the server before this one.
  */
@@ -48,6 +54,7 @@ export type FrontendStep =
       readonly flush: boolean;
     }
   | { readonly kind: 'analyze'; readonly analysis: Promise<Analysis> }
+  | { readonly kind: 'later'; readonly ready: Promise<void> }
   | { readonly kind: 'barrier' };
 
 /** What becomes of a backend frame. `close`: the session cannot be guarded any more and ends with that error. */

@@ -12,6 +12,7 @@ import { Relay, type RelayBook } from '../../src/proxy/relay.ts';
 import type { Gate } from '../../src/session/gate.ts';
 import { Session } from '../../src/session/session.ts';
 import { Analyzer } from '../../src/sql/parse.ts';
+import { plainCatalog } from '../support/catalog.ts';
 
 export const analyzer: Analyzer = await Analyzer.load();
 const rules = loadPolicy('default', '/');
@@ -103,6 +104,7 @@ export class Link {
     let ids = 0;
     this.session = new Session({
       analyzer,
+      catalog: plainCatalog(),
       policy: () => rules,
       actor: { agent: 'claude', target: 'shop', environment: 'production' },
       user: 'owner',

@@ -16,6 +16,7 @@ import {
   readErrorFields,
   readyForQuery,
 } from '../../src/wire/messages/backend.ts';
+import { plainCatalog } from '../support/catalog.ts';
 import { asFrame, commandComplete, rawFrame } from '../support/frames.ts';
 
 export const defaultRules: Policy = loadPolicy('default', '/');
@@ -35,6 +36,7 @@ export class Transcript {
   constructor(options: { encoding?: string; policy?: Policy } = {}) {
     this.session = new Session({
       analyzer,
+      catalog: plainCatalog(),
       policy: () => options.policy ?? defaultRules,
       actor: { agent: 'claude', target: 'shop', environment: 'production' },
       user: 'shop_owner',
@@ -83,7 +85,7 @@ export class Transcript {
   }
 
   #word(step: FrontendStep): string {
-    if (step.kind === 'analyze' || step.kind === 'barrier') return step.kind;
+    if (step.kind === 'analyze' || step.kind === 'later' || step.kind === 'barrier') return step.kind;
     if (step.gate !== undefined) this.#record(step.gate);
     const flush = 'flush' in step && step.flush ? '>' : '';
     if (step.kind === 'replace') return `${flush}refuse ${step.error.sqlstate}`;

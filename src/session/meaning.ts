@@ -1,0 +1,42 @@
+// Meaning: the statements of a text as the database's catalog explains them, and whether that has changed since a person
+// was asked. Pure; refuses to know how the catalog is read. Source: DESIGN §1.8, §4 (5, 9); wire.md §2.8, §3.4.
+
+import type { Reacher } from '../catalog/names.ts';
+import type { Effect, Statement } from '../sql/statement.ts';
+import type { Settings } from './settings.ts';
+
+/** True if what the statement does rests on names that only the catalog can explain. */
+export function usesNames({ relations, functions, types, operators, fields }: Statement): boolean {
+  return relations.length + functions.length + types.length + operators.length + fields.length > 0;
+}
+
+/**
+ * The statements with their hidden effects; the same array if nothing is hidden. `reach` undefined: the catalog cannot
+ * be read, so that names are unknown.
+ */
+export function explained(
+  statements: readonly Statement[],
+  parameterTypes: readonly number[],
+  reach: Reacher | undefined,
+  settings: Settings,
+): readonly Statement[] {
+  if (reach === undefined) {
+    const named = statements.some(usesNames) || parameterTypes.some((oid) => oid !== 0);
+    return named ? statements.map(unread) : statements;
+  }
+  const context = settings.names(reach.searchPath);
+  let changed = false;
+  const result = statements.map((statement) => {
+    const known = reach.explain(statement, context, parameterTypes);
+    changed ||= known !== statement;
+    return known;
+  });
+  return changed ? result : statements;
+}
+
+function unread(statement: Statement): Statement {
+  const effects: Effect[] = [...new Set<Effect>([...statement.effects, 'unknown'])].sort();
+  const { unresolved: _, ...rest } = statement;
+  const why = 'names objects of this database, whose catalog cannot be read at the moment';
+  return { ...rest, effects, why: [...statement.why, why] };
+}
