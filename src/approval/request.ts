@@ -15,6 +15,8 @@ export interface RequestStatement {
   effects: Effect[];
   relations: string[];
   why: string[];
+  /** Names the definitions that it was judged by: those of what it touches and of all code behind that. */
+  identity?: string;
 }
 
 /** One parameter as bound. `c` commits to the value (SHA-256 over salt, type and value), so R itself holds no value. */
@@ -188,7 +190,8 @@ export function valuesFit(request: Request, values: RequestValues): boolean {
 
 /**
  * What a retry must equal to use an approval: the same agent, target, database, text and parameters, under the same
- * user, role, search_path and settings as far as the session knows them, with the same found behind the names in it, and
+ * user, role, search_path and settings as far as the session knows them, with the same found behind the names in it (the
+ * prepared statements, and the definitions in the catalog), and
  * the same rules: what was approved under others may ask for more now. Names of prepared statements and portals and
  * the transaction do not count: a client makes new ones for its retry.
  */
@@ -220,7 +223,13 @@ export function matchDigest(
     params,
     policy.digest,
     // What an EXECUTE runs is not in the text; the facts quote it.
-    what.statements.map(({ command, effects, relations, why }) => [command, effects, relations, why]),
+    what.statements.map(({ command, effects, relations, why, identity }) => [
+      command,
+      effects,
+      relations,
+      why,
+      identity ?? null,
+    ]),
     what.once === true ? what.rid : null,
   ];
   return sha256(Buffer.from(`holdpoint-match-v1\0${canonical(context)}`, 'utf8'));

@@ -12,6 +12,7 @@ import {
 } from '../approval/request.ts';
 import type { Decided, RecordBody, StatementBody } from '../audit/record.ts';
 import { commit } from '../audit/record.ts';
+import type { Catalog } from '../catalog/names.ts';
 import type { HoldpointError } from '../errors.ts';
 import type { Action, Actor, Verdict } from '../policy/verdict.ts';
 import type { Gate, OutcomeState, Parameter } from '../session/gate.ts';
@@ -51,6 +52,7 @@ export interface BookOptions {
   readonly facts: SessionFacts;
   readonly log: BookLog;
   readonly desk: ParkingDesk;
+  readonly catalog: Pick<Catalog, 'refresh' | 'pending'>;
   readonly metrics: BookMetrics;
   readonly publicUrl: string;
   readonly policyDigest: () => string;
@@ -73,6 +75,13 @@ interface Context {
   readonly meaning: string;
   readonly status: string;
 }
+
+const contextWords: Readonly<Record<keyof Context, string>> = {
+  role: 'the role',
+  searchPath: 'the search_path',
+  meaning: 'a setting',
+  status: 'the transaction status',
+};
 
 export class SessionBook implements RelayBook {
   readonly #options: BookOptions;
@@ -127,13 +136,21 @@ export class SessionBook implements RelayBook {
     });
   }
 
-  unchanged(gate: Gate): boolean {
+  async change(gate: Gate): Promise<string | undefined> {
+    await this.#options.catalog.refresh();
+    await this.#options.catalog.pending;
     const shown = this.#shown.get(gate)?.context;
     const present = this.#context();
-    return (
-      shown !== undefined &&
-      Object.entries(shown).every(([name, value]) => present[name as keyof Context] === value)
+    const differing = Object.entries(contextWords).find(
+      ([name]) => shown?.[name as keyof Context] !== present[name as keyof Context],
     );
+    if (differing !== undefined) return `${differing[1]} of the session is not what it was`;
+    return this.#session?.changeOf(gate);
+  }
+
+  superseded(gate: Gate, end: Extract<ParkingEnd, { kind: 'release' }>, error: HoldpointError): void {
+    this.unreleased(gate, error);
+    void this.#options.desk.finish(end.grant.rid, 'failed', error.message);
   }
 
   async intent(gate: Gate, end: Extract<ParkingEnd, { kind: 'release' }>): Promise<void> {
@@ -283,6 +300,7 @@ export class SessionBook implements RelayBook {
           relation.schema === undefined ? relation.name : `${relation.schema}.${relation.name}`,
         ),
         why: [...statement.why],
+        ...(statement.identity === undefined ? {} : { identity: statement.identity }),
       })),
       wire: wireDigest(frames, values),
       policy: { digest: policyDigest(), rule: verdict.rule, reason: verdict.reason },

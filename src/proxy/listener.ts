@@ -271,6 +271,7 @@ export class Listener {
       },
       log: options.log,
       desk: options.desk,
+      catalog: target.catalog,
       metrics: options.metrics.book(target.name),
       publicUrl: options.publicUrl,
       policyDigest: () => target.policy().digest,

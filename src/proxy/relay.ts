@@ -5,7 +5,7 @@
 import type { Duplex } from 'node:stream';
 import { HoldpointError } from '../errors.ts';
 import type { Gate } from '../session/gate.ts';
-import { contextError } from '../session/refusal.ts';
+import { changedSinceError } from '../session/refusal.ts';
 import type { Session } from '../session/session.ts';
 import type { FrontendStep } from '../session/step.ts';
 import type { Analysis } from '../sql/statement.ts';
@@ -31,12 +31,14 @@ export interface RelayBook {
   refused(gate: Gate | undefined, bytes: Buffer, error: HoldpointError): void;
   /** Appends the `stmt` record and builds the request for a hold of exactly `frames`. */
   park(gate: Gate, frames: readonly Buffer[], notify: (notice: Buffer) => void): Parking;
-  /** The context of a parked gate is still the one that was shown. */
-  unchanged(gate: Gate): boolean;
+  /** Why a parked gate is not any more what was shown, looked up now; undefined if it is. Never rejects. */
+  change(gate: Gate): Promise<string | undefined>;
   /** Appends the intent; resolves once it is sealed and on disk. Rejects with `log-unwritable`. */
   intent(gate: Gate, end: Extract<ParkingEnd, { kind: 'release' }>): Promise<void>;
   /** The outcome of a parked gate that did not run. */
   unreleased(gate: Gate, error: HoldpointError | undefined): void;
+  /** The outcome of a gate whose approval no longer fits; it is held again. */
+  superseded(gate: Gate, end: Extract<ParkingEnd, { kind: 'release' }>, error: HoldpointError): void;
   /** Seconds from a whole frame's arrival to its bytes being written, for `count` passed gates. */
   overhead(seconds: number, count: number): void;
 }
@@ -337,14 +339,17 @@ export class Relay {
 
   async #unpark(gate: Gate, frames: readonly Buffer[], end: ParkingEnd): Promise<void> {
     const { session, book } = this.#options;
-    let refusal: HoldpointError | undefined = end.kind === 'refuse' ? end.error : undefined;
+    const refusal = end.kind === 'refuse' ? end.error : undefined;
     if (end.kind === 'release') {
-      if (!book.unchanged(gate)) refusal = contextError();
-      else {
-        // From here on the statement counts as sent: an interruption comes too late.
-        this.#parking = undefined;
-        await book.intent(gate, end);
+      // From here on the statement counts as sent: an interruption comes too late.
+      this.#parking = undefined;
+      const change = await book.change(gate);
+      if (change !== undefined) {
+        book.superseded(gate, end, changedSinceError(change));
+        this.#holdAgain(frames, change);
+        return;
       }
+      await book.intent(gate, end);
     }
     this.#parking = undefined;
     if (this.#ended || this.#clientGone || end.kind === 'abandon') {
@@ -365,6 +370,15 @@ export class Relay {
       this.#up.add(standIn);
     }
     this.#resume();
+  }
+
+  /** Offers the frame in view once more; what was deferred in front of it waits as it did. */
+  #holdAgain(frames: readonly Buffer[], change: string): void {
+    if (this.#ended) return;
+    this.#deferred = frames.slice(0, -1);
+    this.#deferredBytes = this.#deferred.reduce((sum, each) => sum + each.length, 0);
+    this.#options.session.heldAgain(change);
+    this.#offerAgain(undefined);
   }
 
   #notify(notice: Buffer): void {

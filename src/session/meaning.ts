@@ -40,3 +40,34 @@ function unread(statement: Statement): Statement {
   const why = 'names objects of this database, whose catalog cannot be read at the moment';
   return { ...rest, effects, why: [...statement.why, why] };
 }
+
+/**
+ * Why statements do not mean any more what they meant `before`, in a clause for people; undefined if they do. Both are
+ * explanations of the same statements, in the same order.
+ */
+export function changeOf(before: readonly Statement[], now: readonly Statement[]): string | undefined {
+  for (const [at, was] of before.entries()) {
+    const is = now[at];
+    if (is !== undefined && sameMeaning(was, is)) continue;
+    const names = was.relations.map(({ schema, name }) =>
+      schema === undefined ? name : `${schema}.${name}`,
+    );
+    const touched =
+      names.length === 0 ? 'something that it uses' : [...new Set(names)].slice(0, namesMax).join(', ');
+    return `${touched}, or code behind it, was changed or replaced`;
+  }
+  return undefined;
+}
+
+const namesMax = 3;
+
+function sameMeaning(was: Statement, is: Statement): boolean {
+  return (
+    was === is ||
+    (was.identity === is.identity && was.effects.join() === is.effects.join() && sameWords(was, is))
+  );
+}
+
+function sameWords(was: Statement, is: Statement): boolean {
+  return was.why.length === is.why.length && was.why.every((why, at) => why === is.why[at]);
+}

@@ -88,13 +88,7 @@ export function unexpectedError(type: number): HoldpointError {
   return new HoldpointError('protocol-violation', `message type ${letter} is not expected after login`);
 }
 
-/** What an approver was shown of the session is not what it is now. */
-export function contextError(): HoldpointError {
-  return new HoldpointError(
-    'canceled',
-    'the session changed while the statement was held; the approval no longer fits and the statement did not run',
-    {
-      hint: 'Send the statement again to ask once more.',
-    },
-  );
+/** What was approved is not what would run now; it is held again. For the log: the client hears of the new request. */
+export function changedSinceError(change: string): HoldpointError {
+  return new HoldpointError('canceled', `not released: ${change}`);
 }

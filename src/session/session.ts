@@ -5,6 +5,7 @@
 
 import type { ErrorCode, HoldpointError } from '../errors.ts';
 import { decide } from '../policy/decide.ts';
+import type { Verdict } from '../policy/verdict.ts';
 import type { Analysis, Statement } from '../sql/statement.ts';
 import { type FrameView, typeTable } from '../wire/framer.ts';
 import { backendType, readErrorFields, readParameterStatus } from '../wire/messages/backend.ts';
@@ -26,7 +27,7 @@ import {
   type Gate,
   type Parameter,
 } from './gate.ts';
-import { explained, usesNames } from './meaning.ts';
+import { changeOf, explained, usesNames } from './meaning.ts';
 import { commitNames, type Resolved, resolveNames, sameBehind, stageNames } from './names.ts';
 import { Outbox } from './outbox.ts';
 import { Outcomes } from './outcomes.ts';
@@ -71,6 +72,8 @@ export class Session {
   readonly #outbox: Outbox;
   /** Code ran that may have changed how later text is read, and the server has not yet reported its settings. */
   #unproven = false;
+  /** Why the frame that is offered next was not released. */
+  #again: string | undefined;
   #segment = 0;
   #gates = 0;
   #transactionGates = 0;
@@ -197,6 +200,16 @@ export class Session {
     this.#outbox.flush();
     gate.state = 'refused';
     return this.#standIn(gate.proto === 'simple' ? frontendType.query : frontendType.bind, error);
+  }
+
+  /** Why a held gate would do something else now than it was shown to do; undefined if it would not. */
+  changeOf(gate: Gate): string | undefined {
+    return changeOf(gate.statements, this.#explain(gate.resolved, gate.parameterTypes));
+  }
+
+  /** The frame that is offered next was held and released before, and is not what was shown any more. */
+  heldAgain(change: string): void {
+    this.#again = change;
   }
 
   /** The gate of a `pass` or `defer` step is recorded and on its way. `now` in monotonic milliseconds. */
@@ -385,7 +398,7 @@ export class Session {
   ): Gate {
     this.#gates += 1;
     const statements = this.#explain(resolved, parameterTypes);
-    const verdict = decide(this.#options.policy(), statements, this.#options.actor);
+    const verdict = this.#verdict(statements);
     const held = verdict.action === 'hold';
     return createGate({
       n: this.#gates,
@@ -399,6 +412,14 @@ export class Session {
       parameters: held ? parameters.map(copyParameter) : parameters,
       behind,
     });
+  }
+
+  #verdict(statements: readonly Statement[]): Verdict {
+    const verdict = decide(this.#options.policy(), statements, this.#options.actor);
+    const again = this.#again;
+    this.#again = undefined;
+    if (again === undefined || verdict.action !== 'hold') return verdict;
+    return { ...verdict, reason: `${verdict.reason} (held again after an approval: ${again})` };
   }
 
   #judge(frame: FrameView, gate: Gate): FrontendStep {

@@ -87,8 +87,8 @@ export class Link {
   /** What the book was told, in order: `stmt 1`, `outcome 1 ok`. */
   readonly book: string[] = [];
   ended: { error: HoldpointError | undefined } | undefined;
-  /** The context of a parked gate is still the same. */
-  unchanged = true;
+  /** What has changed since the hold began. */
+  change: string | undefined;
   /** Settles when the intent of a release is on disk. */
   intent: () => Promise<void> = async () => undefined;
   readonly #toClient: Buffer[] = [];
@@ -197,7 +197,8 @@ export class Link {
           notify,
         });
       },
-      unchanged: () => this.unchanged,
+      change: async () => this.change,
+      superseded: (gate, _end, error) => this.book.push(`superseded ${gate.n} ${error.message}`),
       intent: async (gate) => {
         this.book.push(`intent ${gate.n}`);
         await this.intent();

@@ -203,16 +203,38 @@ describe('a hold', () => {
     expect(link.book).toContain('unreleased 2 gone');
   });
 
-  test('whose context has changed meanwhile is refused', async () => {
+  test('that is not what was shown any more is held again, and runs once that is approved', async () => {
     const link = new Link().start();
     link.client.write(gated);
     await turn();
-    link.unchanged = false;
+    link.change = 'public.t was replaced';
     link.desk.approve();
     await turn();
-    expect(link.toServer.includes('holdpoint_')).toBe(true);
-    expect(link.toServer.includes('delete')).toBe(false);
-    expect(link.book).toEqual(['stmt 1 hold', 'unreleased 1 canceled']);
+    expect(link.toServer).toHaveLength(0);
+    expect(link.book).toEqual([
+      'stmt 1 hold',
+      'superseded 1 not released: public.t was replaced',
+      'stmt 2 hold',
+    ]);
+    link.change = undefined;
+    link.desk.approve();
+    await turn();
+    expect(link.toServer).toEqual(gated);
+  });
+
+  test('that is held again keeps the frames that were deferred with it', async () => {
+    const link = new Link().start();
+    const frames = [parse('d', 'delete from t'), bind('', 'd'), execute(''), sync()];
+    link.client.write(Buffer.concat(frames));
+    await turn();
+    link.change = 'the role of the session is not what it was';
+    link.desk.approve();
+    await turn();
+    expect(link.toServer).toHaveLength(0);
+    link.change = undefined;
+    link.desk.approve();
+    await turn();
+    expect(link.toServer).toEqual(Buffer.concat(frames));
   });
 
   test('that is rejected puts a stand-in behind the frames that were deferred with it', async () => {
