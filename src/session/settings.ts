@@ -46,6 +46,9 @@ export class Settings {
   readonly #temporary = new Map<string, Statement>();
   /** Code ran that may have made temporary objects of any name. */
   #shadowed = false;
+  /** The last answer of `names`, and to which question, as long as it holds: it is asked for every statement. */
+  #names: NameContext | undefined;
+  #namesOf: readonly string[] | undefined;
   /** Definitions were changed here, and the transaction that did it may not have ended. */
   #defining = false;
 
@@ -61,14 +64,21 @@ export class Settings {
     return this.#defining;
   }
 
-  /** What names are looked up in. `searchPath`: of a fresh session, for one that has not set its own. */
+  /**
+   * What names are looked up in: the same object until that changes. `searchPath`: of a fresh session, for one that has
+   * not set its own.
+   */
   names(searchPath: readonly string[]): NameContext {
-    return {
-      path: this.#schemas(searchPath),
-      temporary: this.#temporary,
-      shadowed: this.#shadowed || this.#temporary.size >= temporaryNamesMax,
-      changed: this.#defining,
-    };
+    if (this.#names === undefined || this.#namesOf !== searchPath) {
+      this.#namesOf = searchPath;
+      this.#names = {
+        path: this.#schemas(searchPath),
+        temporary: new Map(this.#temporary),
+        shadowed: this.#shadowed || this.#temporary.size >= temporaryNamesMax,
+        changed: this.#defining,
+      };
+    }
+    return this.#names;
   }
 
   #schemas(searchPath: readonly string[]): readonly string[] | undefined {
@@ -107,13 +117,16 @@ export class Settings {
   /** A ParameterStatus came. */
   reported(name: string, value: string): void {
     if (this.#reported.size < 64 || this.#reported.has(name)) this.#reported.set(name, value);
-    if (name === 'search_path') this.searchPath = value;
+    if (name !== 'search_path') return;
+    this.searchPath = value;
+    this.#names = undefined;
   }
 
   /** Statements that are forwarded. */
   note(statements: readonly Statement[]): void {
     for (const statement of statements) {
       const { effects, settings, command } = statement;
+      if (effects.length > 1 || effects[0] !== 'read') this.#names = undefined;
       if (effects.includes('role')) this.role = null;
       if (effects.some((effect) => defining.has(effect))) this.#defining = true;
       if (effects.includes('transaction')) this.#undone = true;
@@ -140,6 +153,7 @@ export class Settings {
 
   /** The server has answered everything. `before`, `after`: transaction status of its last two ReadyForQuery. */
   ready(before: string, after: string): void {
+    if (this.#path !== 'known' || this.#defining) this.#names = undefined;
     const told = this.#reported.get('search_path');
     if (told !== undefined) {
       this.searchPath = told;

@@ -37,6 +37,77 @@ test('search_path is what was set, null after RESET, and what the server reports
   expect(known.searchPath).toBe('c');
 });
 
+test('names are looked up in the same context until something changes it', () => {
+  const known = settings();
+  const path = ['public'];
+  const first = known.names(path);
+  expect(first).toMatchObject({ path: ['public'], shadowed: false, changed: false });
+  known.note([statement('SELECT', ['read'])]);
+  expect(known.names(path)).toBe(first);
+  expect(known.names(['other']).path).toEqual(['other']);
+});
+
+test('a temporary table is remembered with the statement that made it', () => {
+  const known = settings();
+  known.names([]);
+  const made = statement('CREATE TABLE', ['temporary'], {
+    relations: [{ schema: undefined, name: 'scratch', access: 'define' }],
+  });
+  known.note([made]);
+  expect(known.names([]).temporary.get('scratch')).toBe(made);
+  expect(known.names([]).shadowed).toBe(false);
+});
+
+test('code that nothing is known of may have made temporary objects of any name, and changed definitions', () => {
+  const known = settings();
+  known.names([]);
+  known.note([statement('SELECT', ['function'])]);
+  expect(known.names([])).toMatchObject({ shadowed: true, changed: true });
+  known.ready('I', 'I');
+  expect(known.names([])).toMatchObject({ shadowed: true, changed: false });
+});
+
+test('a temporary table that a function makes has a name that nobody here knows', () => {
+  const known = settings();
+  known.note([statement('SELECT', ['read', 'temporary'])]);
+  expect(known.names([])).toMatchObject({ shadowed: true, changed: true });
+});
+
+test('changed definitions are not believed before their transaction has ended', () => {
+  const known = settings();
+  known.note([statement('CREATE VIEW', ['create'])]);
+  known.ready('T', 'T');
+  expect(known.names([]).changed).toBe(true);
+  known.ready('T', 'I');
+  expect(known.names([]).changed).toBe(false);
+});
+
+test.each([
+  ['"$user", public', ['owner', 'public']],
+  ['a', ['a']],
+  ['"Mixed"', ['Mixed']],
+  ['"a""b"', undefined],
+  ['Ä', undefined],
+])('search_path %s as the server reports it', (reported, path) => {
+  const known = settings();
+  known.reported('search_path', reported);
+  expect(known.names([]).path).toEqual(path);
+});
+
+test('a list that no server has reported may be one schema with a comma in its name', () => {
+  const known = settings();
+  known.note([set('search_path', 'a, b')]);
+  known.ready('I', 'I');
+  expect(known.names(['public']).path).toBeUndefined();
+});
+
+test('search_path of a role that is not known is not known', () => {
+  const known = settings();
+  known.reported('search_path', '"$user", public');
+  known.note([statement('SET', ['role'])]);
+  expect(known.names(['public']).path).toBeUndefined();
+});
+
 test('what gives a statement its meaning is listed by name; what names the session is not', () => {
   const known = settings();
   expect(known.meaning).toEqual({ TimeZone: 'UTC', is_superuser: 'off' });
