@@ -2,6 +2,7 @@
 // moment its outcome is certain. The unit that is recorded: one `stmt` record and one `outcome` record a gate.
 // Pure data; refuses to know sockets, the log and the clock.
 
+import type { Reacher } from '../catalog/names.ts';
 import type { Verdict } from '../policy/verdict.ts';
 import type { Statement } from '../sql/statement.ts';
 import type { Prepared, StagedPrepare } from './prepared.ts';
@@ -35,6 +36,8 @@ export interface Gate {
   readonly statements: readonly Statement[];
   /** Type OIDs that its Parse declared; 0 where the client left one to the server. */
   readonly parameterTypes: readonly number[];
+  /** What explained them; undefined where the catalog could not be read. */
+  readonly explainedBy: Reacher | undefined;
   readonly verdict: Verdict;
   /** Emptied once it is on its way, so that the chunks they lie in can be let go. */
   parameters: readonly Parameter[];
@@ -73,6 +76,7 @@ export function createGate(
     | 'resolved'
     | 'statements'
     | 'parameterTypes'
+    | 'explainedBy'
     | 'verdict'
     | 'parameters'
     | 'behind'

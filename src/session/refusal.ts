@@ -38,6 +38,11 @@ export function changedError(): HoldpointError {
   );
 }
 
+/** A portal was bound, and what its statement reaches has been given another definition since. */
+export function staleError(change: string): HoldpointError {
+  return new HoldpointError('conflict', `the portal was bound before ${change}`, { hint: 'Bind it again.' });
+}
+
 export function longNameError(): HoldpointError {
   return new HoldpointError(
     'not-supported',

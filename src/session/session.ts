@@ -43,6 +43,7 @@ import {
   functionCallError,
   longNameError,
   skippedError,
+  staleError,
   strayError,
   unexpectedError,
 } from './refusal.ts';
@@ -345,6 +346,13 @@ export class Session {
       if (now.open && this.#mayWait) return barrier;
       if (now.open || !sameBehind(gate.behind, now.behind)) return this.#refuse(frame, changedError());
     }
+    if (gate !== undefined && gate.explainedBy !== this.#options.catalog.reach) {
+      const wait = this.#awaitsCatalog(gate.statements);
+      if (wait !== undefined) return wait;
+      // Its code is looked up by name when it runs, and is not what it was when it was bound.
+      const change = this.changeOf(gate);
+      if (change !== undefined) return this.#refuse(frame, staleError(change));
+    }
     this.#outbox.forward(expected(frontendType.execute, gate));
     return this.#outbox.deferring ? deferred : passed;
   }
@@ -408,6 +416,7 @@ export class Session {
       resolved,
       statements,
       parameterTypes,
+      explainedBy: this.#options.catalog.reach,
       verdict,
       parameters: held ? parameters.map(copyParameter) : parameters,
       behind,

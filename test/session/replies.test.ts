@@ -26,6 +26,7 @@ function gateOf(n: number): Gate {
     resolved: [],
     statements: [],
     parameterTypes: [],
+    explainedBy: undefined,
     verdict: { action: 'pass', rule: '', reason: '' },
     parameters: [],
     behind: [],

@@ -1,6 +1,7 @@
 // One session in a test: frames of the client in, what becomes of them out as words; answers of the server in, what
 // the client sees out. With PostgreSQL's own parser and the shipped rules, without sockets, clocks and log.
 
+import type { Catalog } from '../../src/catalog/names.ts';
 import { loadPolicy } from '../../src/policy/packs.ts';
 import type { Policy } from '../../src/policy/rules.ts';
 import type { Gate } from '../../src/session/gate.ts';
@@ -33,10 +34,10 @@ export class Transcript {
   step: FrontendStep = { kind: 'barrier' };
   #ids = 0;
 
-  constructor(options: { encoding?: string; policy?: Policy } = {}) {
+  constructor(options: { encoding?: string; policy?: Policy; catalog?: Catalog } = {}) {
     this.session = new Session({
       analyzer,
-      catalog: plainCatalog(),
+      catalog: options.catalog ?? plainCatalog(),
       policy: () => options.policy ?? defaultRules,
       actor: { agent: 'claude', target: 'shop', environment: 'production' },
       user: 'shop_owner',

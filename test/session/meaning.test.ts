@@ -1,0 +1,109 @@
+// What a session makes of the catalog: it waits for it, judges by it, and notices when it has changed.
+
+import { afterAll, expect, test } from 'vitest';
+import type { Catalog, Reacher } from '../../src/catalog/names.ts';
+import { changeOf } from '../../src/session/meaning.ts';
+import type { Effect, Statement } from '../../src/sql/statement.ts';
+import { readyForQuery } from '../../src/wire/messages/backend.ts';
+import { bind, execute, parse, query, sync } from '../../src/wire/messages/frontend.ts';
+import { statement } from '../policy/statements.ts';
+import { plainCatalog } from '../support/catalog.ts';
+import { commandComplete, rawFrame } from '../support/frames.ts';
+import { analyzer, Transcript } from './transcript.ts';
+
+afterAll(() => analyzer.close());
+
+/** A catalog in which the function `f` has these effects. */
+function reacher(epoch: string, ...effects: Effect[]): Reacher {
+  const known = new WeakMap<Statement, Statement>();
+  return {
+    epoch,
+    searchPath: ['public'],
+    explain(one, { changed }) {
+      if (!one.functions.some(({ name }) => name === 'f')) return one;
+      const explained = known.get(one) ?? { ...one, effects: ['read', ...effects], identity: `f@${epoch}` };
+      known.set(one, explained);
+      return changed ? { ...explained, effects: ['unknown'] } : explained;
+    },
+  };
+}
+
+function catalogOf(reach: Reacher | undefined, pending?: Promise<void>) {
+  const catalog = { ...plainCatalog(), reach, pending };
+  return catalog as Catalog & { reach: typeof reach; pending: typeof pending; changes: number };
+}
+
+const call = query('SELECT f()');
+
+test('a function that the catalog proves harmless passes, one that deletes is held', () => {
+  expect(new Transcript({ catalog: catalogOf(reacher('1')) }).client(call)).toEqual(['pass!']);
+  expect(new Transcript({ catalog: catalogOf(reacher('1', 'delete')) }).client(call)).toEqual(['hold']);
+});
+
+test('while the catalog is read, a statement that names something waits, and one that does not goes on', () => {
+  const session = new Transcript({ catalog: catalogOf(undefined, Promise.resolve()) });
+  expect(session.client(call)).toEqual(['later']);
+  expect(session.client(parse('', 'SELECT f()'))).toEqual(['later']);
+  expect(session.client(query('BEGIN'))).toEqual(['pass!']);
+});
+
+test('without a catalog every name is unknown', () => {
+  const session = new Transcript({ catalog: catalogOf(undefined) });
+  expect(session.client(query('SELECT * FROM orders'))).toEqual(['hold']);
+  expect(session.client(query('SELECT upper($$a$$)'))).toEqual(['hold']);
+});
+
+test('after a definition was changed, the catalog is told when the transaction ends', () => {
+  const catalog = catalogOf(reacher('1'));
+  const session = new Transcript({ catalog });
+  session.client(query('BEGIN'));
+  session.server(commandComplete('BEGIN'), readyForQuery('T'));
+  session.client(query('CREATE VIEW v AS SELECT 1'));
+  session.release();
+  session.server(commandComplete('CREATE VIEW'), readyForQuery('T'));
+  expect(catalog.changes).toBe(0);
+  expect(session.client(call)).toEqual(['hold']);
+  expect(session.client(query('COMMIT'))).toEqual(['pass!']);
+  session.server(commandComplete('COMMIT'), readyForQuery('I'));
+  expect(catalog.changes).toBe(1);
+  expect(session.client(call)).toEqual(['pass!']);
+});
+
+test('a connection that is lost behind a changed definition tells the catalog', () => {
+  const catalog = catalogOf(reacher('1'));
+  const session = new Transcript({ catalog });
+  session.client(query('CREATE VIEW v AS SELECT 1'));
+  session.release();
+  session.session.lost();
+  expect(catalog.changes).toBe(1);
+});
+
+test('a portal is not executed any more once what it reaches has been given another definition', () => {
+  const catalog = catalogOf(reacher('1'));
+  const session = new Transcript({ catalog });
+  session.client(query('BEGIN'));
+  session.server(commandComplete('BEGIN'), readyForQuery('T'));
+  expect(session.client(parse('', 'SELECT f()'), bind('p', ''), sync())).toEqual(['pass', 'pass!', 'pass']);
+  session.server(rawFrame('1'), rawFrame('2'), readyForQuery('T'));
+  catalog.reach = reacher('2', 'delete');
+  expect(session.client(execute('p'))).toEqual(['refuse 55000']);
+});
+
+test('a portal is executed on when something else in the catalog has changed', () => {
+  const catalog = catalogOf(reacher('1'));
+  const session = new Transcript({ catalog });
+  session.client(parse('', 'SELECT 1 FROM t'), bind('p', ''));
+  catalog.reach = reacher('2', 'delete');
+  expect(session.client(execute('p'), sync())).toEqual(['pass', 'pass']);
+});
+
+test('statements mean the same as long as effects, definitions and reasons are the same', () => {
+  const was = statement('SELECT', ['read'], { identity: 'a', why: ['x'] });
+  expect(changeOf([was], [{ ...was }])).toBeUndefined();
+  const relations = [{ schema: 'public', name: 'orders', access: 'read' as const }];
+  expect(changeOf([{ ...was, relations }], [{ ...was, relations, identity: 'b' }])).toBe(
+    'public.orders, or code behind it, was changed or replaced',
+  );
+  expect(changeOf([was], [{ ...was, effects: ['delete'] }])).toMatch(/something that it uses/);
+  expect(changeOf([was], [{ ...was, why: ['y'] }])).toBeDefined();
+});
