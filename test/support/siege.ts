@@ -1,0 +1,229 @@
+// Siege: a database that has something to lose, a Holdpoint in front of it with nobody to approve, and a way to tell,
+// directly and without the classifier, whether anything in it is another than before: rows, definitions, roles, settings,
+// slots, large objects. What an attack is sent as is the attack's affair; what became of it is asked here.
+
+import { randomBytes } from 'node:crypto';
+import pg from 'pg';
+import { expect, inject } from 'vitest';
+import { bind, execute, parse, query, sync } from '../../src/wire/messages/frontend.ts';
+import { type Guard, type GuardOptions, startGuard } from './holdpoint.ts';
+import { createDatabase, startPostgres } from './postgres.ts';
+import { RawClient, type Reply, transcript } from './raw.ts';
+
+export interface Siege {
+  readonly guard: Guard;
+  /** As the superuser, past the guard, for looking. */
+  readonly direct: pg.Client;
+  /** Major version of the server. */
+  readonly version: number;
+  /** A raw session past the guard, as the role that the guard has. */
+  unguarded(): Promise<RawClient>;
+  /** What there is: the same text as long as nothing was changed. */
+  digest(): Promise<string>;
+  close(): Promise<void>;
+}
+
+export interface SiegeOptions extends Omit<GuardOptions, 'url'> {
+  /** What there is to lose, made by the superuser. */
+  readonly fixture: string;
+  /** A server of that version of its own; default the shared one. */
+  readonly version?: number;
+  /** The guard has an ordinary role that owns what the fixture makes from `SET ROLE` on, not the superuser's. */
+  readonly ordinary?: boolean;
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+/** The shortest that can be configured: nobody comes. */
+const waitMs = 100;
+
+export async function besiege(options: SiegeOptions): Promise<Siege> {
+  const { fixture, version, ordinary, settings, ...rest } = options;
+  const own =
+    version === undefined && settings === undefined
+      ? undefined
+      : await startPostgres({
+          ...(version === undefined ? {} : { version }),
+          ...(settings === undefined ? {} : { settings }),
+        });
+  const database = own === undefined ? await createDatabase() : undefined;
+  const { host, port, password } = own ?? inject('sharedPostgres');
+  const name = database?.name ?? 'postgres';
+  const role = ordinary ? `keeper_${randomBytes(6).toString('hex')}` : 'postgres';
+  const url = (user: string): string =>
+    `postgres://${user}:${encodeURIComponent(password)}@${host}:${port}/${name}`;
+  const direct = new pg.Client({ connectionString: url('postgres') });
+  await direct.connect();
+  if (ordinary) {
+    await direct.query(`create role ${role} login password ${pg.escapeLiteral(password)}`);
+    await direct.query(`grant all on database ${name} to ${role}; grant all on schema public to ${role}`);
+    await direct.query(`set role ${role}`);
+  }
+  await direct.query(fixture);
+  await direct.query('reset role');
+  const { rows } = await direct.query("select current_setting('server_version_num')::int / 10000 as major");
+  const guard = await startGuard({
+    ...rest,
+    url: url(role),
+    hold: { waitMs, pendingMax: 1000, ...rest.hold },
+  });
+  return {
+    guard,
+    direct,
+    version: rows[0].major,
+    async unguarded() {
+      const client = await RawClient.connect(host, port);
+      await client.login({ user: role, password, database: name });
+      return client;
+    },
+    digest: () => digestOf(direct),
+    async close() {
+      await guard.close();
+      await direct.end();
+      if (ordinary && database !== undefined) await dropRole(database, role);
+      await database?.drop();
+      await own?.stop();
+    },
+  };
+}
+
+async function dropRole(database: { url: string; drop(): Promise<void> }, role: string): Promise<void> {
+  await database.drop();
+  const elsewhere = new pg.Client({ connectionString: database.url.replace(/[^/]*$/, 'postgres') });
+  await elsewhere.connect();
+  await elsewhere.query(`drop role ${role}`);
+  await elsewhere.end();
+}
+
+/** Tables called `lure…` are left out: reading them is an attack by itself. */
+const tables = `
+  select format('%I.%I', nspname, relname) as name
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where relkind in ('r', 'p', 'm') and nspname !~ '^(pg_|information_schema$)' and relname !~ '^lure'
+  order by 1`;
+
+/** Catalogs whose rows do not change by themselves. */
+const catalogs = [
+  'pg_proc',
+  'pg_type',
+  'pg_operator',
+  'pg_cast',
+  'pg_namespace',
+  'pg_trigger',
+  'pg_rewrite',
+  'pg_policy',
+  'pg_constraint',
+  'pg_extension',
+  'pg_foreign_server',
+  'pg_foreign_data_wrapper',
+  'pg_publication',
+  'pg_collation',
+  'pg_event_trigger',
+  'pg_language',
+  'pg_default_acl',
+  'pg_statistic_ext',
+  'pg_largeobject_metadata',
+  'pg_opclass',
+  'pg_conversion',
+  'pg_am',
+  'pg_ts_config',
+  'pg_attrdef',
+  'pg_transform',
+] as const;
+
+/** Of a relation what a definition changes, and its file, which is another after a rewrite. */
+const relationColumns = `relname, relnamespace, reltype, relowner, relam, relfilenode, reltablespace, relkind,
+  relpersistence, relacl, reloptions, relrowsecurity, relforcerowsecurity, relispartition, relreplident`;
+
+const others = [
+  `select relname, row(${relationColumns})::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
+   where c.oid >= 16384 and nspname !~ '^pg_(temp|toast)'`,
+  `select a.attrelid::text, a::text from (select attrelid, attname, atttypid, attnotnull, attisdropped, attacl,
+     attoptions, attidentity, attgenerated, atthasdef from pg_attribute where attrelid >= 16384 and attnum > 0) a
+   join pg_class c on c.oid = attrelid where c.relnamespace not in (select oid from pg_namespace where nspname ~ '^pg_(temp|toast)')`,
+  `select 'sequence', s::text from pg_sequence s`,
+  `select 'last value', schemaname || sequencename || coalesce(last_value, 0) from pg_sequences`,
+  `select 'role', row(rolname, rolsuper, rolpassword, rolcanlogin, rolconfig)::text
+   from (select a.*, (select array_agg(s::text) from pg_db_role_setting s where setrole = a.oid) as rolconfig from pg_authid a) r
+   where rolname !~ '^keeper_'`,
+  `select 'member', row(roleid, member)::text from pg_auth_members`,
+  `select 'setting', row(setdatabase, setrole, setconfig)::text from pg_db_role_setting s
+   where setdatabase in (0, (select oid from pg_database where datname = current_database()))`,
+  `select 'slot', slot_name::text from pg_replication_slots`,
+  `select 'origin', roname from pg_replication_origin`,
+  `select 'subscription', subname::text from pg_subscription`,
+  `select 'prepared transaction', gid from pg_prepared_xacts`,
+  `select 'file setting', name || coalesce(setting, '') from pg_file_settings where sourcefile like '%auto.conf'`,
+  `select 'tablespace', spcname::text from pg_tablespace`,
+  `select 'large object', loid::text || pageno || data::text from pg_largeobject`,
+  `select 'comment', row(objoid, classoid, objsubid, description)::text from pg_description where objoid >= 16384`,
+  `select 'label', s::text from pg_seclabel s`,
+];
+
+async function digestOf(direct: pg.Client): Promise<string> {
+  const { rows } = await direct.query(tables);
+  const contents = rows.map(
+    ({ name }) =>
+      `select '${name.replaceAll("'", "''")}', md5(coalesce(string_agg(r::text, ',' order by r::text), '')) from ${name} r`,
+  );
+  const definitions = catalogs.map((name) => `select '${name}', o::text from ${name} o where oid >= 16384`);
+  const parts = [...contents, ...definitions, ...others].map(
+    (part) => `select x::text as line from (${part}) x`,
+  );
+  const found = await direct.query(
+    `select line from (${parts.join(' union all ')}) y order by line collate "C"`,
+  );
+  return found.rows.map(({ line }) => line).join('\n');
+}
+
+/** Its lines that `after` does not have, and the other way round: for a message that says what was lost. */
+export function changes(before: string, after: string): string[] {
+  const old = new Set(before.split('\n'));
+  const now = new Set(after.split('\n'));
+  return [
+    ...[...old].filter((line) => !now.has(line)).map((line) => `- ${line}`),
+    ...[...now].filter((line) => !old.has(line)).map((line) => `+ ${line}`),
+  ];
+}
+
+/** What came back but notices: `E ERROR 42501 …`, `D 1`, `Z I`. The session is closed. */
+export async function sent(client: RawClient, ...texts: string[]): Promise<string[]> {
+  const replies: Reply[] = [];
+  for (const text of texts) {
+    client.send(query(text));
+    replies.push(...(await client.until('Z')));
+  }
+  client.destroy();
+  return transcript(replies, 'TSNA');
+}
+
+/** As one pipeline of the extended protocol, behind one Sync. */
+export async function pipelined(client: RawClient, ...texts: string[]): Promise<string[]> {
+  client.send(...texts.flatMap((text) => [parse('', text), bind('', ''), execute('')]), sync());
+  const replies = await client.until('Z');
+  client.destroy();
+  return transcript(replies, 'TSNA12n');
+}
+
+/** True if one of the lines is an error. */
+export function refused(lines: readonly string[]): boolean {
+  return lines.some((line) => line.startsWith('E '));
+}
+
+/** Sessions that attack at once: each waits for a person who does not come. */
+const attackersMax = 8;
+
+/** Each text by itself, in both protocols: fails if one of them is answered without an error, or changed anything. */
+export async function unharmed(siege: Siege, texts: readonly string[]): Promise<void> {
+  const before = await siege.digest();
+  const waiting = texts.flatMap((text) => [sent, pipelined].map((way) => ({ text, way })));
+  const unrefused: string[] = [];
+  const attacker = async (): Promise<void> => {
+    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+      const answer = await next.way(await siege.guard.connect(), next.text);
+      if (!refused(answer)) unrefused.push(`${next.text} → ${answer.join(', ')}`);
+    }
+  };
+  await Promise.all(Array.from({ length: attackersMax }, attacker));
+  expect(changes(before, await siege.digest())).toEqual([]);
+  expect(unrefused).toEqual([]);
+}
