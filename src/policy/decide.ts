@@ -5,9 +5,12 @@
 import { effectsOfFunction, isBuiltinOperator } from '../sql/functions.ts';
 import type { Effect, Statement } from '../sql/statement.ts';
 import { mayMatch, mustMatch, type NamePattern, type WrittenName } from './pattern.ts';
+import { beyondReading } from './reader.ts';
 import { reasonFor } from './reason.ts';
 import type { Policy, Rule } from './rules.ts';
-import type { Action, Actor, Need, Verdict } from './verdict.ts';
+import type { Spending } from './terms.ts';
+import type { Actor, Enclosure, Need, Spend, Verdict } from './verdict.ts';
+import { mostSpecific, type Passing, rowsOf, type Unmet, type Weighed, weigh } from './weigh.ts';
 
 /** How one statement was judged: what `rules explain` shows. `matched` and `overridden` are in order of name. */
 export interface Judgement {
@@ -16,35 +19,123 @@ export interface Judgement {
   readonly matched: readonly Rule[];
   /** The hold rules that matched and gave way to a pass rule which names them. */
   readonly overridden: readonly Rule[];
+  /** The pass rules that matched and whose bounds the statement does not keep, with the reason. */
+  readonly unmet: readonly Unmet[];
 }
+
+/** What a verdict depends on beside the text and who sent it. */
+export interface Circumstances {
+  /** Absent: nothing has been spent. */
+  readonly spending?: Spending;
+  /**
+   * True if the text is one statement, whatever stands behind its names. Absent: it is if `statements` is one; with an
+   * EXECUTE, `statements` holds what it runs as well.
+   */
+  readonly alone?: boolean;
+}
+
+const nothingSpent: Spending = { spent: () => 0 };
 
 /**
  * The verdict on a whole text: its statements are sent together or not at all, so the strictest counts. No statements
  * (an empty text, only comments) pass as `empty`: the server answers EmptyQueryResponse.
  */
-export function decide(policy: Policy, statements: readonly Statement[], actor: Actor): Verdict {
-  let strictest: Verdict | undefined;
-  let need: Need | undefined;
-  for (const statement of statements) {
-    const { verdict } = judge(policy, statement, actor);
-    need = strongest(need, verdict.need);
-    if (strictest === undefined || rank(verdict) > rank(strictest)) strictest = verdict;
-  }
+export function decide(
+  policy: Policy,
+  statements: readonly Statement[],
+  actor: Actor,
+  { spending = nothingSpent, alone = statements.length === 1 }: Circumstances = {},
+): Verdict {
+  const text = new Text(spending);
+  for (const statement of statements) text.add(judge(policy, statement, actor, text).verdict);
+  const { strictest } = text;
   if (strictest === undefined) return nothingToDo;
-  // The release covers the whole text, so it needs what the most demanding of its statements needs.
-  return strictest.action === 'hold' && need !== undefined ? { ...strictest, need } : strictest;
+  if (strictest.action === 'pass' && text.enclosing !== undefined) {
+    const conflict = conflictOf(text, statements, alone);
+    if (conflict !== undefined) {
+      const { rule, need } = text.enclosing;
+      return observed(policy, statements, {
+        action: 'hold',
+        rule,
+        reason: `rule ${rule} lets a statement pass within a transaction of its own, and ${conflict}; send it by itself`,
+        ...(need !== undefined && { need }),
+      });
+    }
+  }
+  return text.verdict;
+}
+
+/** One text while its statements are judged, each after what the ones before it will spend. */
+class Text implements Spending {
+  strictest: Verdict | undefined;
+  /** The passing verdict with the narrowest enclosure. */
+  enclosing: (Verdict & { enclosure: Enclosure }) | undefined;
+  /** More than one kind of enclosure is asked for. */
+  mixed = false;
+  #need: Need | undefined;
+  readonly #before: Spending;
+  readonly #spends = new Map<string, Spend>();
+
+  constructor(before: Spending) {
+    this.#before = before;
+  }
+
+  spent(rule: string, actor: Actor): number {
+    return this.#before.spent(rule, actor) + (this.#spends.get(rule)?.rows ?? 0);
+  }
+
+  add(verdict: Verdict): void {
+    this.#need = strongest(this.#need, verdict.need);
+    if (this.strictest === undefined || rank(verdict) > rank(this.strictest)) this.strictest = verdict;
+    for (const spend of verdict.budget ?? []) {
+      const rows = spend.rows + (this.#spends.get(spend.rule)?.rows ?? 0);
+      this.#spends.set(spend.rule, { ...spend, rows });
+    }
+    const { enclosure } = verdict;
+    if (enclosure === undefined) return;
+    if (this.enclosing !== undefined && this.enclosing.enclosure.kind !== enclosure.kind) this.mixed = true;
+    if (this.enclosing === undefined || rowsOf(enclosure) < rowsOf(this.enclosing.enclosure))
+      this.enclosing = { ...verdict, enclosure };
+  }
+
+  /** The release covers the whole text, so it needs what the most demanding of its statements needs. */
+  get verdict(): Verdict {
+    const strictest = this.strictest!;
+    const need = this.#need === undefined ? {} : { need: this.#need };
+    if (strictest.action === 'hold') return { ...strictest, ...need };
+    if (strictest.action === 'deny' || strictest.shadow !== undefined) return strictest;
+    const budget = this.#spends.size === 0 ? {} : { budget: [...this.#spends.values()] };
+    return this.enclosing === undefined
+      ? { ...strictest, ...budget }
+      : { ...this.enclosing, ...need, ...budget };
+  }
+}
+
+/** Why the enclosure of one statement cannot be put around the text, as the middle of a sentence. */
+function conflictOf(text: Text, statements: readonly Statement[], alone: boolean): string | undefined {
+  if (statements.some(({ effects }) => effects.includes('transaction') || effects.includes('two-phase')))
+    return 'the text controls the transaction itself';
+  if (text.mixed) return 'the text holds statements that need different ones';
+  // `RELEASE …; INSERT …` must not get out of a savepoint, so nothing but one statement is put into a read-only one.
+  if (text.enclosing?.enclosure.kind === 'read-only' && !alone) return 'the text holds other statements';
+  return undefined;
 }
 
 /** The verdict on one statement and the rules that led to it. */
-export function judge(policy: Policy, statement: Statement, actor: Actor): Judgement {
+export function judge(
+  policy: Policy,
+  statement: Statement,
+  actor: Actor,
+  spending: Spending = nothingSpent,
+): Judgement {
   const matched = policy.rules.filter((rule) => matches(rule, statement, actor));
-  const passing = matched.filter((rule) => rule.action === 'pass');
-  const overridden = matched.filter(
-    (rule) => rule.action === 'hold' && passing.some((pass) => pass.overrides.has(rule.name)),
-  );
-  const counted = overridden.length === 0 ? matched : matched.filter((rule) => !overridden.includes(rule));
-  const verdict = observed(policy, statement, strictestOf(counted, statement));
-  return { statement, verdict, matched, overridden };
+  const weighed = weigh(matched, statement, actor, spending);
+  const barred = beyondReading(statement, actor, weighed.passing.length > 0);
+  const verdict: Verdict =
+    barred !== undefined
+      ? { action: 'deny', rule: 'read-only-agent', reason: barred }
+      : observed(policy, [statement], strictestOf(weighed, statement));
+  return { statement, verdict, matched, overridden: weighed.overridden, unmet: weighed.unmet };
 }
 
 const nothingToDo: Verdict = { action: 'pass', rule: 'empty', reason: 'the text holds no statement' };
@@ -52,8 +143,8 @@ const nothingToDo: Verdict = { action: 'pass', rule: 'empty', reason: 'the text 
 /** Behind these no later statement could be judged, so even the shadow mode keeps them out. */
 const neverObserved: readonly Effect[] = ['parser-setting'];
 
-/** `rules` are those that match and were not overridden. */
-function strictestOf(rules: readonly Rule[], statement: Statement): Verdict {
+function strictestOf(weighed: Weighed, statement: Statement): Verdict {
+  const { counted: rules } = weighed;
   const denying = mostSpecific(rules, 'deny');
   if (denying !== undefined) return verdictOf(denying, rules, statement);
   if (statement.effects.includes('parser-setting')) {
@@ -61,19 +152,30 @@ function strictestOf(rules: readonly Rule[], statement: Statement): Verdict {
   }
   const holding = mostSpecific(rules, 'hold');
   if (holding !== undefined) {
-    const need = rules.reduce<Need | undefined>((sum, rule) => strongest(sum, rule.need), undefined);
-    const verdict = verdictOf(holding, rules, statement);
+    const verdict = withUnmet(verdictOf(holding, rules, statement), weighed);
+    const need = needOf(rules);
     return need === undefined ? verdict : { ...verdict, need };
   }
-  const passing = mostSpecific(rules, 'pass');
-  if (passing !== undefined && understood(statement)) return passOf(passing);
-  return { action: 'hold', rule: 'no-rule', reason: reasonFor(statement, statement.effects, undefined) };
+  if (weighed.passing.length > 0 && understood(statement)) return passOf(weighed);
+  const reason = reasonFor(statement, statement.effects, undefined);
+  return withUnmet({ action: 'hold', rule: 'no-rule', reason }, weighed);
 }
 
-function observed(policy: Policy, statement: Statement, verdict: Verdict): Verdict {
-  if (!policy.observe || verdict.action === 'pass') return verdict;
-  if (verdict.action === 'deny' && neverObserved.some((effect) => statement.effects.includes(effect)))
-    return verdict;
+/** The approver is told that a rule would have let it pass, had it kept the bounds. */
+function withUnmet(verdict: Verdict, { unmet: [first] }: Weighed): Verdict {
+  if (first === undefined) return verdict;
+  return {
+    ...verdict,
+    reason: `${verdict.reason}; rule ${first.rule.name} does not let it pass: ${first.why}`,
+  };
+}
+
+function observed(policy: Policy, statements: readonly Statement[], verdict: Verdict): Verdict {
+  if (!policy.observe) return verdict;
+  // Who only watches undoes nothing.
+  if (verdict.action === 'pass') return { action: 'pass', rule: verdict.rule, reason: verdict.reason };
+  const blinding = statements.some(({ effects }) => neverObserved.some((effect) => effects.includes(effect)));
+  if (verdict.action === 'deny' && blinding) return verdict;
   return { action: 'pass', rule: verdict.rule, reason: verdict.reason, shadow: verdict.action };
 }
 
@@ -89,7 +191,7 @@ export function matches(rule: Rule, statement: Statement, actor: Actor): boolean
     (rule.environments?.has(actor.environment) ?? true) &&
     anyWord(rule.agents, actor.agent) &&
     anyWord(rule.targets, actor.target) &&
-    matchesEffects(rule.effects, statement.effects, cover) &&
+    matchesEffects(rule.effects, statement.effects, cover, actor) &&
     anyWord(rule.commands, statement.command) &&
     matchesNames(rule.relations, statement.relations, cover) &&
     matchesFunctions(rule.functions, statement, cover) &&
@@ -101,10 +203,13 @@ function matchesEffects(
   wanted: ReadonlySet<Effect> | undefined,
   effects: readonly Effect[],
   cover: boolean,
+  { access }: Actor,
 ): boolean {
   if (wanted === undefined) return !cover;
   if (!cover) return effects.some((effect) => wanted.has(effect));
-  return effects.length > 0 && effects.every((effect) => wanted.has(effect));
+  // Of a read-only agent, all code runs where the server refuses writes.
+  const proven = (effect: Effect) => wanted.has(effect) || (effect === 'unproven' && access === 'read-only');
+  return effects.length > 0 && effects.every(proven);
 }
 
 /** For a pass, a condition on names that the statement does not use at all is not met: it was meant for others. */
@@ -152,26 +257,23 @@ function anyWord(patterns: readonly RegExp[] | undefined, word: string): boolean
   return patterns === undefined || patterns.some((pattern) => pattern.test(word));
 }
 
-/** Of the matching rules with this action: the most specific, then the first by name. */
-function mostSpecific(rules: readonly Rule[], action: Action): Rule | undefined {
-  let best: Rule | undefined;
-  for (const rule of rules) {
-    if (rule.action !== action) continue;
-    if (best === undefined || specificity(rule) > specificity(best)) best = rule;
-  }
-  return best;
-}
-
-/** Conditions count; one on names or people says more than one on effects, which nearly every rule has. */
-function specificity(rule: Rule): number {
-  const { effects, commands, relations, functions, settings, agents, targets, environments } = rule;
-  const narrow = [commands, relations, functions, settings, agents, targets, environments].filter(Boolean);
-  return 2 * narrow.length + (effects === undefined ? 0 : 1);
-}
-
 /** No sentence is composed: this is the path that most statements take, and nobody reads why. */
-function passOf({ name, reason }: Rule): Verdict {
-  return { action: 'pass', rule: name, reason: reason ?? 'a rule lets it pass' };
+function passOf({ passing, overridden }: Weighed): Verdict {
+  const [{ rule, terms }] = passing as [Passing];
+  const verdict = { action: 'pass', rule: rule.name, reason: rule.reason ?? 'a rule lets it pass' } as const;
+  if (terms === undefined) return verdict;
+  const spends = passing.flatMap((each) => each.terms?.spend ?? []);
+  const need = needOf(overridden);
+  return {
+    ...verdict,
+    ...(terms.enclosure !== undefined && { enclosure: terms.enclosure }),
+    ...(spends.length > 0 && { budget: spends }),
+    ...(terms.enclosure !== undefined && need !== undefined && { need }),
+  };
+}
+
+function needOf(rules: readonly Rule[]): Need | undefined {
+  return rules.reduce<Need | undefined>((sum, rule) => strongest(sum, rule.need), undefined);
 }
 
 /** The deciding rule gives name and reason; what the other rules of the same action mind is told as well. */

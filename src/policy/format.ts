@@ -52,7 +52,7 @@ const nothingMissing: Missing extends never ? true : Missing = true;
 void nothingMissing;
 
 /** Names that verdicts use where no rule of the file decided. A rule must not bear them. */
-export const reservedNames = ['no-rule', 'empty', 'built-in'] as const;
+export const reservedNames = ['no-rule', 'empty', 'built-in', 'read-only-agent'] as const;
 
 export const rulesPerFileMax = 500;
 const entriesPerListMax = 1000;
@@ -85,6 +85,9 @@ export const needSchema = z
     quorum: z.int().min(1).max(20).optional().describe('How many different approvers.'),
   })
   .describe('For hold rules: asks for more than the target does. It never asks for less.');
+
+const rowsMaxLimit = 1_000_000;
+const budgetRowsLimit = 1_000_000_000;
 
 export const ruleSchema = z
   .strictObject({
@@ -126,6 +129,26 @@ export const ruleSchema = z
     targets: words.optional().describe('Targets, with wildcards.'),
     environments: listOf(z.enum(['production', 'staging', 'development'])).optional(),
     approval: needSchema.optional(),
+    readOnly: z
+      .literal(true)
+      .optional()
+      .describe(
+        'For pass rules: passes only within a READ ONLY transaction, where the server refuses writes.',
+      ),
+    rowsMax: z
+      .int()
+      .min(1)
+      .max(rowsMaxLimit)
+      .optional()
+      .describe('For pass rules: a statement that changes more rows is undone and held.'),
+    budget: z
+      .strictObject({
+        rows: z.int().min(1).max(budgetRowsLimit).describe('Rows in an hour, of each agent on each target.'),
+      })
+      .optional()
+      .describe(
+        'For pass rules: rows that may be changed by what the rule lets pass; then it no longer does.',
+      ),
     overrides: listOf(z.string())
       .optional()
       .describe('For pass rules: the hold rules, by name, that do not apply to what this rule lets through.'),

@@ -26,6 +26,12 @@ export interface Rule {
   readonly targets: readonly RegExp[] | undefined;
   readonly environments: ReadonlySet<Environment> | undefined;
   readonly need: Need | undefined;
+  /** Passes only within a READ ONLY transaction at the server. */
+  readonly readOnly: boolean;
+  /** Rows that one statement may change. */
+  readonly rowsMax: number | undefined;
+  /** Rows that an agent may change on a target in an hour by what this rule lets pass. */
+  readonly budgetRows: number | undefined;
   /** Names of the hold rules that do not apply to what this pass rule covers. */
   readonly overrides: ReadonlySet<string>;
   /** Where it stands, for people: the file as it was named and the 1-based line. */
@@ -131,12 +137,79 @@ function ruleProblems(entry: RuleEntry): string[] {
   if (entry.action === 'deny' && entry.approval !== undefined) {
     problems.push('a deny rule cannot be approved; drop approval, or make the action hold');
   }
+  if (entry.action !== 'pass') problems.push(...enclosureKeysOf(entry).map(onlyForPass));
+  else problems.push(...enclosureProblems(entry));
   if (entry.action === 'pass' && entry.effects?.includes('unknown')) {
     problems.push('effect "unknown" cannot pass: what is not understood is held; remove it from effects');
   }
   if (entry.action !== 'deny' && entry.effects?.includes('parser-setting')) {
     problems.push(
       'effect "parser-setting" can only be denied: behind it, no later statement could be judged',
+    );
+  }
+  return problems;
+}
+
+/** What a statement may do where the server lets nothing be written, and what it does there is worth something. */
+const readOnlyEffects: readonly Effect[] = [
+  'read',
+  'unproven',
+  'function',
+  'setting',
+  'custom-setting',
+  'advisory-lock',
+  'notify',
+];
+
+/** Effects that change no row, or rows that a command tag counts. */
+const countedEffects: readonly Effect[] = [
+  'read',
+  'insert',
+  'update',
+  'update-all',
+  'delete',
+  'lock-rows',
+  'advisory-lock',
+  'sequence',
+  'notify',
+  'setting',
+  'custom-setting',
+  'temporary',
+];
+
+function enclosureKeysOf({ readOnly, rowsMax, budget }: RuleEntry): string[] {
+  return Object.entries({ readOnly, rowsMax, budget }).flatMap(([key, value]) =>
+    value === undefined ? [] : [key],
+  );
+}
+
+function onlyForPass(key: string): string {
+  return `only a pass rule may have ${key}: it bounds what the rule lets through; remove it`;
+}
+
+/** What is wrong with the bounds of a pass rule. */
+function enclosureProblems(entry: RuleEntry): string[] {
+  const problems: string[] = [];
+  const counting = enclosureKeysOf(entry).filter((key) => key !== 'readOnly');
+  const effects = entry.effects ?? [];
+  if (entry.readOnly === true) {
+    if (counting.length > 0) {
+      problems.push(
+        `readOnly lets no row be changed, so ${counting.join(' and ')} would count none; remove it`,
+      );
+    }
+    for (const effect of effects.filter((each) => !readOnlyEffects.includes(each))) {
+      problems.push(
+        `effect "${effect}" makes no sense with readOnly: the server refuses it there, or a READ ONLY transaction does not stop it; remove it from effects`,
+      );
+    }
+  } else if (effects.includes('unproven')) {
+    problems.push('effect "unproven" passes only where the server refuses writes; add readOnly: true');
+  }
+  if (counting.length === 0 || entry.readOnly === true) return problems;
+  for (const effect of effects.filter((each) => !countedEffects.includes(each))) {
+    problems.push(
+      `effect "${effect}" cannot go with ${counting.join(' and ')}: the server does not tell how many rows it changes; remove it from effects`,
     );
   }
   return problems;
@@ -197,6 +270,9 @@ function compileRule(entry: RuleEntry, file: string, line: number): Rule {
     targets: words(entry.targets, false),
     environments: entry.environments && new Set(entry.environments),
     need: entry.approval && definedOnly(entry.approval),
+    readOnly: entry.readOnly === true,
+    rowsMax: entry.rowsMax,
+    budgetRows: entry.budget?.rows,
     overrides: new Set(entry.overrides),
     file,
     line,

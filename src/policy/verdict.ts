@@ -7,6 +7,8 @@ export interface Actor {
   readonly agent: string;
   readonly target: string;
   readonly environment: Environment;
+  /** Set where every session of the agent is read-only at the server: what could end that is denied. */
+  readonly access?: 'read-only';
 }
 
 export type Action = 'pass' | 'hold' | 'deny';
@@ -36,8 +38,21 @@ export interface Verdict {
   readonly shadow?: 'hold' | 'deny';
   /** Set on a pass that holds only within it. */
   readonly enclosure?: Enclosure;
-  /** Set on a pass by a rule with a budget: the rows it changes are counted against that rule. */
-  readonly budget?: true;
-  /** Set on a hold whose rules ask for more than the target does. */
+  /** Set on a pass by rules with a budget: reserved before it is sent, settled by what it really changed (budget.ts). */
+  readonly budget?: readonly Spend[];
+  /**
+   * Set on a hold whose rules ask for more than the target does, and on a pass with an enclosure: what the hold needs
+   * that follows if the enclosure does not hold.
+   */
   readonly need?: Need;
+}
+
+/** Rows that a statement may change on the budget of one rule. */
+export interface Spend {
+  /** The rule whose budget it is. */
+  readonly rule: string;
+  /** At most so many rows. */
+  readonly rows: number;
+  /** What the budget allows in an hour. */
+  readonly rowsPerHour: number;
 }
