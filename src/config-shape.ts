@@ -25,6 +25,22 @@ const targetHold = z.strictObject({
 const target = z.strictObject({
   url: z.string().describe("The target's own URL, with credentials that no agent ever sees."),
   environment: z.enum(['production', 'staging', 'development']).default('production'),
+  systemIdentifier: z
+    .string()
+    .regex(
+      /^[1-9]\d{0,19}$/,
+      'must be the digits that SELECT system_identifier FROM pg_control_system() gives',
+    )
+    .optional()
+    .describe(
+      'The one server this target means. Without it, the server found first is remembered; with it, any other is refused.',
+    ),
+  server: z
+    .enum(['community', 'patched'])
+    .default('community')
+    .describe(
+      'patched: also a server that names itself as a fork of PostgreSQL, whose grammar may not be the one statements are judged by.',
+    ),
   rules: z
     .string()
     .min(1)
@@ -46,6 +62,10 @@ const agent = z.strictObject({
     .regex(/^SCRAM-SHA-256\$\d+:[^$:]+\$[^$:]+:[^$:]+$/, 'must be a SCRAM-SHA-256 verifier as in pg_authid')
     .optional(),
   targets: z.array(z.string()).min(1),
+  access: z
+    .enum(['read-write', 'read-only'])
+    .default('read-write')
+    .describe('read-only: sessions are read-only at the server, and every way out of that is denied.'),
   expires: z.iso.datetime({ offset: true }).optional(),
 });
 

@@ -33,6 +33,10 @@ export interface TargetConfig {
   readonly name: string;
   readonly address: TargetAddress;
   readonly environment: Environment;
+  /** The server that this target means, in digits; undefined: the one that was found first. */
+  readonly systemIdentifier: string | undefined;
+  /** Whether a fork of PostgreSQL is accepted, whose grammar may be another. */
+  readonly server: 'community' | 'patched';
   /** A shipped pack by name, or a path relative to `Config.baseDir`. */
   readonly rules: string;
   /** The least evidence and the number of people that a release takes. */
@@ -46,6 +50,7 @@ export interface AgentConfig {
   readonly password: string | undefined;
   readonly verifier: string | undefined;
   readonly targets: readonly string[];
+  readonly access: 'read-write' | 'read-only';
   /** Milliseconds since the epoch; undefined: never. */
   readonly expiresAt: number | undefined;
 }
@@ -205,6 +210,8 @@ function targetsOf(file: File, baseDir: string): Map<string, TargetConfig> {
           name,
           address: attempt(() => readTargetUrl(given.url, { baseDir, strict }), told),
           environment: given.environment,
+          systemIdentifier: given.systemIdentifier,
+          server: given.server,
           rules: given.rules,
           approval: { level: level as Level, quorum },
           hold,
@@ -225,9 +232,9 @@ function agentsOf(file: File): Map<string, AgentConfig> {
           throw file.fail(['agents', name, 'targets', index], `there is no target called "${target}"`);
         }
       });
-      const { password, verifier, targets, expires } = given;
+      const { password, verifier, targets, access, expires } = given;
       const expiresAt = expires === undefined ? undefined : Date.parse(expires);
-      return [name, { name, password, verifier, targets, expiresAt }];
+      return [name, { name, password, verifier, targets, access, expiresAt }];
     }),
   );
 }

@@ -18,6 +18,7 @@ export type ErrorCode =
   | 'store-unreachable'
   | 'upstream-unreachable'
   | 'upstream-refused'
+  | 'wrong-server'
   | 'too-many-connections'
   | 'too-many-pending'
   | 'protocol-violation'
@@ -48,6 +49,7 @@ export const errorTable: Readonly<Record<ErrorCode, { sqlstate: string; status: 
   'store-unreachable': { sqlstate: '58000', status: 503 },
   'upstream-unreachable': { sqlstate: '08006', status: 502 },
   'upstream-refused': { sqlstate: '08004', status: 502 },
+  'wrong-server': { sqlstate: '08004', status: 502 },
   'too-many-connections': { sqlstate: '53300', status: 503 },
   'too-many-pending': { sqlstate: '53300', status: 429 },
   'protocol-violation': { sqlstate: '08P01', status: 400 },

@@ -1,16 +1,18 @@
 // agents.json and approvers.json: their shape, and changing them so that neither a crash nor a second command at the
 // same time loses an entry. Knows files; refuses to know what an entry is good for.
 
-import { chmod, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { HoldpointError } from './errors.ts';
+import { readJson, writeWhole } from './json-file.ts';
 
 const time = z.iso.datetime().transform((text) => Date.parse(text));
 const agentEntry = z.strictObject({
   verifier: z.string().startsWith('SCRAM-SHA-256$'),
   targets: z.array(z.string()),
+  access: z.enum(['read-write', 'read-only']).default('read-write'),
   created: time,
   expires: time.optional(),
   revoked: time.optional(),
@@ -27,6 +29,7 @@ const approversFile = z.strictObject({ v: z.literal(1), approvers: z.record(z.st
 export interface AgentEntry {
   readonly verifier: string;
   readonly targets: readonly string[];
+  readonly access: 'read-write' | 'read-only';
   readonly createdAt: number;
   readonly expiresAt: number | undefined;
   readonly revokedAt: number | undefined;
@@ -46,6 +49,7 @@ export async function readAgents(dataDir: string): Promise<Map<string, AgentEntr
     {
       verifier: entry.verifier,
       targets: entry.targets,
+      access: entry.access,
       createdAt: entry.created,
       expiresAt: entry.expires,
       revokedAt: entry.revoked,
@@ -73,9 +77,16 @@ export function changeAgents(
     const entries = await readAgents(dataDir);
     change(entries);
     const agents = Object.fromEntries(
-      [...entries].map(([name, { verifier, targets, createdAt, expiresAt, revokedAt }]) => [
+      [...entries].map(([name, { verifier, targets, access, createdAt, expiresAt, revokedAt }]) => [
         name,
-        { verifier, targets, created: iso(createdAt), expires: iso(expiresAt), revoked: iso(revokedAt) },
+        {
+          verifier,
+          targets,
+          access,
+          created: iso(createdAt),
+          expires: iso(expiresAt),
+          revoked: iso(revokedAt),
+        },
       ]),
     );
     await writeWhole(join(dataDir, 'agents.json'), { v: 1, agents });
@@ -102,44 +113,6 @@ export function changeApprovers(
 
 function iso(ms: number | undefined): string | undefined {
   return ms === undefined ? undefined : new Date(ms).toISOString();
-}
-
-async function readJson<T extends z.ZodType>(path: string, shape: T): Promise<z.output<T> | undefined> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    // No file is the normal beginning; a file that cannot be read must not look like "nobody is revoked".
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw new HoldpointError('bad-config', `cannot read ${path}: ${code}`, { cause: error });
-  }
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new HoldpointError('bad-config', `${path} is not JSON; restore it or move it away`, {
-      cause: error,
-    });
-  }
-  const checked = shape.safeParse(value);
-  if (checked.success) return checked.data;
-  const issue = checked.error.issues[0]!;
-  throw new HoldpointError('bad-config', `${path}: ${issue.path.map(String).join('.')}: ${issue.message}`);
-}
-
-/** By a new file and a rename, both synced: a reader sees the old or the new, whenever the power fails. */
-async function writeWhole(path: string, value: object): Promise<void> {
-  const draft = `${path}.new`;
-  const file = await open(draft, 'w', 0o600);
-  try {
-    await chmod(draft, 0o600);
-    await file.writeFile(`${JSON.stringify(value, null, 2)}\n`);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(draft, path);
 }
 
 const lockWaitMs = 5000;

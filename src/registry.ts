@@ -25,6 +25,8 @@ export interface Agent {
   /** `SCRAM-SHA-256$…`, as in pg_authid. */
   readonly verifier: string;
   readonly targets: readonly string[];
+  /** `read-only`: its sessions change nothing, whatever the rules let pass. */
+  readonly access: 'read-write' | 'read-only';
   readonly expiresAt: number | undefined;
   readonly revokedAt: number | undefined;
   readonly source: 'config' | 'file';
@@ -142,15 +144,17 @@ export class Registry implements ApproverBook {
     name: string;
     password: string;
     targets: readonly string[];
+    access?: Agent['access'];
     createdAt: number;
     expiresAt?: number;
   }): Promise<Agent> {
-    const { name, password, targets, createdAt, expiresAt } = agent;
+    const { name, password, targets, access = 'read-write', createdAt, expiresAt } = agent;
     await this.#refuseTaken(name);
     const verifier = buildVerifier(password, randomBytes(saltBytes));
     await changeAgents(this.dataDir, (entries) => {
       refuseDuplicate(name, entries.keys(), 'agent');
-      entries.set(name, { verifier, targets: [...targets], createdAt, expiresAt, revokedAt: undefined });
+      const entry = { verifier, targets: [...targets], access, createdAt, expiresAt, revokedAt: undefined };
+      entries.set(name, entry);
     });
     await this.reload();
     return this.#book.agents.get(name)!;
@@ -308,14 +312,14 @@ async function compose(
 
 /** An agent of the configuration. Its verifier is kept over a reload while the password is the same text. */
 function fromConfig(given: AgentConfig, before: Agent | undefined): Agent {
-  const { name, targets, expiresAt, password } = given;
+  const { name, targets, access, expiresAt, password } = given;
   const kept = before && passwords.get(before);
   const verifier =
     given.verifier ??
     (before !== undefined && kept === password
       ? before.verifier
       : buildVerifier(password!, randomBytes(saltBytes)));
-  const agent: Agent = { name, verifier, targets, expiresAt, revokedAt: undefined, source: 'config' };
+  const agent: Agent = { name, verifier, targets, access, expiresAt, revokedAt: undefined, source: 'config' };
   if (password !== undefined) passwords.set(agent, password);
   return agent;
 }

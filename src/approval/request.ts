@@ -50,7 +50,15 @@ export interface Request {
   /** Ordinal of the gate within its session. */
   n: number;
   agent: { id: string; auth: 'scram-sha-256' | 'scram-sha-256-plus' };
-  db: { target: string; environment: Environment; name: string; addr: string; version: string };
+  db: {
+    target: string;
+    environment: Environment;
+    name: string;
+    addr: string;
+    version: string;
+    /** The server's own system identifier, in digits; null where it does not tell it. */
+    systemId: string | null;
+  };
   /** session_user upstream; current role as far as the session knows, null when it cannot know. */
   user: string;
   role: string | null;
@@ -214,6 +222,7 @@ export function matchDigest(
     agent.id,
     db.target,
     db.name,
+    db.systemId,
     user,
     role,
     state.searchPath,

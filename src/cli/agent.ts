@@ -11,6 +11,7 @@ import { ended, type Output, terminal } from './outcome.ts';
 interface AddOptions extends FolderOptions {
   readonly target: string[];
   readonly expires?: string;
+  readonly readOnly?: boolean;
 }
 
 /** Adds the `agent` commands. Their exit codes go to process.exitCode. */
@@ -24,6 +25,7 @@ export function register(program: Command): void {
   )
     .requiredOption('--target <target...>', 'where it may connect')
     .option('--expires <time>', 'how long it is good for: 90m, 8h, 30d')
+    .option('--read-only', 'its sessions are read-only at the server')
     .action((name: string, options: AddOptions) => finish(addAgent(name, options, terminal)));
   folderOptions(agent.command('list').description('agents, without their passwords')).action(
     (options: FolderOptions) => finish(listAgents(options, terminal)),
@@ -45,6 +47,7 @@ export function addAgent(name: string, options: AddOptions, output: Output): Pro
       name,
       password,
       targets: options.target,
+      access: options.readOnly === true ? 'read-only' : 'read-write',
       createdAt,
       ...(lifeMs !== undefined && { expiresAt: createdAt + lifeMs }),
     });
@@ -59,6 +62,7 @@ export function addAgent(name: string, options: AddOptions, output: Output): Pro
       json: {
         name,
         urls,
+        access: agent.access,
         expires: agent.expiresAt === undefined ? null : new Date(agent.expiresAt).toISOString(),
       },
     };
@@ -73,6 +77,7 @@ export function listAgents(options: FolderOptions, output: Output): Promise<numb
     const rows = registry.agents().map((one) => ({
       name: one.name,
       targets: one.targets,
+      access: one.access,
       state:
         one.revokedAt !== undefined ? 'revoked' : (one.expiresAt ?? Infinity) <= now ? 'expired' : 'in force',
       expires: one.expiresAt === undefined ? null : new Date(one.expiresAt).toISOString(),
@@ -80,7 +85,8 @@ export function listAgents(options: FolderOptions, output: Output): Promise<numb
     }));
     const lines = rows.map((one) => {
       const until = one.expires === null ? '' : `, until ${one.expires}`;
-      return `${one.name}  ${one.targets.join(', ')}  ${one.state}${until}\n`;
+      const access = one.access === 'read-only' ? ', read-only' : '';
+      return `${one.name}  ${one.targets.join(', ')}  ${one.state}${access}${until}\n`;
     });
     return {
       text: lines.join('') || 'No agents yet: holdpoint agent add NAME --target TARGET\n',

@@ -18,6 +18,7 @@ import { loadPolicy } from '../policy/packs.ts';
 import type { Policy } from '../policy/rules.ts';
 import { Listener, type Report, type Target } from '../proxy/listener.ts';
 import type { ClientTls } from '../proxy/login.ts';
+import type { Admit } from '../proxy/upstream.ts';
 import { type Agent, mayEnter, Registry } from '../registry.ts';
 import { Analyzer } from '../sql/parse.ts';
 import type { Statement } from '../sql/statement.ts';
@@ -26,6 +27,7 @@ import { tlsServerEndPoint } from '../wire/channel-binding.ts';
 import { parseVerifier } from '../wire/scram.ts';
 import { keyAt } from './keys.ts';
 import type { Parts } from './parts.ts';
+import { admissions, meetTargets } from './targets.ts';
 import { serveWeb } from './web.ts';
 
 export interface AssemblyOptions {
@@ -102,19 +104,20 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
       config.listen.http.port === 0 ? await freePort(config.listen.http.host) : config.listen.http.port;
     const publicUrl = config.publicUrl.replace(/:0$/, `:${httpPort}`);
     const store = new MemoryStore();
-    const targets = targetsOf(config, policies);
+    const targets = targetsOf(config, policies, await admissions(config, report));
     const linkKey = await keyAt(join(config.dataDir, 'keys', 'link.jwk'));
     const common = { config, publicUrl, log, store, linkKey, registry, metrics, targets, analyzer, report };
     const desk = openDesk(common, options.notify);
     undo.push(() => desk.close());
     const parts: Parts = { ...common, desk };
+    await meetTargets(targets, report);
     const http = await serveWeb(parts, httpPort);
     undo.push(() => http.close());
     const listener = proxyListener(parts);
     const postgresPort = await listener.listen();
     const changed = (): void => {
       recordApprovers();
-      listener.expel((name, target) => admitted(registry, name, target) !== undefined);
+      listener.expel();
     };
     const refresh = setInterval(refresher(registry, changed, report), refreshMs);
     return {
@@ -228,7 +231,11 @@ const plain = {
   changed() {},
 };
 
-function targetsOf(config: Config, policies: ReadonlyMap<string, Policy>): Map<string, Target> {
+function targetsOf(
+  config: Config,
+  policies: ReadonlyMap<string, Policy>,
+  admission: (target: string) => Admit,
+): Map<string, Target> {
   const targets = new Map<string, Target>();
   for (const { name, address, environment, approval, hold } of config.targets.values())
     targets.set(name, {
@@ -238,6 +245,7 @@ function targetsOf(config: Config, policies: ReadonlyMap<string, Policy>): Map<s
       approval,
       hold,
       policy: () => policies.get(name)!,
+      admit: admission(name),
       catalog: plain,
     });
   return targets;
@@ -286,6 +294,7 @@ function proxyListener(parts: Parts): Listener {
       return agent !== undefined && targets.has(target) ? parseVerifier(agent.verifier) : undefined;
     },
     targets,
+    access: (name, target) => admitted(registry, name, target)?.access,
     analyzer,
     log,
     desk,

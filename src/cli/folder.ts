@@ -46,6 +46,7 @@ function ofDemo(dataDir: string): Map<string, AgentConfig> {
     password: undefined,
     verifier: 'none',
     targets: ['shop'],
+    access: 'read-write' as const,
     expiresAt: undefined,
   };
   return new Map([[agent.name, agent]]);

@@ -2,20 +2,15 @@
 // its answer kept for a moment, so that whoever polls costs the targets nothing. Refuses to know HTTP.
 
 import type { LogHealth } from '../audit/logstate.ts';
+import { HoldpointError } from '../errors.ts';
 import type { Check } from '../http/server.ts';
 import type { Target } from '../proxy/listener.ts';
-import { connectUpstream } from '../proxy/upstream.ts';
+import { survey } from '../proxy/survey.ts';
 import type { Store } from '../store/store.ts';
 
 /** How long an answer is good, and how long a target has to give it. */
 const keptMs = 2000;
 const answerMs = 3000;
-
-const settings = [
-  ['client_encoding', 'UTF8'],
-  ['standard_conforming_strings', 'on'],
-  ['application_name', 'holdpoint readyz'],
-] as const;
 
 /** Makes the question. `mono` in milliseconds. */
 export function readiness(
@@ -48,17 +43,18 @@ async function answering(store: Pick<Store, 'ping'>): Promise<Check> {
   );
 }
 
-function sentence(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+async function reachable(target: Target): Promise<Check> {
+  const name = `target ${target.name}`;
+  try {
+    const warnings = await survey(target, answerMs);
+    return warnings.length === 0 ? { name } : { name, warnings };
+  } catch (error) {
+    return { name, problem: sentence(error) };
+  }
 }
 
-async function reachable({ name, address }: Target): Promise<Check> {
-  const connectTimeoutMs = Math.min(address.connectTimeoutMs, answerMs);
-  try {
-    const upstream = await connectUpstream({ ...address, connectTimeoutMs }, settings);
-    upstream.socket.destroy();
-    return { name: `target ${name}` };
-  } catch (error) {
-    return { name: `target ${name}`, problem: sentence(error) };
-  }
+/** What is behind a wrong server is ours and for the operator; behind other refusals stands the server's own text. */
+function sentence(error: unknown): string {
+  if (error instanceof HoldpointError && error.code === 'wrong-server') return (error.cause as Error).message;
+  return error instanceof Error ? error.message : String(error);
 }

@@ -147,6 +147,7 @@ function drawn(view: FullView, request: Request, nowMs: number): string {
     ['state', view.state + left],
     ['agent', request.agent.id],
     ['target', `${request.db.target} (${request.db.environment}), database ${request.db.name}`],
+    ['server', `${request.db.addr}, system identifier ${request.db.systemId ?? 'not known'}`],
     ['role', `${request.role ?? 'not known'} (connected as ${request.user})`],
     ['search path', request.state.searchPath ?? 'not known'],
     [

@@ -80,6 +80,7 @@ async function demonstration(): Promise<Plan> {
     password: database.agentPassword,
     verifier: undefined,
     targets: ['shop'],
+    access: 'read-write' as const,
     expiresAt: undefined,
   };
   return {

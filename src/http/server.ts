@@ -11,16 +11,17 @@ import { requestsApi } from './api.ts';
 import { pages, securityHeaders } from './pages.ts';
 import { problem, problemOf } from './problem.ts';
 
-/** One thing that has to work. `problem` is a sentence, absent when it works. */
+/** One thing that has to work. `problem` is a sentence, absent when it works; `warnings` are for whoever runs it. */
 export interface Check {
   readonly name: string;
   readonly problem?: string;
+  readonly warnings?: readonly string[];
 }
 
 export interface HttpPorts extends AccessPorts {
   /** Text and content type of the Prometheus exposition. */
   readonly metrics: () => Promise<{ text: string; contentType: string }>;
-  /** Log writable, store reachable, every target reachable. */
+  /** Log writable, store reachable, every target reachable and the one that is meant. */
   readonly ready: () => Promise<readonly Check[]>;
   /** Every public key an outsider may need, each with its `kid` and `use`. */
   readonly publicKeys: () => readonly JWK[];
@@ -47,11 +48,13 @@ export function httpApp(ports: HttpPorts): Hono {
   app.route('/api/requests', requestsApi(ports, new Doorkeeper(ports)));
   app.get('/healthz', (c) => c.json({ status: 'up' }));
   app.get('/readyz', async (c) => {
-    const failing = (await ports.ready()).filter((check) => check.problem !== undefined);
-    return c.json(
-      { status: failing.length === 0 ? 'ready' : 'not ready', failing },
-      failing.length === 0 ? 200 : 503,
+    const checks = await ports.ready();
+    const failing = checks.flatMap(({ name, problem }) => (problem === undefined ? [] : [{ name, problem }]));
+    const warnings = checks.flatMap(({ name, warnings = [] }) =>
+      warnings.map((warning) => ({ name, warning })),
     );
+    const ready = failing.length === 0;
+    return c.json({ status: ready ? 'ready' : 'not ready', failing, warnings }, ready ? 200 : 503);
   });
   app.get('/metrics', async (c) => {
     const { text, contentType } = await ports.metrics();

@@ -45,7 +45,7 @@ export interface SessionFacts {
   readonly actor: Actor;
   readonly agentAuth: 'scram-sha-256' | 'scram-sha-256-plus';
   readonly user: string;
-  readonly db: { readonly name: string; readonly addr: string; readonly version: string };
+  readonly db: Pick<RequestDraft['db'], 'name' | 'addr' | 'version' | 'systemId'>;
 }
 
 export interface BookOptions {

@@ -13,12 +13,13 @@ import { Session } from '../session/session.ts';
 import type { Analyzer } from '../sql/parse.ts';
 import type { TargetAddress } from '../target-url.ts';
 import { backendKeyData, errorFrom, parameterStatus, readyForQuery } from '../wire/messages/backend.ts';
+import { readOnlySettings } from '../wire/startup-settings.ts';
 import { type BookLog, type BookMetrics, SessionBook } from './bookkeeping.ts';
 import { CancelKeys } from './cancel.ts';
 import { type Login, LoginFailure, type LoginOptions, login } from './login.ts';
 import type { ParkingDesk } from './parking.ts';
 import { Relay, type RelayLog } from './relay.ts';
-import { cancelUpstream, connectUpstream, type Upstream } from './upstream.ts';
+import { type Admit, cancelUpstream, connectUpstream, type Upstream } from './upstream.ts';
 
 /** One database behind the proxy. */
 export interface Target {
@@ -29,6 +30,8 @@ export interface Target {
   readonly hold: { readonly waitMs: number; readonly expiresMs: number; readonly heartbeatMs: number };
   /** The rules in force; changes with a reload. */
   readonly policy: () => Policy;
+  /** Whether the server that answers is the one this target means. */
+  readonly admit: Admit;
   readonly catalog: Catalog;
 }
 
@@ -52,6 +55,8 @@ export interface ListenerOptions extends LoginOptions {
   readonly host: string;
   readonly port: number;
   readonly targets: ReadonlyMap<string, Target>;
+  /** What an agent that has logged in may do there; undefined: nothing any more. */
+  readonly access: (agent: string, target: string) => 'read-write' | 'read-only' | undefined;
   readonly analyzer: Analyzer;
   readonly log: RelayLog & BookLog & { append(body: RecordBody): number };
   readonly desk: ParkingDesk;
@@ -134,10 +139,10 @@ export class Listener {
     for (const relay of [...this.#relays.keys()]) relay.terminate(error);
   }
 
-  /** Ends the sessions of agents who may not be there any more, each as soon as its running statement is done. */
-  expel(mayStay: (agent: string, target: string) => boolean): void {
-    for (const [relay, { agent, target }] of [...this.#relays]) {
-      if (!mayStay(agent, target)) relay.drain(expelledError());
+  /** Ends the sessions of agents whose access has ended or is another, each as soon as its running statement is done. */
+  expel(): void {
+    for (const [relay, { agent, target, access = 'read-write' }] of [...this.#relays]) {
+      if (this.#options.access(agent, target) !== access) relay.drain(expelledError());
     }
   }
 
@@ -221,11 +226,17 @@ export class Listener {
   async #serve(socket: net.Socket, entered: Extract<Login, { kind: 'session' }>): Promise<void> {
     const { client, startup } = entered;
     const { targets, metrics, report } = this.#options;
-    const target = targets.get(startup.database);
+    // The verifier was found for this target, so it exists.
+    const target = targets.get(startup.database)!;
+    const access = this.#options.access(startup.user, target.name);
+    if (access === undefined) {
+      client.write(errorFrom(expelledError(), 'FATAL'));
+      throw expelledError();
+    }
+    const settings = access === 'read-only' ? readOnlySettings(startup.settings) : startup.settings;
     let upstream: Upstream;
     try {
-      // The verifier was found for this target, so it exists.
-      upstream = await connectUpstream(target!.address, startup.settings);
+      upstream = await connectUpstream(target.address, settings, target.admit);
     } catch (error) {
       metrics.upstreamError(startup.database);
       report('error', 'the target cannot be used', { target: startup.database, cause: causeOf(error) });
@@ -238,7 +249,9 @@ export class Listener {
       return;
     }
     try {
-      this.#begin(socket, entered, target!, upstream);
+      const { environment } = target;
+      const actor = { agent: startup.user, target: target.name, environment };
+      this.#begin(socket, entered, target, upstream, access === 'read-only' ? { ...actor, access } : actor);
     } catch (error) {
       upstream.socket.destroy();
       if (error instanceof HoldpointError) client.write(errorFrom(error, 'FATAL'));
@@ -251,10 +264,10 @@ export class Listener {
     { client, startup, auth, head }: Extract<Login, { kind: 'session' }>,
     target: Target,
     upstream: Upstream,
+    actor: Actor,
   ): void {
     const options = this.#options;
     const sid = randomBytes(9).toString('base64url');
-    const actor = { agent: startup.user, target: target.name, environment: target.environment };
     const book = new SessionBook({
       facts: {
         sid,
@@ -267,6 +280,7 @@ export class Listener {
           name: target.address.database,
           addr: `${target.address.host}:${target.address.port}`,
           version: upstream.parameters.get('server_version') ?? '',
+          systemId: upstream.identity.systemIdentifier ?? null,
         },
       },
       log: options.log,

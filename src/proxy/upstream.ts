@@ -1,5 +1,6 @@
 // Upstream: one connection of ours to the target, from the TCP handshake to its first ReadyForQuery. Holds the
-// target's credentials, which go nowhere else. Refuses to know who it is for. Source: wire.md §1.1–1.6; the manual,
+// target's credentials, which go nowhere else. Asks the server which one it is before anybody is let near it. Refuses to
+// know who it is for and which server is the right one. Source: wire.md §1.1–1.6; the manual,
 // "Start-up". Whatever the target says before it is authenticated is a stranger's word and is shown to nobody.
 
 import { randomBytes } from 'node:crypto';
@@ -8,6 +9,7 @@ import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import { HoldpointError } from '../errors.ts';
+import type { ServerIdentity } from '../server-pins.ts';
 import { isLoopback, type TargetAddress } from '../target-url.ts';
 import { tlsServerEndPoint } from '../wire/channel-binding.ts';
 import type { FrameView } from '../wire/framer.ts';
@@ -28,15 +30,23 @@ import {
 import { nonceBytes, ScramClient, saltPassword } from '../wire/scram.ts';
 import { cancelRequest, sslRequest, startupMessage } from '../wire/startup.ts';
 import { FrameStream } from './framestream.ts';
+import { ask } from './question.ts';
+import { identityQuestions, readIdentity } from './server-identity.ts';
 
-/** A connection that is ready for queries. `head`: bytes read behind the first ReadyForQuery. */
+/** A connection that is ready for queries. `head`: bytes read behind the last ReadyForQuery. */
 export interface Upstream {
   readonly socket: Duplex;
   readonly parameters: ReadonlyMap<string, string>;
   readonly pid: number;
   readonly key: Buffer;
   readonly head: Buffer;
+  readonly identity: ServerIdentity;
+  /** What the operator should know of the server, a sentence each. */
+  readonly warnings: readonly string[];
 }
+
+/** Resolves, with `warnings`, if the server is the one that is meant; what it throws ends the connection. */
+export type Admit = (identity: ServerIdentity) => Promise<readonly string[]>;
 
 const loginFrameBytesMax = 1 << 20;
 const cancelMs = 5_000;
@@ -49,12 +59,13 @@ const saltedMax = 64;
 const spoken = new Map<string, 0 | 2>();
 
 /**
- * Connects and logs in, within the address's time. `settings` as from `startupSettings`. Throws `upstream-unreachable`, or
- * `upstream-refused` with the target's SQLSTATE where a client can act on it (53300, 57P03, 3D000).
+ * Connects and logs in, within the address's time. `settings` as from `startupSettings`; `admit` sees every server
+ * before anybody else does, and what it throws is thrown. Else throws `upstream-unreachable`, or `upstream-refused` with the target's SQLSTATE where a client can act on it (53300, 57P03, 3D000).
  */
 export async function connectUpstream(
   address: TargetAddress,
   settings: readonly (readonly [string, string])[],
+  admit: Admit,
 ): Promise<Upstream> {
   const socket = net.connect(whereabouts(address));
   const timer = setTimeout(
@@ -63,7 +74,8 @@ export async function connectUpstream(
   );
   try {
     const { stream, binding } = await open(socket, address);
-    return await logIn(stream, address, settings, binding);
+    const upstream = await logIn(stream, address, settings, binding);
+    return { ...upstream, warnings: await admit(upstream.identity) };
   } catch (error) {
     socket.destroy();
     if (error instanceof HoldpointError) throw error;
@@ -170,7 +182,7 @@ async function logIn(
   address: TargetAddress,
   settings: readonly (readonly [string, string])[],
   binding: Buffer | undefined,
-): Promise<Upstream> {
+): Promise<Omit<Upstream, 'warnings'>> {
   const place = `${address.host}:${address.port}`;
   const parameters: [string, string][] = [
     ['user', address.user],
@@ -195,9 +207,15 @@ async function logIn(
     else if (frame.type === backendType.readyForQuery) break;
   }
   checkFitness(reported);
+  const answers = await ask(stream, frames, identityQuestions, (frame) => {
+    if (frame.type !== backendType.parameterStatus) return;
+    const { name, value } = readParameterStatus(frame);
+    reported.set(name, value);
+  });
+  const identity = readIdentity(answers);
   // From 18 on the protocol has cancel keys of 256 bits; asking an older server would only be answered with 3.0.
   spoken.set(place, Number.parseInt(reported.get('server_version') ?? '0', 10) >= 18 ? 2 : 0);
-  return { socket: stream, parameters: reported, pid, key, head: frames.detach() };
+  return { socket: stream, parameters: reported, pid, key, head: frames.detach(), identity };
 }
 
 async function authenticate(

@@ -36,6 +36,8 @@ const pins: readonly (readonly [string, string])[] = [
   ['standard_conforming_strings', 'on'],
 ];
 
+const readOnlySetting = 'default_transaction_read_only';
+
 /** Longest name in bytes: NAMEDATALEN - 1. */
 const nameBytesMax = 63;
 const valueLengthMax = 1024;
@@ -63,6 +65,7 @@ const allowed: Readonly<Record<string, Check>> = {
     'warning',
     'error',
   ),
+  default_transaction_read_only: anyText,
   datestyle: (value) => /^[a-z]+(\s*,\s*[a-z]+)*$/i.test(value.trim()),
   default_transaction_isolation: oneOf(
     'serializable',
@@ -111,6 +114,16 @@ export function startupSettings(
   return { user, database: truncateName(reserved.get('database') ?? '') || user, settings, ...negotiated };
 }
 
+/**
+ * `settings` for an agent that may only read: every transaction is READ ONLY from its first statement. Whatever the
+ * client asked for is replaced, since the last of two values wins.
+ */
+export function readOnlySettings(
+  settings: readonly (readonly [name: string, value: string])[],
+): (readonly [name: string, value: string])[] {
+  return [...settings.filter(([name]) => name !== readOnlySetting), [readOnlySetting, 'on']];
+}
+
 function grantSettings(
   asked: readonly (readonly [string, string])[],
   policy: StartupPolicy,
@@ -120,7 +133,9 @@ function grantSettings(
     const folded = foldName(name);
     if (checkPin(folded, value)) continue;
     const check = checkOf(folded, policy);
-    if (check === undefined) throw notPassedOn(name);
+    // Only towards less: off would undo what a role or a database was made with.
+    const widens = folded === readOnlySetting && parseBoolean(value) !== true;
+    if (check === undefined || widens) throw notPassedOn(name);
     if (value.length > valueLengthMax || !check(value)) throw invalidValue(name, value);
     granted.set(folded, folded === 'application_name' ? cleanAscii(value) : value);
   }

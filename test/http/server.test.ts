@@ -215,7 +215,11 @@ test('what has ended is shown as ended, without values and without anything to s
 
 test('health is up while readiness names what is not', async () => {
   const bench = await newBench();
-  const ready = async () => [{ name: 'log' }, { name: 'target shop', problem: 'connection refused' }];
+  const ready = async () => [
+    { name: 'log' },
+    { name: 'target shop', problem: 'connection refused' },
+    { name: 'target bank', warnings: ['role root is a superuser'] },
+  ];
   const app = appOf(bench, { ready });
   expect((await app.request('/healthz')).status).toBe(200);
   const answer = await app.request('/readyz');
@@ -223,6 +227,7 @@ test('health is up while readiness names what is not', async () => {
   expect(await answer.json()).toEqual({
     status: 'not ready',
     failing: [{ name: 'target shop', problem: 'connection refused' }],
+    warnings: [{ name: 'target bank', warning: 'role root is a superuser' }],
   });
   expect((await appOf(bench).request('/readyz')).status).toBe(200);
 });

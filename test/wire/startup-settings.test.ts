@@ -1,7 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { HoldpointError } from '../../src/errors.ts';
-import { parseBoolean, type StartupPolicy, startupSettings } from '../../src/wire/startup-settings.ts';
+import {
+  parseBoolean,
+  readOnlySettings,
+  type StartupPolicy,
+  startupSettings,
+} from '../../src/wire/startup-settings.ts';
 
 type Pair = readonly [string, string];
 
@@ -62,6 +67,7 @@ describe('settings that are passed on', () => {
     ['client_min_messages', 'WARNING'],
     ['datestyle', 'Postgres, MDY'],
     ['default_transaction_isolation', 'repeatable read'],
+    ['default_transaction_read_only', 'on'],
     ['extra_float_digits', '3'],
     ['geqo', 'off'],
     ['idle_in_transaction_session_timeout', '10s'],
@@ -358,4 +364,15 @@ test('whatever is asked for, only known names with our pins go upstream', () => 
     }),
     { numRuns: 500 },
   );
+});
+
+test('an agent that may only read gets read-only transactions as the last word, whatever it asked for itself', () => {
+  for (const [spelling, parameters] of spellings('default_transaction_read_only', 'on')) {
+    const { settings } = settingsOf([...parameters, ['geqo', 'off']]);
+    const sent = readOnlySettings(settings);
+    expect(sent.at(-1), spelling).toEqual(['default_transaction_read_only', 'on']);
+    expect(sent.filter(([name]) => name === 'default_transaction_read_only')).toHaveLength(1);
+    expect(sent).toContainEqual(['geqo', 'off']);
+    for (const pin of pins) expect(sent).toContainEqual(pin);
+  }
 });

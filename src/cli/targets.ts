@@ -1,0 +1,52 @@
+// Targets: what a start makes sure of before anybody may connect: each target leads to the server it means, and the
+// operator is told what that server and its role put out of Holdpoint's sight. Refuses to know how either is found out.
+
+import type { Config } from '../config.ts';
+import { HoldpointError } from '../errors.ts';
+import { refuseForeign } from '../proxy/fitness.ts';
+import type { Report, Target } from '../proxy/listener.ts';
+import { surveyAll } from '../proxy/survey.ts';
+import type { Admit } from '../proxy/upstream.ts';
+import { ServerPins } from '../server-pins.ts';
+
+/** How long a start waits for a target that does not answer; it is met at the first session instead. */
+const answerMs = 3000;
+
+/** Who judges the server of a target, by the target's name. Throws `bad-config` if servers.json is broken. */
+export async function admissions(config: Config, report: Report): Promise<(target: string) => Admit> {
+  const pinned = new Map(
+    [...config.targets.values()].map(({ name, environment, systemIdentifier, address }) => [
+      name,
+      { name, environment, systemIdentifier, database: address.database },
+    ]),
+  );
+  const { dataDir } = config;
+  const pins = await ServerPins.open({ dataDir, targets: [...pinned.values()], now: Date.now, report });
+  return (name) => {
+    const target = pinned.get(name)!;
+    const { server } = config.targets.get(name)!;
+    return async (identity) => {
+      refuseForeign(name, identity.version, server);
+      return pins.admit(target, identity);
+    };
+  };
+}
+
+/** Looks at every target once and tells the operator what was found. Never rejects. */
+export function meetTargets(targets: ReadonlyMap<string, Target>, report: Report): Promise<void> {
+  return surveyAll(targets.values(), answerMs, (target, found) => {
+    if ('warnings' in found) {
+      for (const warning of found.warnings) report('warn', warning, { target });
+      return;
+    }
+    const { error } = found;
+    const refused = error instanceof HoldpointError && error.code === 'wrong-server';
+    const message = refused ? 'the target is refused' : 'the target cannot be reached yet';
+    report(refused ? 'error' : 'warn', message, { target, cause: causeOf(error) });
+  });
+}
+
+function causeOf(error: unknown): string {
+  const { cause = error } = error as { cause?: unknown };
+  return cause instanceof Error ? cause.message : String(cause);
+}
