@@ -13,6 +13,7 @@ interface PgQueryExports {
   _free(pointer: number): void;
   _wasm_parse_query_raw(text: number): number;
   _wasm_free_parse_result(result: number): void;
+  _wasm_parse_plpgsql(text: number): number;
   _wasm_scan(text: number): number;
   _wasm_free_string(text: number): void;
 }
@@ -89,6 +90,25 @@ export class Engine {
       return json;
     });
     return (JSON.parse(answer) as { tokens: ScanToken[] }).tokens;
+  }
+
+  /**
+   * The PL/pgSQL functions that a CREATE FUNCTION text defines, as libpg-query writes them; undefined if PL/pgSQL refuses
+   * one. Known to be left out of the tree: the default of a variable of a row type.
+   */
+  plpgsql(sql: Uint8Array): readonly unknown[] | undefined {
+    const answer = this.#run(sql, (text) => {
+      const pointer = this.#module._wasm_parse_plpgsql(text);
+      if (pointer === 0) throw new Error('the parser returned nothing');
+      if (this.#module.HEAPU8.indexOf(0, pointer) - pointer > treeBytesMax)
+        throw new Error('the tree is too large');
+      const json = this.#module.UTF8ToString(pointer);
+      this.#module._wasm_free_string(pointer);
+      return json;
+    });
+    // An error is its message alone.
+    if (!answer.startsWith('{')) return undefined;
+    return (JSON.parse(answer) as { plpgsql_funcs?: unknown[] }).plpgsql_funcs;
   }
 
   #run<T>(sql: Uint8Array, use: (text: number) => T): T {

@@ -43,6 +43,12 @@ export function effectsOfFunction(schema: string | undefined, name: string): rea
   return ['function', ...extra];
 }
 
+/** True of a name that PostgreSQL brings along, whatever calling it does. */
+export function isBuiltinFunction(schema: string | undefined, name: string): boolean {
+  if (schema === undefined || schema === 'pg_catalog') return functionEffects.has(name);
+  return schema === 'information_schema' && informationSchemaNames.has(name);
+}
+
 export function isBuiltinType(schema: string | undefined, name: string): boolean {
   if (schema === undefined || schema === 'pg_catalog') return types.has(name);
   return schema === 'information_schema' && informationSchemaNames.has(name);

@@ -3,6 +3,7 @@
 // the bytes alone, so one cache serves every target.
 
 import { analyzeWith, tooComplex } from './analyze.ts';
+import type { RawStatement } from './engine.ts';
 import { Engine } from './engine.ts';
 import { refusal } from './limits.ts';
 import { Pool } from './pool.ts';
@@ -38,6 +39,9 @@ export interface AnalyzerStats {
 /** About what the facts of one statement take in memory beside the text, and what an entry without any takes. */
 const statementBytes = 1024;
 const entryBytes = 512;
+
+/** Longer bodies of functions are not read: 64 KiB of PL/pgSQL take some milliseconds. */
+const catalogBytesMax = 64 * 1024;
 
 export class Analyzer {
   readonly stats: AnalyzerStats = { hits: 0, misses: 0, large: 0, broken: 0, refused: 0 };
@@ -93,6 +97,34 @@ export class Analyzer {
     if (engine.broken) this.#reload();
     this.#keep(key, analysis);
     return analysis;
+  }
+
+  /** False for some 30 ms after a text broke the engine: then there are no trees to be had, whatever the text. */
+  get ready(): boolean {
+    return this.#engine !== undefined;
+  }
+
+  /** The syntax trees of a small text; undefined if there are none to be had: it is refused, too long or no SQL. */
+  syntax(sql: Buffer): readonly RawStatement[] | undefined {
+    const parsed = this.#inline(sql, (engine) => engine.parse(sql));
+    return parsed?.kind === 'tree' ? parsed.statements : undefined;
+  }
+
+  /** The PL/pgSQL functions that a small CREATE FUNCTION text defines, as Engine gives them; undefined as above. */
+  plpgsql(sql: Buffer): readonly unknown[] | undefined {
+    return this.#inline(sql, (engine) => engine.plpgsql(sql));
+  }
+
+  #inline<T>(sql: Buffer, use: (engine: Engine) => T): T | undefined {
+    const engine = this.#engine;
+    if (engine === undefined || sql.length > catalogBytesMax || this.#refuse(sql) !== undefined) return undefined;
+    try {
+      return use(engine);
+    } catch {
+      return undefined;
+    } finally {
+      if (engine.broken) this.#reload();
+    }
   }
 
   #refuse(sql: Buffer): Analysis | undefined {
