@@ -212,18 +212,25 @@ export function refused(lines: readonly string[]): boolean {
 /** Sessions that attack at once: each waits for a person who does not come. */
 const attackersMax = 8;
 
+/** One answer an attack, in their order; some at a time. */
+export async function together<A, B>(attacks: readonly A[], run: (attack: A) => Promise<B>): Promise<B[]> {
+  const answers: B[] = [];
+  let next = 0;
+  const attacker = async (): Promise<void> => {
+    for (let at = next++; at < attacks.length; at = next++) answers[at] = await run(attacks[at] as A);
+  };
+  await Promise.all(Array.from({ length: attackersMax }, attacker));
+  return answers;
+}
+
 /** Each text by itself, in both protocols: fails if one of them is answered without an error, or changed anything. */
 export async function unharmed(siege: Siege, texts: readonly string[]): Promise<void> {
   const before = await siege.digest();
-  const waiting = texts.flatMap((text) => [sent, pipelined].map((way) => ({ text, way })));
-  const unrefused: string[] = [];
-  const attacker = async (): Promise<void> => {
-    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-      const answer = await next.way(await siege.guard.connect(), next.text);
-      if (!refused(answer)) unrefused.push(`${next.text} → ${answer.join(', ')}`);
-    }
-  };
-  await Promise.all(Array.from({ length: attackersMax }, attacker));
+  const attacks = texts.flatMap((text) => [sent, pipelined].map((way) => ({ text, way })));
+  const answers = await together(attacks, async ({ text, way }) => ({
+    text,
+    lines: await way(await siege.guard.connect(), text),
+  }));
   expect(changes(before, await siege.digest())).toEqual([]);
-  expect(unrefused).toEqual([]);
+  expect(answers.filter(({ lines }) => !refused(lines))).toEqual([]);
 }
