@@ -56,6 +56,7 @@ const effects = new Map<string, string>();
 const types = new Set<string>();
 const operators = new Set<string>();
 const informationSchema = new Set<string>();
+const setReturning = new Set<string>();
 
 function effectOf(name: string, category: string): string {
   const finer = effectOfName.find(([pattern]) => pattern.test(name));
@@ -77,6 +78,11 @@ for (const url of process.argv.slice(3)) {
     `select distinct proname as name from pg_proc where ${builtin.replace('%', 'pro')}`,
   )) {
     effects.set(name, 'read');
+  }
+  for (const name of await names(
+    `select distinct proname as name from pg_proc where proretset and ${builtin.replace('%', 'pro')}`,
+  )) {
+    setReturning.add(name);
   }
   for (const name of await names(`select typname as name from pg_type where ${builtin.replace('%', 'typ')}`))
     types.add(name);
@@ -131,6 +137,9 @@ process.stdout.write(`};
 export const builtinTypes = \`${lines(types)}\`;
 
 export const builtinOperators = \`${lines(operators)}\`;
+
+/** Functions of pg_catalog of which at least one overload returns a set. */
+export const setReturning = \`${lines(setReturning)}\`;
 
 /** Functions and domains of information_schema. */
 export const informationSchema = \`${lines(informationSchema)}\`;

@@ -59,7 +59,8 @@ function passingOf(
   bound: readonly Required<Passing>[],
   holds: readonly Rule[],
 ): readonly Passing[] {
-  const first = mostSpecific(free, 'pass');
+  // One that binds nothing at all says more truly why than one whose bounds do not concern this statement.
+  const first = mostSpecific(free.filter(bindsNothing), 'pass') ?? mostSpecific(free, 'pass');
   const unconditional = first === undefined ? [] : [{ rule: first, terms: undefined }];
   const left = holds.filter(({ name }) => !free.some((rule) => rule.overrides.has(name)));
   if (left.length === 0) return first === undefined ? widest(bound) : unconditional;
@@ -67,6 +68,10 @@ function passingOf(
   const lifting = left.flatMap(({ name }) => widest(bound.filter(({ rule }) => rule.overrides.has(name))));
   if (lifting.length === 0) return first === undefined ? widest(bound) : unconditional;
   return [...new Set(lifting)].sort((a, b) => rowsOf(a.terms?.enclosure) - rowsOf(b.terms?.enclosure));
+}
+
+function bindsNothing({ readOnly, rowsMax, budgetRows }: Rule): boolean {
+  return !readOnly && rowsMax === undefined && budgetRows === undefined;
 }
 
 function widest(bound: readonly Required<Passing>[]): readonly Passing[] {

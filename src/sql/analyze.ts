@@ -4,6 +4,7 @@
 import { classify } from './classify.ts';
 import type { Engine } from './engine.ts';
 import { grammarError } from './grammar-errors.ts';
+import { hasNewNumerals, numeralsSince } from './numerals.ts';
 import type { Analysis } from './statement.ts';
 
 export const tooComplex: Analysis = {
@@ -20,7 +21,8 @@ export function analyzeWith(engine: Engine, sql: Uint8Array): Analysis {
   try {
     const parsed = engine.parse(sql);
     if (parsed.kind === 'tree') {
-      return { kind: 'statements', statements: classify(parsed.statements, sql.length) };
+      const since = hasNewNumerals(engine, sql) ? numeralsSince : undefined;
+      return { kind: 'statements', statements: classify(parsed.statements, sql.length, since) };
     }
     // The grammar's stack is full: PostgreSQL's parser says this of more than some 5,000 open parentheses.
     if (parsed.message.startsWith('memory exhausted')) return tooComplex;

@@ -8,13 +8,17 @@ import type { Statement } from './statement.ts';
 import { unwrap } from './tree.ts';
 import { walk } from './walk.ts';
 
-/** `length` is the length of the text in bytes. An empty text has no statements. */
-export function classify(raw: readonly RawStatement[], length: number): readonly Statement[] {
+/**
+ * `length` is the length of the text in bytes; `since` is the least major version that reads its words as they are read
+ * here. An empty text has no statements.
+ */
+export function classify(raw: readonly RawStatement[], length: number, since?: number): readonly Statement[] {
   return raw.map((statement) => {
     const start = statement.stmt_location ?? 0;
     // The parser leaves the length out when the statement reaches to the end of the text.
     const bytes = statement.stmt_len ?? 0;
     const draft = new Draft(start, bytes === 0 ? length : start + bytes);
+    if (since !== undefined) draft.needs(since);
     const child = statement.stmt === undefined ? undefined : unwrap(statement.stmt);
     if (child === undefined) {
       draft.does('unknown', 'is a statement that is not understood');

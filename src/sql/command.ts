@@ -13,4 +13,5 @@ export interface Outcome {
 /** Walks a statement inside the statement with a draft of its own, and answers that draft and its command. */
 export type WalkInner = (value: unknown) => { draft: Draft; statement: Statement };
 
-export type Command = (draft: Draft, node: Tree, walkInner: WalkInner) => Outcome | undefined;
+/** `root`: the node is the statement itself, not a part of another one. */
+export type Command = (draft: Draft, node: Tree, walkInner: WalkInner, root: boolean) => Outcome | undefined;

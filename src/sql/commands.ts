@@ -2,8 +2,9 @@
 // Effects of the expressions inside come from the walk. A statement without an entry is not understood (walk.ts).
 // Source: PostgreSQL 18, src/backend/parser/gram.y and SQL Commands in the manual.
 
+import { assignedBy, pinnedColumns, rowsInserted } from './changes.ts';
 import type { Command } from './command.ts';
-import { optionIsOn, setVariable, writesCatalog } from './configure.ts';
+import { beginsTransaction, optionIsOn, setVariable, writesCatalog } from './configure.ts';
 import { definitions } from './definitions.ts';
 import type { Draft } from './draft.ts';
 import type { Tree } from './engine.ts';
@@ -40,39 +41,59 @@ const statements: Readonly<Record<string, Command>> = {
     draft.does('read');
     return { access: 'read' };
   },
-  InsertStmt(draft, node) {
+  InsertStmt(draft, node, _walkInner, root) {
     draft.does('insert');
     target(draft, node, 'insert');
     const conflict = nodeAt(node, 'onConflictClause');
-    if (conflict !== undefined && conflict.action !== 'ONCONFLICT_NOTHING') {
+    const updates = conflict !== undefined && conflict.action !== 'ONCONFLICT_NOTHING';
+    if (updates) {
       draft.does('update', 'updates rows that are there already (ON CONFLICT DO UPDATE)');
       target(draft, node, 'update');
     }
+    draft.changes(
+      {
+        assigns: updates ? assignedBy(conflict) : undefined,
+        pinned: undefined,
+        rowsAtMost: rowsInserted(node),
+      },
+      root,
+    );
     return { skip: ['relation'], access: 'read' };
   },
-  UpdateStmt(draft, node) {
+  UpdateStmt(draft, node, _walkInner, root) {
     if (excludesRows(node.whereClause, targetName(node))) draft.does('update');
     else draft.does('update-all', 'updates every row: no WHERE that could leave one out');
     target(draft, node, 'update');
+    const others = listAt(node, 'fromClause').length > 0;
+    const pinned = pinnedColumns(node.whereClause, targetName(node), others);
+    draft.changes({ assigns: assignedBy(node), pinned, rowsAtMost: undefined }, root);
     return { skip: ['relation'], access: 'read' };
   },
-  DeleteStmt(draft, node) {
+  DeleteStmt(draft, node, _walkInner, root) {
     const all = excludesRows(node.whereClause)
       ? undefined
       : 'deletes every row: no WHERE that could leave one out';
     draft.does('delete', all);
     target(draft, node, 'delete');
+    const others = listAt(node, 'usingClause').length > 0;
+    const pinned = pinnedColumns(node.whereClause, targetName(node), others);
+    draft.changes({ assigns: undefined, pinned, rowsAtMost: undefined }, root);
     return { skip: ['relation'], access: 'read' };
   },
-  MergeStmt(draft, node) {
-    for (const item of listAt(node, 'mergeWhenClauses')) mergeAction(draft, node, unwrap(item)?.node);
+  MergeStmt(draft, node, _walkInner, root) {
+    const clauses = listAt(node, 'mergeWhenClauses').map((item) => unwrap(item)?.node);
+    for (const clause of clauses) mergeAction(draft, node, clause);
+    const updates = clauses.flatMap((clause) => (clause?.commandType === 'CMD_UPDATE' ? [clause] : []));
+    const assigns = updates.length === 0 ? undefined : updates.flatMap(assignedBy);
+    draft.changes({ assigns, pinned: undefined, rowsAtMost: undefined }, root);
     // WHEN … THEN DO NOTHING alone still reads.
     draft.does('read');
     return { skip: ['relation'], access: 'read' };
   },
-  CopyStmt(draft, node) {
+  CopyStmt(draft, node, _walkInner, root) {
     const from = node.is_from === true;
     if (from) {
+      draft.changes({ assigns: undefined, pinned: undefined, rowsAtMost: undefined }, root);
       draft.does('insert');
       target(draft, node, 'insert');
     } else draft.does('read');
@@ -146,6 +167,7 @@ const statements: Readonly<Record<string, Command>> = {
   TransactionStmt(draft, node) {
     const twoPhase = /PREPARE/.test(textAt(node, 'kind') ?? 'PREPARE');
     draft.does(twoPhase ? 'two-phase' : 'transaction');
+    beginsTransaction(draft, node);
     return undefined;
   },
   ConstraintsSetStmt(draft) {

@@ -50,14 +50,29 @@ function setTransaction(draft: Draft, node: Tree, name: string): void {
   draft.does('transaction');
   const session = name === 'SESSION CHARACTERISTICS';
   if (session) draft.does('setting');
-  for (const item of listAt(node, 'args')) {
-    const option = unwrap(item);
-    if (option?.type !== 'DefElem') continue;
-    const text = constantText(option.node.arg);
-    if (option.node.defname !== 'transaction_read_only') continue;
-    const value: SettingValue = text === undefined ? { kind: 'unknown' } : { kind: 'constant', text };
+  for (const value of readOnlyOptions(listAt(node, 'args'))) {
     changes(draft, session ? 'default_transaction_read_only' : 'transaction_read_only', value, !session);
   }
+}
+
+/** BEGIN and START TRANSACTION: everybody may choose the mode anew, but for whom every transaction is read-only. */
+export function beginsTransaction(draft: Draft, node: Tree): void {
+  for (const value of readOnlyOptions(listAt(node, 'options'))) {
+    const text = value.kind === 'constant' ? value.text : undefined;
+    draft.settings.push({ name: 'transaction_read_only', value: text, local: true });
+  }
+}
+
+/** The values that READ ONLY and READ WRITE stand for in a list of transaction modes. */
+function readOnlyOptions(options: readonly unknown[]): SettingValue[] {
+  return options.flatMap((item): SettingValue[] => {
+    const option = unwrap(item);
+    if (option?.type !== 'DefElem' || option.node.defname !== 'transaction_read_only') return [];
+    const number = constantText(option.node.arg);
+    return number === undefined
+      ? [{ kind: 'unknown' }]
+      : [{ kind: 'constant', text: number === '0' ? 'off' : 'on' }];
+  });
 }
 
 function listValue(args: readonly unknown[]): SettingValue {

@@ -1,5 +1,6 @@
 // Draft: the facts of one statement while its tree is walked. Collects and freezes; decides nothing.
 
+import { type Change, Changes } from './changes.ts';
 import type {
   Access,
   Effect,
@@ -30,6 +31,8 @@ export class Draft {
   /** Why `unknown` is among the effects: a name of the session, or something nobody will explain later. */
   #unresolved = false;
   #notUnderstood = false;
+  readonly #changes = new Changes();
+  #since: number | undefined;
 
   constructor(start: number, end: number) {
     this.start = start;
@@ -65,8 +68,12 @@ export class Draft {
     this.#relations.set(JSON.stringify([schema, name, access]), { schema, name, access });
   }
 
-  function(schema: string | undefined, name: string): void {
-    this.#functions.set(JSON.stringify([schema, name]), { schema, name });
+  /** `args` as in FunctionUse. */
+  function(schema: string | undefined, name: string, args?: number): void {
+    this.#functions.set(
+      JSON.stringify([schema, name, args]),
+      args === undefined ? { schema, name } : { schema, name, args },
+    );
   }
 
   type(schema: string | undefined, name: string): void {
@@ -79,6 +86,20 @@ export class Draft {
 
   field(name: string): void {
     this.#fields.add(name);
+  }
+
+  /** A node of this statement changes rows. `root`: it is the statement itself, whose rows the command tag counts. */
+  changes(change: Change, root: boolean): void {
+    this.#changes.add(change, root);
+  }
+
+  /** Servers before this major version read the text as something else. */
+  needs(since: number): void {
+    this.#since = Math.max(since, this.#since ?? 0);
+  }
+
+  get since(): number | undefined {
+    return this.#since;
   }
 
   /** What planning this statement, without running it, may do: EXPLAIN. Settings and cursors stay as they are. */
@@ -99,6 +120,7 @@ export class Draft {
     for (const [why, evaluated] of inner.#why) this.#why.set(why, evaluated);
     for (const [key, use] of inner.#relations) this.#relations.set(key, use);
     this.settings.push(...inner.settings);
+    this.#changes.include(inner.#changes);
     this.#takeNames(inner);
   }
 
@@ -110,6 +132,7 @@ export class Draft {
     for (const [key, use] of inner.#operators) this.#operators.set(key, use);
     for (const field of inner.#fields) this.#fields.add(field);
     this.secret ||= inner.secret;
+    if (inner.#since !== undefined) this.needs(inner.#since);
     this.#unresolved ||= inner.#unresolved;
     this.#notUnderstood ||= inner.#notUnderstood;
   }
@@ -128,6 +151,8 @@ export class Draft {
       settings: this.settings,
       names: this.names,
       why: [...this.#why.keys()],
+      ...this.#changes.facts(),
+      ...(this.#since === undefined ? {} : { since: this.#since }),
       secret: this.secret,
       start: this.start,
       end: this.end,

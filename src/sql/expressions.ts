@@ -26,18 +26,21 @@ export const transparent: ReadonlySet<string> = new Set(
   ),
 );
 
-/** Nodes that servers before 16 or 17 read as calls of ordinary functions, by the names of those. */
-const functionSyntax: Readonly<Record<string, string>> = {
-  JsonParseExpr: 'json',
-  JsonScalarExpr: 'json_scalar',
-  JsonSerializeExpr: 'json_serialize',
-  JsonObjectConstructor: 'json_object',
-  JsonArrayConstructor: 'json_array',
-  JsonArrayQueryConstructor: 'json_array',
-  JsonObjectAgg: 'json_objectagg',
-  JsonArrayAgg: 'json_arrayagg',
-  JsonTable: 'json_table',
-  MergeSupportFunc: 'merge_action',
+/**
+ * Nodes that older servers read as calls of ordinary functions, by the names of those, and the major version from which
+ * they are what they are here. JSON_TABLE and JSON_ARRAY of a query have clauses that the older ones refuse.
+ */
+const functionSyntax: Readonly<Record<string, readonly [name: string, since?: number]>> = {
+  JsonParseExpr: ['json', 17],
+  JsonScalarExpr: ['json_scalar', 17],
+  JsonSerializeExpr: ['json_serialize', 17],
+  JsonObjectConstructor: ['json_object', 16],
+  JsonArrayConstructor: ['json_array', 16],
+  JsonArrayQueryConstructor: ['json_array'],
+  JsonObjectAgg: ['json_objectagg', 16],
+  JsonArrayAgg: ['json_arrayagg', 16],
+  JsonTable: ['json_table'],
+  MergeSupportFunc: ['merge_action', 17],
 };
 
 const jsonFunctions: Readonly<Record<string, string>> = {
@@ -51,8 +54,8 @@ const takesSecret = /^(dblink|crypt$|hmac$|pgp_(sym|pub)_|(en|de)crypt(_iv)?$)/;
 
 const visitors: Readonly<Record<string, Visitor>> = {
   FuncCall(draft, node) {
-    const { schema, name } = qualified(listAt(node, 'funcname'));
-    draft.function(schema, name);
+    const { schema, name } = calledName(draft, node);
+    draft.function(schema, name, argsOf(node));
     if (callsSetConfig(draft, schema, name, node)) return;
     for (const effect of effectsOfCall(schema, name, node)) {
       if (effect === 'read') continue;
@@ -117,13 +120,15 @@ const visitors: Readonly<Record<string, Visitor>> = {
   },
   JsonFuncExpr(draft, node) {
     draft.function(undefined, jsonFunctions[textAt(node, 'op') ?? ''] ?? 'json_query');
+    draft.needs(17);
     return undefined;
   },
   ...Object.fromEntries(
-    Object.entries(functionSyntax).map(([type, name]): [string, Visitor] => [
+    Object.entries(functionSyntax).map(([type, [name, since]]): [string, Visitor] => [
       type,
       (draft) => {
         draft.function(undefined, name);
+        if (since !== undefined) draft.needs(since);
         return undefined;
       },
     ]),
@@ -139,6 +144,24 @@ const impliedOperators: Readonly<Record<string, readonly string[]>> = {
   AEXPR_BETWEEN_SYM: ['>=', '<='],
   AEXPR_NOT_BETWEEN_SYM: ['<', '>'],
 };
+
+/**
+ * The name of a call. What looks like SYSTEM_USER is a column to servers before 16; JSON_OBJECT('{…}') is to them a call
+ * like any other, though our parser writes the schema of the builtin before it.
+ */
+function calledName(draft: Draft, node: Tree): { schema: string | undefined; name: string } {
+  const called = qualified(listAt(node, 'funcname'));
+  if (called.schema !== 'pg_catalog') return called;
+  if (called.name === 'system_user' && node.funcformat === 'COERCE_SQL_SYNTAX') draft.needs(16);
+  return called.name === 'json_object' ? { schema: undefined, name: called.name } : called;
+}
+
+/** WITHIN GROUP adds what it sorts by to the arguments (ParseFuncOrColumn). */
+function argsOf(node: Tree): number | undefined {
+  if (node.func_variadic === true) return undefined;
+  const sorted = node.agg_within_group === true ? listAt(node, 'agg_order').length : 0;
+  return listAt(node, 'args').length + sorted;
+}
 
 /** The effects of one call; finer than by name where the number of arguments tells overloads apart. */
 function effectsOfCall(schema: string | undefined, name: string, node: Tree): readonly Effect[] {

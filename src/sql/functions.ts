@@ -1,7 +1,13 @@
 // Functions: what the functions, types and operators that PostgreSQL brings along do, by name. Knows names only: which
 // overload a call resolves to, and whether a user object of the same name matches better, is the catalog's to say.
 
-import { builtinFunctions, builtinOperators, builtinTypes, informationSchema } from './functions-data.ts';
+import {
+  builtinFunctions,
+  builtinOperators,
+  builtinTypes,
+  informationSchema,
+  setReturning,
+} from './functions-data.ts';
 import type { Effect } from './statement.ts';
 
 function words(text: string): string[] {
@@ -15,6 +21,7 @@ for (const [effects, names] of Object.entries(builtinFunctions)) {
 }
 const types = new Set(words(builtinTypes));
 const operators = new Set(words(builtinOperators));
+const setReturningNames = new Set(words(setReturning));
 const informationSchemaNames = new Set(words(informationSchema));
 
 /**
@@ -47,6 +54,12 @@ export function effectsOfFunction(schema: string | undefined, name: string): rea
 export function isBuiltinFunction(schema: string | undefined, name: string): boolean {
   if (schema === undefined || schema === 'pg_catalog') return functionEffects.has(name);
   return schema === 'information_schema' && informationSchemaNames.has(name);
+}
+
+/** False only of a function that is known to return one value. */
+export function mayReturnSet(schema: string | undefined, name: string): boolean {
+  if (schema !== undefined && schema !== 'pg_catalog') return true;
+  return setReturningNames.has(name) || !functionEffects.has(name);
 }
 
 export function isBuiltinType(schema: string | undefined, name: string): boolean {

@@ -117,7 +117,8 @@ export class Analyzer {
 
   #inline<T>(sql: Buffer, use: (engine: Engine) => T): T | undefined {
     const engine = this.#engine;
-    if (engine === undefined || sql.length > catalogBytesMax || this.#refuse(sql) !== undefined) return undefined;
+    if (engine === undefined || sql.length > catalogBytesMax || this.#refuse(sql) !== undefined)
+      return undefined;
     try {
       return use(engine);
     } catch {

@@ -24,11 +24,11 @@ interface Step {
 export function walk(draft: Draft, type: string, node: Tree): void {
   const pending: Step[] = [{ type, node, scope: undefined, access: 'read' }];
   for (let step = pending.pop(); step !== undefined; step = pending.pop()) {
-    visit(draft, step, pending);
+    visit(draft, step, pending, step.node === node);
   }
 }
 
-function visit(draft: Draft, step: Step, pending: Step[]): void {
+function visit(draft: Draft, step: Step, pending: Step[], root: boolean): void {
   const { type, node } = step;
   if (type === 'RangeVar') {
     addRelation(draft, step);
@@ -39,7 +39,7 @@ function visit(draft: Draft, step: Step, pending: Step[]): void {
   let skip: readonly string[] = [];
   let access: Access = 'read';
   if (command !== undefined) {
-    ({ skip = [], access = 'define' } = command(draft, node, (value) => walkInner(draft, value)) ?? {});
+    ({ skip = [], access = 'define' } = command(draft, node, (value) => walkInner(draft, value), root) ?? {});
   } else if (expression !== undefined) {
     skip = expression(draft, node) ?? [];
   } else if (!transparent.has(type)) {
@@ -83,6 +83,7 @@ function isVisible(scope: Scope | undefined, name: string): boolean {
 /** A statement inside a statement, with facts of its own. An absent one is not understood. */
 function walkInner(outer: Draft, value: unknown): { draft: Draft; statement: Statement } {
   const draft = new Draft(outer.start, outer.end);
+  if (outer.since !== undefined) draft.needs(outer.since);
   const child = value === undefined ? undefined : unwrap(value);
   if (child !== undefined) walk(draft, child.type, child.node);
   return {

@@ -1,0 +1,157 @@
+// Changes: which rows a statement's own words can change: the columns that it assigns, the columns that WHERE pins to
+// one value, how many rows VALUES makes. Knows the text alone: whether a pinned column is a unique key, and what
+// triggers and foreign keys do, is the catalog's to say. Everything here may know less than is true, never more.
+
+import type { Tree } from './engine.ts';
+import { mayReturnSet } from './functions.ts';
+import type { Statement } from './statement.ts';
+import { childrenOf, listAt, nameParts, nodeAt, qualified, textAt, unwrap } from './tree.ts';
+
+/** What one INSERT, UPDATE, DELETE, MERGE or COPY FROM changes. */
+export type Change = Required<Pick<Statement, 'assigns' | 'pinned' | 'rowsAtMost'>>;
+
+/** The changes of one statement, those of its WITH queries among them. */
+export class Changes {
+  #count = 0;
+  #untagged = false;
+  readonly #assigns = new Set<string>();
+  #assigning = false;
+  #pinned: readonly string[] | undefined;
+  #rows = 0;
+
+  /** `root`: the rows are those that the command tag counts. */
+  add({ assigns, pinned, rowsAtMost }: Change, root: boolean): void {
+    this.#count += 1;
+    if (!root) this.#untagged = true;
+    if (assigns !== undefined) this.#assigning = true;
+    for (const column of assigns ?? []) this.#assigns.add(column);
+    this.#pinned = pinned;
+    this.#rows += rowsAtMost ?? Infinity;
+  }
+
+  /** Takes over those of a statement inside the statement, which has no command tag of its own. */
+  include(inner: Changes): void {
+    if (inner.#count === 0) return;
+    this.#count += inner.#count;
+    this.#untagged = true;
+    this.#assigning ||= inner.#assigning;
+    for (const column of inner.#assigns) this.#assigns.add(column);
+    this.#pinned = inner.#pinned;
+    this.#rows += inner.#rows;
+  }
+
+  /** With several targets a pinned column would not say of which. */
+  facts(): Pick<Statement, 'assigns' | 'pinned' | 'rowsAtMost' | 'untagged'> {
+    return {
+      ...(this.#assigning ? { assigns: [...this.#assigns] } : {}),
+      ...(this.#count === 1 && this.#pinned !== undefined ? { pinned: this.#pinned } : {}),
+      ...(this.#count > 0 && this.#rows < Infinity ? { rowsAtMost: this.#rows } : {}),
+      ...(this.#untagged ? { untagged: true as const } : {}),
+    };
+  }
+}
+
+/** Columns in the SET of an UPDATE, an ON CONFLICT clause or a MERGE action. */
+export function assignedBy(node: Tree): string[] {
+  return listAt(node, 'targetList').flatMap((item) => {
+    const name = textAt(unwrap(item)?.node ?? {}, 'name');
+    return name === undefined ? [] : [name];
+  });
+}
+
+/** Conditions looked at of one WHERE; a condition that is not looked at pins nothing. */
+const conditionsMax = 1000;
+
+/**
+ * Columns of the target that WHERE, by AND alone, compares by `=` with one constant or parameter. `target`: the name
+ * that the text gives the target; `others`: other relations are joined, and only its own name tells its columns.
+ */
+export function pinnedColumns(where: unknown, target: string | undefined, others: boolean): string[] {
+  const pinned = new Set<string>();
+  const pending = [where];
+  for (let count = 0; count < conditionsMax && pending.length > 0; count += 1) {
+    const value = pending.pop();
+    const child = value === undefined ? undefined : unwrap(value);
+    if (child?.type === 'BoolExpr' && child.node.boolop === 'AND_EXPR') {
+      pending.push(...listAt(child.node, 'args'));
+    } else if (child?.type === 'A_Expr') {
+      const column = comparedColumn(child.node, target, others);
+      if (column !== undefined) pinned.add(column);
+    }
+  }
+  return [...pinned];
+}
+
+function comparedColumn(node: Tree, target: string | undefined, others: boolean): string | undefined {
+  const { schema, name } = qualified(listAt(node, 'name'));
+  if (name !== '=' || (schema !== undefined && schema !== 'pg_catalog')) return undefined;
+  const kind = textAt(node, 'kind');
+  if (kind === 'AEXPR_IN') {
+    const list = nodeAt(node, 'rexpr', 'List');
+    const [item, ...more] = list === undefined ? [] : listAt(list, 'items');
+    return more.length === 0 && isValue(item) ? columnName(node.lexpr, target, others) : undefined;
+  }
+  if (kind !== 'AEXPR_OP') return undefined;
+  if (isValue(node.rexpr)) return columnName(node.lexpr, target, others);
+  return isValue(node.lexpr) ? columnName(node.rexpr, target, others) : undefined;
+}
+
+function columnName(value: unknown, target: string | undefined, others: boolean): string | undefined {
+  const child = value === undefined ? undefined : unwrap(value);
+  if (child?.type !== 'ColumnRef') return undefined;
+  const parts = nameParts(listAt(child.node, 'fields'));
+  if (parts.length === 1 && !others) return parts[0];
+  return parts.length === 2 && parts[0] === target ? parts[1] : undefined;
+}
+
+/**
+ * Types whose `=` with a column of another type is true of one value of the column at most. Not so float, which several
+ * numbers are equal to, and char, which ignores blanks.
+ */
+const exact = new Set(
+  'int2 int4 int8 numeric text varchar uuid bool date timestamp timestamptz bytea oid'.split(' '),
+);
+
+/** A constant, a parameter, or a cast of one. */
+function isValue(value: unknown): boolean {
+  const child = value === undefined ? undefined : unwrap(value);
+  if (child === undefined) return false;
+  if (child.type === 'A_Const' || child.type === 'ParamRef') return true;
+  if (child.type !== 'TypeCast') return false;
+  const type = nodeAt(child.node, 'typeName');
+  if (type === undefined || listAt(type, 'arrayBounds').length > 0) return false;
+  const { schema, name } = qualified(listAt(type, 'names'));
+  return (schema === undefined || schema === 'pg_catalog') && exact.has(name) && isValue(child.node.arg);
+}
+
+/** Rows that an INSERT makes at most; undefined where a query does. */
+export function rowsInserted(node: Tree): number | undefined {
+  if (node.selectStmt === undefined) return 1;
+  const select = nodeAt(node, 'selectStmt', 'SelectStmt');
+  if (select === undefined) return undefined;
+  const rows = listAt(select, 'valuesLists');
+  // A single row is planned as a SELECT, in which a function that returns a set makes as many rows as it likes.
+  if (rows.length === 1 && mayBeMoreRows(rows[0])) return undefined;
+  return rows.length === 0 ? undefined : rows.length;
+}
+
+/** Nodes of one row to look at before the answer is that it may. */
+const nodesMax = 10_000;
+
+function mayBeMoreRows(value: unknown): boolean {
+  const root = unwrap(value);
+  const pending = root === undefined ? [] : [root];
+  for (let count = 0; count < nodesMax; count += 1) {
+    const child = pending.pop();
+    if (child === undefined) return false;
+    const { type, node } = child;
+    if (type === 'FuncCall') {
+      const { schema, name } = qualified(listAt(node, 'funcname'));
+      if (mayReturnSet(schema, name)) return true;
+    }
+    // `(x).f` may be the call of a function.
+    if (type === 'A_Indirection') return true;
+    pending.push(...childrenOf(type, node));
+  }
+  return true;
+}
