@@ -3,6 +3,7 @@
 // only with ReadyForQuery, behind later texts of the same batch. Pure. Source: wire.md §0.2, §3.1, §3.2; DESIGN §5.
 
 import { HoldpointError } from '../errors.ts';
+import type { Actor } from '../policy/verdict.ts';
 import type { Effect, Statement } from '../sql/statement.ts';
 
 const pinnedSettings: ReadonlyMap<string, string> = new Map([
@@ -10,8 +11,20 @@ const pinnedSettings: ReadonlyMap<string, string> = new Map([
   ['client_encoding', 'UTF8'],
 ]);
 
-/** Why the session must end, if the server reports that it reads text in another way from now on. */
-export function pinnedError(name: string, value: string): HoldpointError | undefined {
+/**
+ * Why the session must end, if the server reports that it reads text in another way from now on, or (14 and later) that
+ * a session which may only read has left that mode.
+ */
+export function pinnedError(
+  name: string,
+  value: string,
+  access: Actor['access'],
+): HoldpointError | undefined {
+  if (access === 'read-only' && name === 'default_transaction_read_only' && value !== 'on') {
+    return new HoldpointError('protocol-violation', 'the session of a read-only agent was made writable', {
+      hint: 'Connect again.',
+    });
+  }
   const pinned = pinnedSettings.get(name);
   if (pinned === undefined || pinned === value) return undefined;
   return new HoldpointError(

@@ -512,7 +512,7 @@ export class Session {
   #parameterStatus(frame: FrameView): BackendStep {
     const { name, value } = readParameterStatus(frame);
     this.settings.reported(name, value);
-    const error = pinnedError(name, value);
+    const error = pinnedError(name, value, this.#options.actor.access);
     return error === undefined ? forwarded : { kind: 'close', error };
   }
 }

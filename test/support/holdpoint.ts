@@ -20,6 +20,8 @@ export interface GuardOptions {
   readonly rules?: string;
   readonly environment?: 'production' | 'staging' | 'development';
   readonly level?: 'key' | 'link';
+  /** Of the agent. */
+  readonly access?: 'read-only';
   readonly hold?: { waitMs?: number; expiresMs?: number; pendingMax?: number; heartbeatMs?: number };
   readonly limits?: Record<string, number>;
   readonly audit?: Record<string, unknown>;
@@ -75,7 +77,9 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
         approval: { level: options.level ?? 'key' },
       },
     },
-    agents: { claude: { password: 'agent secret', targets: ['shop'] } },
+    agents: {
+      claude: { password: 'agent secret', targets: ['shop'], access: options.access ?? 'read-write' },
+    },
     approvers: { dba: { key: { kty: jwk.kty, crv: jwk.crv, x: jwk.x } } },
     hold: { waitMs: 20_000, ...options.hold },
     audit: { values: 'clear', ...options.audit },
