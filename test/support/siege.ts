@@ -234,3 +234,13 @@ export async function unharmed(siege: Siege, texts: readonly string[]): Promise<
   expect(changes(before, await siege.digest())).toEqual([]);
   expect(answers.filter(({ lines }) => !refused(lines))).toEqual([]);
 }
+
+/** An attack of several steps. It looks by itself at what came back; what is in the database is looked at after it. */
+export type Script = readonly [name: string, run: (siege: Siege) => Promise<void>];
+
+/** Runs it; fails if anything in the database is another afterwards. */
+export async function withstands(siege: Siege, [, run]: Script): Promise<void> {
+  const before = await siege.digest();
+  await run(siege);
+  expect(changes(before, await siege.digest())).toEqual([]);
+}

@@ -1,0 +1,39 @@
+// Transaction tricks (threats D) against a real server with nobody to approve.
+
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { query } from '../../../src/wire/messages/frontend.ts';
+import { besiege, type Siege, withstands } from '../../support/siege.ts';
+import { fixture } from './fixture.ts';
+import { transactionScripts } from './transaction.ts';
+
+let siege: Siege;
+
+beforeAll(async () => {
+  siege = await besiege({ fixture, hold: { waitMs: 400 } });
+});
+
+afterAll(() => siege?.close());
+
+test.each(transactionScripts)('%s', async (...script) => {
+  await withstands(siege, script);
+});
+
+test('D5, D6 an approved DELETE is undone by its savepoint, and its approval is used up', async () => {
+  const client = await siege.guard.connect();
+  client.send(query('BEGIN; SAVEPOINT a'));
+  await client.until('Z');
+  const before = new Set((await siege.guard.pending()).map(({ id }) => id));
+  client.send(query('DELETE FROM orders WHERE id = 7'));
+  const [fresh] = (await siege.guard.pending(before.size + 1)).filter(({ id }) => !before.has(id));
+  await siege.guard.decide(fresh!.id, 'approve');
+  expect((await client.until('Z')).map(({ summary }) => summary)).toContain('DELETE 1');
+  client.send(query('ROLLBACK TO a'));
+  await client.until('Z');
+  client.send(query('DELETE FROM orders WHERE id = 7'));
+  expect((await client.until('Z')).find(({ letter }) => letter === 'E')?.summary).toContain('42501');
+  client.send(query('ROLLBACK TO a; COMMIT'));
+  await client.until('Z');
+  client.destroy();
+  const { rows } = await siege.direct.query('select count(*)::int as n from orders where id = 7');
+  expect(rows[0].n).toBe(1);
+});

@@ -1,0 +1,42 @@
+// The wire protocol's tricks (threats E) against a real server: nothing runs, and a bystander's session goes on. What ends
+// a session (lengths, unknown types, NUL) is in hostile.test.ts, what is said before login in login.test.ts.
+
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { bind, execute, parse, sync } from '../../../src/wire/messages/frontend.ts';
+import { besiege, type Siege, withstands } from '../../support/siege.ts';
+import { fixture } from './fixture.ts';
+import { wireScripts } from './wire.ts';
+
+let siege: Siege;
+
+beforeAll(async () => {
+  siege = await besiege({ fixture });
+});
+
+afterAll(() => siege?.close());
+
+test.each(wireScripts)('%s', async (...script) => {
+  await withstands(siege, script);
+});
+
+test('E2 an approval of one Bind serves no other: other parameters are held again', async () => {
+  const patient = await besiege({ fixture, hold: { waitMs: 1500 } });
+  try {
+    const client = await patient.guard.connect();
+    const deletes = (id: string): Buffer[] => [bind('', 'd', [Buffer.from(id)]), execute(''), sync()];
+    client.send(parse('d', 'DELETE FROM t WHERE id = $1::int'), sync());
+    await client.until('Z');
+    client.send(...deletes('1'));
+    await patient.guard.approveNext();
+    expect((await client.until('Z')).map(({ summary }) => summary)).toContain('DELETE 1');
+    client.send(...deletes('2'));
+    expect((await client.until('Z')).find(({ letter }) => letter === 'E')?.summary).toContain('42501');
+    client.send(...deletes('1'));
+    expect((await client.until('Z')).find(({ letter }) => letter === 'E')?.summary).toContain('42501');
+    client.destroy();
+    const { rows } = await patient.direct.query('select count(*)::int as n from t');
+    expect(rows[0].n).toBe(9);
+  } finally {
+    await patient.close();
+  }
+});
