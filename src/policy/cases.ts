@@ -5,8 +5,9 @@
 import { z } from 'zod';
 
 import { HoldpointError } from '../errors.ts';
-import type { Analysis } from '../sql/statement.ts';
+import type { Analysis, Effect, Statement } from '../sql/statement.ts';
 import { decide } from './decide.ts';
+import { effectNames } from './format.ts';
 import type { Policy } from './rules.ts';
 import { readShape } from './source.ts';
 import type { Actor, Verdict } from './verdict.ts';
@@ -15,6 +16,7 @@ const actorSchema = z.strictObject({
   agent: z.string().min(1).optional(),
   target: z.string().min(1).optional(),
   environment: z.enum(['production', 'staging', 'development']).optional(),
+  access: z.literal('read-only').optional(),
 });
 
 const caseSchema = z.strictObject({
@@ -24,6 +26,10 @@ const caseSchema = z.strictObject({
   shadow: z.enum(['hold', 'deny']).optional(),
   level: z.enum(['link', 'slack', 'key', 'passkey']).optional(),
   quorum: z.int().optional(),
+  readOnly: z.literal(true).optional(),
+  rowsMax: z.int().optional(),
+  /** Effects that the catalog would find behind the names; from the text alone nobody can know them. */
+  hidden: z.array(z.enum(effectNames)).min(1).optional(),
   ...actorSchema.shape,
 });
 
@@ -46,7 +52,10 @@ export interface Case extends Actor {
     readonly shadow?: 'hold' | 'deny' | undefined;
     readonly level?: string | undefined;
     readonly quorum?: number | undefined;
+    readonly readOnly?: true | undefined;
+    readonly rowsMax?: number | undefined;
   };
+  readonly hidden: readonly Effect[];
 }
 
 /** Who asks when nobody is named: in the strictest environment. */
@@ -63,15 +72,18 @@ export function parseCases(text: string, file: string): Case[] {
   }
   const { actor, tests } = read.value!;
   return tests.map((test, index) => {
-    const { sql, action, rule, shadow, level, quorum } = test;
+    const { sql, action, rule, shadow, level, quorum, readOnly, rowsMax, hidden = [] } = test;
+    const access = test.access ?? actor?.access;
     return {
       sql,
+      hidden,
       file,
       line: read.lineOf(['tests', index]),
       agent: test.agent ?? actor?.agent ?? someActor.agent,
       target: test.target ?? actor?.target ?? someActor.target,
       environment: test.environment ?? actor?.environment ?? someActor.environment,
-      expected: { action, rule, shadow, level, quorum },
+      ...(access !== undefined && { access }),
+      expected: { action, rule, shadow, level, quorum, readOnly, rowsMax },
     };
   });
 }
@@ -84,17 +96,27 @@ export function difference(policy: Policy, test: Case, analysis: Analysis): stri
       ? undefined
       : `expected ${expected.action}, got refuse: ${analysis.message}`;
   }
-  const verdict = decide(policy, analysis.statements, test);
+  const statements = analysis.statements.map((statement) => withHidden(statement, test.hidden));
+  const verdict = decide(policy, statements, test);
+  const { enclosure } = verdict;
   const pairs: [string, unknown, unknown][] = [
     ['action', expected.action, verdict.action],
     ['rule', expected.rule, verdict.rule],
     ['shadow', expected.shadow, verdict.shadow],
     ['level', expected.level, verdict.need?.level],
     ['quorum', expected.quorum, verdict.need?.quorum],
+    ['readOnly', expected.readOnly, enclosure?.kind === 'read-only' || undefined],
+    ['rowsMax', expected.rowsMax, enclosure?.kind === 'rows' ? enclosure.rowsMax : undefined],
   ];
   // What a case does not mention is not asked, except a shadow: a pass in shadow mode is not the same as a pass.
   const wrong = pairs.filter(([key, want, got]) => (want !== undefined || key === 'shadow') && want !== got);
   if (wrong.length === 0) return undefined;
   const words = wrong.map(([key, want, got]) => `${key} ${want ?? 'none'}, got ${got ?? 'none'}`);
   return `expected ${words.join('; ')} (${verdict.action} by ${verdict.rule}: ${verdict.reason})`;
+}
+
+function withHidden(statement: Statement, hidden: readonly Effect[]): Statement {
+  return hidden.length === 0
+    ? statement
+    : { ...statement, effects: [...new Set([...statement.effects, ...hidden])].sort() };
 }

@@ -6,7 +6,8 @@ import type { Analysis, RelationUse, Statement, StatementClass } from '../sql/st
 import { decide, type Judgement, judge } from './decide.ts';
 import { effectPhrase, visible } from './reason.ts';
 import type { Policy, Rule } from './rules.ts';
-import type { Actor, Need, Verdict } from './verdict.ts';
+import { counted } from './terms.ts';
+import type { Actor, Enclosure, Need, Spend, Verdict } from './verdict.ts';
 
 /** The explanation of one statement of a text. */
 export interface ExplainedStatement {
@@ -20,7 +21,14 @@ export interface ExplainedStatement {
   readonly why: readonly string[];
   readonly verdict: Verdict;
   /** Every rule that matched, with its place; the one that decided is `verdict.rule`. */
-  readonly matched: readonly { name: string; action: string; at: string; overridden: boolean }[];
+  readonly matched: readonly {
+    name: string;
+    action: string;
+    at: string;
+    overridden: boolean;
+    /** Why a pass rule that matches does not let it pass: its bounds are not kept. */
+    unmet?: string;
+  }[];
   /** For a hold without a rule: the effects that no pass rule of this policy could cover together. */
   readonly uncovered: readonly string[];
 }
@@ -70,7 +78,7 @@ function explainStatement(
   sql: Buffer,
   statementClass: StatementClass,
 ): ExplainedStatement {
-  const { statement, verdict, matched, overridden } = judgement;
+  const { statement, verdict, matched, overridden, unmet } = judgement;
   return {
     sql: statement.secret
       ? '(hidden: it carries a secret)'
@@ -85,12 +93,16 @@ function explainStatement(
     ),
     why: statement.why,
     verdict,
-    matched: matched.map((rule) => ({
-      name: rule.name,
-      action: rule.action,
-      at: `${rule.file}:${rule.line}`,
-      overridden: overridden.includes(rule),
-    })),
+    matched: matched.map((rule) => {
+      const why = unmet.find((each) => each.rule === rule)?.why;
+      return {
+        name: rule.name,
+        action: rule.action,
+        at: `${rule.file}:${rule.line}`,
+        overridden: overridden.includes(rule),
+        ...(why !== undefined && { unmet: why }),
+      };
+    }),
     uncovered: verdict.rule === 'no-rule' ? uncovered(policy.rules, statement) : [],
   };
 }
@@ -136,9 +148,17 @@ export function explanationText(explanation: Explanation): string {
   );
   const whole =
     statements.length > 1
-      ? [`${headline(verdict!)}   the whole text, by ${verdict!.rule}: it is sent together or not at all\n`]
+      ? [
+          `${headline(verdict!)}   the whole text, by ${verdict!.rule}: ${wholeReason(statements, verdict!)}\n`,
+        ]
       : [];
   return `${[...blocks, ...whole].join('\n')}\n${asked}\n`;
+}
+
+/** A text can be held though each of its statements would pass by itself. */
+function wholeReason(statements: readonly ExplainedStatement[], { action, reason }: Verdict): string {
+  const alike = statements.some(({ verdict }) => verdict.action === action);
+  return alike ? 'it is sent together or not at all' : reason;
 }
 
 function statementText(statement: ExplainedStatement, ordinal: string): string {
@@ -167,14 +187,25 @@ function headline(verdict: Verdict): string {
   return labels[verdict.action];
 }
 
-function verdictLine({ action, shadow, need }: Verdict): string {
+function verdictLine({ action, shadow, need, enclosure, budget }: Verdict): string {
   if (shadow !== undefined) return `pass (shadow mode; otherwise ${shadow})`;
   const words = {
-    pass: 'pass: it is sent at once',
+    pass: `pass: it is sent at once${enclosureText(enclosure)}${budgetText(budget)}`,
     hold: `hold: it waits for a person${needText(need)}`,
     deny: 'deny: it is refused, and nobody can release it',
   };
   return words[action];
+}
+
+function enclosureText(enclosure: Enclosure | undefined): string {
+  if (enclosure === undefined) return '';
+  if (enclosure.kind === 'read-only') return ', within READ ONLY; if it writes, it is undone and held';
+  return `; if it changes more than ${counted(enclosure.rowsMax)}, it is undone and held`;
+}
+
+function budgetText(budget: readonly Spend[] | undefined): string {
+  const rules = (budget ?? []).map(({ rule, rowsPerHour }) => `${rule} (${counted(rowsPerHour)} an hour)`);
+  return rules.length === 0 ? '' : `; its rows count against the budget of ${rules.join(', ')}`;
 }
 
 function needText(need: Need | undefined): string {
@@ -188,10 +219,16 @@ function ruleLines({ verdict, matched, uncovered: missing }: ExplainedStatement)
   const others = matched.filter((rule) => rule.name !== verdict.rule);
   const lines = deciding.map((rule) => `${rule.name} at ${rule.at}`);
   if (verdict.rule === 'no-rule')
-    lines.push(`none, so it is held; no pass rule covers: ${missing.join(', ')}`);
+    lines.push(
+      missing.length === 0
+        ? 'none, so it is held'
+        : `none, so it is held; no pass rule covers: ${missing.join(', ')}`,
+    );
   if (verdict.rule === 'built-in') lines.push('built in: no rule can allow this');
-  const also = others.map(
-    (rule) => `also ${rule.name} (${rule.action}${rule.overridden ? ', overridden' : ''}) at ${rule.at}`,
-  );
+  if (verdict.rule === 'read-only-agent') lines.push('the agent is read-only: no rule can allow this');
+  const also = others.map((rule) => {
+    const notes = `${rule.overridden ? ', overridden' : ''}${rule.unmet === undefined ? '' : `, but ${rule.unmet}`}`;
+    return `also ${rule.name} (${rule.action}${notes}) at ${rule.at}`;
+  });
   return [...lines, ...also];
 }
