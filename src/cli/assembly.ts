@@ -14,6 +14,7 @@ import { openLog, type Recovered } from '../audit/opening.ts';
 import { type Config, requireApprovers } from '../config.ts';
 import { HoldpointError } from '../errors.ts';
 import { createMetrics } from '../metrics.ts';
+import { Ledger } from '../policy/budget.ts';
 import { loadPolicy } from '../policy/packs.ts';
 import type { Policy } from '../policy/rules.ts';
 import { Listener, type Report, type Target } from '../proxy/listener.ts';
@@ -298,6 +299,7 @@ function proxyListener(parts: Parts): Listener {
     analyzer,
     log,
     desk,
+    spending: new Ledger(() => performance.now()),
     metrics: {
       book: (target) => {
         const counts = metrics.target(target);

@@ -7,6 +7,7 @@ import type { Level } from '../approval/request.ts';
 import type { RecordBody } from '../audit/record.ts';
 import type { Catalog } from '../catalog/names.ts';
 import { HoldpointError } from '../errors.ts';
+import type { Ledger } from '../policy/budget.ts';
 import type { Policy } from '../policy/rules.ts';
 import type { Actor, Environment } from '../policy/verdict.ts';
 import { Session } from '../session/session.ts';
@@ -60,6 +61,7 @@ export interface ListenerOptions extends LoginOptions {
   readonly analyzer: Analyzer;
   readonly log: RelayLog & BookLog & { append(body: RecordBody): number };
   readonly desk: ParkingDesk;
+  readonly spending: Ledger;
   readonly metrics: ListenerMetrics;
   readonly report: Report;
   readonly node: string;
@@ -300,6 +302,7 @@ export class Listener {
       analyzer: options.analyzer,
       catalog: target.catalog,
       policy: target.policy,
+      spending: options.spending,
       actor,
       user: target.address.user,
       searchPath: new Map(startup.settings).get('search_path'),

@@ -3,6 +3,7 @@
 // Pure data; refuses to know sockets, the log and the clock.
 
 import type { Reacher } from '../catalog/names.ts';
+import type { Reservation } from '../policy/budget.ts';
 import type { Verdict } from '../policy/verdict.ts';
 import type { Statement } from '../sql/statement.ts';
 import type { Prepared, StagedPrepare } from './prepared.ts';
@@ -53,6 +54,8 @@ export interface Gate {
   answeredAt: number;
   /** Command tags in order, at most `tagsMax`. */
   tags: string[];
+  /** Rows held back for it on the budgets of rules, until it ends. */
+  reserved: Reservation | undefined;
   /** Sum of the counts in its tags. */
   rows: number;
   sqlstate: string | undefined;
@@ -89,6 +92,7 @@ export function createGate(
     forwardedAt: -1,
     answeredAt: -1,
     tags: [],
+    reserved: undefined,
     rows: 0,
     sqlstate: undefined,
     owed: 0,
@@ -102,6 +106,15 @@ export function noteTag(gate: Gate, tag: string): void {
   if (gate.tags.length < tagsMax) gate.tags.push(tag);
   const count = /(\d+)$/.exec(tag);
   if (count !== null) gate.rows += Number(count[1]);
+}
+
+/**
+ * Rows that count against a budget once the gate has ended; undefined where nobody can tell. What a transaction rolls
+ * back later counts all the same.
+ */
+export function rowsSpent({ state, rows }: Gate): number | undefined {
+  if (state === 'ok') return rows;
+  return state === 'unknown' ? undefined : 0;
 }
 
 export function copyParameter(parameter: Parameter): Parameter {

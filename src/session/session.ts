@@ -19,6 +19,7 @@ import {
   readQuery,
 } from '../wire/messages/frontend.ts';
 import { attribute, notified } from './answers.ts';
+import { HiddenCode } from './code.ts';
 import {
   copyParameter,
   createGate,
@@ -26,13 +27,14 @@ import {
   executesName,
   type Gate,
   type Parameter,
+  rowsSpent,
 } from './gate.ts';
 import { changeOf, explained, usesNames } from './meaning.ts';
 import { commitNames, type Resolved, resolveNames, sameBehind, stageNames } from './names.ts';
 import { Outbox } from './outbox.ts';
 import { Outcomes } from './outcomes.ts';
 import { type Prepared, PreparedMirror } from './prepared.ts';
-import { ambiguous, mayChangeReading, misread, pinnedError, unknownName } from './reading.ts';
+import { ambiguous, misread, pinnedError, unknownName } from './reading.ts';
 import {
   abortedError,
   analysisError,
@@ -46,6 +48,7 @@ import {
   staleError,
   strayError,
   unexpectedError,
+  unseenPortalError,
 } from './refusal.ts';
 import { expected, expectedFramesMax, Replies } from './replies.ts';
 import { Settings } from './settings.ts';
@@ -71,8 +74,10 @@ export class Session {
   readonly #portals = new Map<string, Gate>();
   readonly #outcomes = new Outcomes((gate) => this.#ended(gate));
   readonly #outbox: Outbox;
-  /** Code ran that may have changed how later text is read, and the server has not yet reported its settings. */
-  #unproven = false;
+  readonly #code = new HiddenCode(() => {
+    this.#mirror.codeRan();
+    this.settings.codeRan();
+  });
   /** Why the frame that is offered next was not released. */
   #again: string | undefined;
   #segment = 0;
@@ -177,6 +182,7 @@ export class Session {
         return this.#named(frame);
       case frontendType.sync:
         this.#segment += 1;
+        this.#code.synced(this.#outcomes.status);
         this.#outbox.forward(expected(frontendType.sync));
         return this.#answering();
       case frontendType.copyDone:
@@ -276,7 +282,7 @@ export class Session {
     const wait = this.#awaitsCatalog(resolved);
     if (wait !== undefined) return wait;
     const explained = this.#explain(resolved, read.parameterOids);
-    const gated = decide(this.#options.policy(), explained, this.#options.actor).action !== 'pass';
+    const gated = this.#decide(explained, statements).action !== 'pass';
     if (gated) this.#outbox.defer();
     const prepared: Prepared = {
       sql: Buffer.from(read.sql),
@@ -297,7 +303,7 @@ export class Session {
     name = '',
   ): readonly Statement[] | FrontendStep {
     // The text may read differently on the server than here (wire.md §3.1): letters and digits alone cannot.
-    const doubtful = this.#unproven && ambiguous(sql);
+    const doubtful = this.#code.unreported && ambiguous(sql);
     if (doubtful && this.#mayWait) return barrier;
     const analysis = offered ?? this.#options.analyzer.analyze(sql);
     if (analysis instanceof Promise) return { kind: 'analyze', analysis };
@@ -341,6 +347,8 @@ export class Session {
     const gate = key === undefined ? undefined : this.#portals.get(key);
     // An EXECUTE whose gate has ended cannot be looked at again.
     if (gate === undefined && this.#mirror.isLatePortal(portal)) return this.#refuse(frame, changedError());
+    if (gate === undefined && this.#mirror.mayBeOpenedByCode(portal))
+      return this.#refuse(frame, unseenPortalError());
     if (gate !== undefined && executesName(gate)) {
       const now = resolveNames(gate.own, this.#mirror, this.#segment);
       if (now.open && this.#mayWait) return barrier;
@@ -353,6 +361,7 @@ export class Session {
       const change = this.changeOf(gate);
       if (change !== undefined) return this.#refuse(frame, staleError(change));
     }
+    this.#code.executed(gate);
     this.#outbox.forward(expected(frontendType.execute, gate));
     return this.#outbox.deferring ? deferred : passed;
   }
@@ -406,7 +415,7 @@ export class Session {
   ): Gate {
     this.#gates += 1;
     const statements = this.#explain(resolved, parameterTypes);
-    const verdict = this.#verdict(statements);
+    const verdict = this.#verdict(statements, own);
     const held = verdict.action === 'hold';
     return createGate({
       n: this.#gates,
@@ -423,8 +432,13 @@ export class Session {
     });
   }
 
-  #verdict(statements: readonly Statement[]): Verdict {
-    const verdict = decide(this.#options.policy(), statements, this.#options.actor);
+  #decide(statements: readonly Statement[], own: readonly Statement[]): Verdict {
+    const { policy, actor, spending } = this.#options;
+    return decide(policy(), statements, actor, { spending, alone: own.length === 1 });
+  }
+
+  #verdict(statements: readonly Statement[], own: readonly Statement[]): Verdict {
+    const verdict = this.#decide(statements, own);
     const again = this.#again;
     this.#again = undefined;
     if (again === undefined || verdict.action !== 'hold') return verdict;
@@ -454,10 +468,13 @@ export class Session {
 
   #dispatch(gate: Gate): void {
     const type = gate.proto === 'simple' ? frontendType.query : frontendType.bind;
+    const { budget } = gate.verdict;
+    // Nothing can have been spent since the verdict: it was given in this call.
+    if (budget !== undefined) gate.reserved = this.#options.spending.reserve(this.#options.actor, budget);
     gate.defines = stageNames(gate.own, gate.statements, gate.sql, this.#mirror);
     this.#outbox.forward(expected(type, gate));
     this.settings.note(gate.statements);
-    this.#unproven ||= gate.statements.some(mayChangeReading);
+    this.#code.dispatched(gate);
   }
 
   /** Puts a stand-in in the frame's place. */
@@ -496,13 +513,14 @@ export class Session {
     if (this.#replies.outstanding) return;
     this.settings.ready(before, status);
     this.#standIns.clear();
-    this.#unproven = false;
+    this.#code.ready(status);
   }
 
   #ended(gate: Gate): void {
     if (gate.proto === 'simple' && gate.state === 'ok')
       commitNames(gate.statements, gate.defines, this.#mirror);
     if (gate.state !== 'ok') this.settings.failed();
+    gate.reserved?.settle(rowsSpent(gate));
     const perhaps = gate.state !== 'ok' && gate.state !== 'skipped';
     for (const prepare of gate.defines) this.#mirror.settlePrepare(prepare, perhaps);
     this.#transactionGates += 1;

@@ -3,6 +3,7 @@
 
 import type { Catalog } from '../catalog/names.ts';
 import type { HoldpointError } from '../errors.ts';
+import type { Ledger } from '../policy/budget.ts';
 import type { Policy } from '../policy/rules.ts';
 import type { Actor } from '../policy/verdict.ts';
 import type { Analyzer } from '../sql/parse.ts';
@@ -17,6 +18,8 @@ export interface SessionOptions {
   /** The rules in force; read at every gate, so that a reload holds from the next statement on. */
   readonly policy: () => Policy;
   readonly actor: Actor;
+  /** What agents have changed on the budgets of rules. */
+  readonly spending: Pick<Ledger, 'spent' | 'reserve'>;
   /** Upstream role of the login and the ParameterStatus values that the server reported, for the request. */
   readonly user: string;
   readonly parameters: ReadonlyMap<string, string>;
@@ -40,10 +43,18 @@ export interface SessionOptions {
  * - `analyze`: the text is large; await the analysis and offer the frame again with it.
  * - `later`: the catalog is being read; await it and offer the frame again.
  * - `barrier`: the answer depends on frames the server has not acknowledged; offer it again when they are.
- * `flush`: deferred frames go to the server before this one.
+ * - `enclose`: it is kept for the enclosure (session.enclosures); with `run` the enclosure goes to the server now.
+ * - `run`: the enclosure goes to the server, and the frame is offered again when it has ended.
+ * `flush`: deferred frames go to the server before this one. `before`, `after`: frames of ours around it.
  */
 export type FrontendStep =
-  | { readonly kind: 'pass'; readonly gate: Gate | undefined; readonly flush: boolean }
+  | {
+      readonly kind: 'pass';
+      readonly gate: Gate | undefined;
+      readonly flush: boolean;
+      readonly before?: Buffer | undefined;
+      readonly after?: Buffer | undefined;
+    }
   | { readonly kind: 'defer'; readonly gate: Gate | undefined }
   | { readonly kind: 'hold'; readonly gate: Gate }
   | {
@@ -55,16 +66,39 @@ export type FrontendStep =
     }
   | { readonly kind: 'analyze'; readonly analysis: Promise<Analysis> }
   | { readonly kind: 'later'; readonly ready: Promise<void> }
+  | { readonly kind: 'enclose'; readonly flush: boolean; readonly run: boolean }
+  | { readonly kind: 'run' }
   | { readonly kind: 'barrier' };
 
-/** What becomes of a backend frame. `close`: the session cannot be guarded any more and ends with that error. */
+/**
+ * What becomes of a backend frame. `close`: the session cannot be guarded any more and ends with that error. `drop`: it
+ * is not the client's. `withhold`: the client gets it if the enclosure is kept, in place of it `bytes` if they are set.
+ */
 export type BackendStep =
   | { readonly kind: 'pass' }
   | { readonly kind: 'replace'; readonly bytes: Buffer }
+  | { readonly kind: 'drop' }
+  | WithholdStep
   | { readonly kind: 'close'; readonly error: HoldpointError };
+
+export interface WithholdStep {
+  readonly kind: 'withhold';
+  readonly bytes: Buffer | undefined;
+  readonly place: Place;
+}
+
+/**
+ * Where a withheld frame goes. Of a Query, PostgreSQL sends the last CommandComplete only when its transaction has
+ * ended: it is the `tail`, and what ends the transaction may add notices before it, or put an error in its stead.
+ */
+export type Place = 'next' | 'tail' | 'before-tail' | 'instead-of-tail';
 
 export const passed: FrontendStep = { kind: 'pass', gate: undefined, flush: false };
 export const passedFlushing: FrontendStep = { kind: 'pass', gate: undefined, flush: true };
 export const deferred: FrontendStep = { kind: 'defer', gate: undefined };
 export const barrier: FrontendStep = { kind: 'barrier' };
 export const forwarded: BackendStep = { kind: 'pass' };
+export const dropped: BackendStep = { kind: 'drop' };
+export const enclosed: FrontendStep = { kind: 'enclose', flush: false, run: false };
+export const enclosedLast: FrontendStep = { kind: 'enclose', flush: false, run: true };
+export const runFirst: FrontendStep = { kind: 'run' };

@@ -6,6 +6,7 @@ import { setImmediate as turnOver } from 'node:timers/promises';
 import type { Grant, Hold } from '../../src/approval/hold.ts';
 import type { Request, Settlement } from '../../src/approval/request.ts';
 import { HoldpointError } from '../../src/errors.ts';
+import { Ledger } from '../../src/policy/budget.ts';
 import { loadPolicy } from '../../src/policy/packs.ts';
 import { Parking, type ParkingDesk } from '../../src/proxy/parking.ts';
 import { Relay, type RelayBook } from '../../src/proxy/relay.ts';
@@ -106,6 +107,7 @@ export class Link {
       analyzer,
       catalog: plainCatalog(),
       policy: () => rules,
+      spending: new Ledger(() => 0),
       actor: { agent: 'claude', target: 'shop', environment: 'production' },
       user: 'owner',
       parameters: new Map([['server_encoding', 'UTF8']]),

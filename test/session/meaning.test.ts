@@ -4,12 +4,11 @@ import { afterAll, expect, test } from 'vitest';
 import type { Catalog, Reacher } from '../../src/catalog/names.ts';
 import { changeOf } from '../../src/session/meaning.ts';
 import type { Effect, Statement } from '../../src/sql/statement.ts';
-import { readyForQuery } from '../../src/wire/messages/backend.ts';
 import { bind, execute, parse, query, sync } from '../../src/wire/messages/frontend.ts';
 import { statement } from '../policy/statements.ts';
 import { plainCatalog } from '../support/catalog.ts';
-import { commandComplete, rawFrame } from '../support/frames.ts';
-import { analyzer, Transcript } from './transcript.ts';
+import { rawFrame } from '../support/frames.ts';
+import { analyzer, C, Transcript, Z } from './transcript.ts';
 
 afterAll(() => analyzer.close());
 
@@ -57,14 +56,14 @@ test('after a definition was changed, the catalog is told when the transaction e
   const catalog = catalogOf(reacher('1'));
   const session = new Transcript({ catalog });
   session.client(query('BEGIN'));
-  session.server(commandComplete('BEGIN'), readyForQuery('T'));
+  session.server(C('BEGIN'), Z('T'));
   session.client(query('CREATE VIEW v AS SELECT 1'));
   session.release();
-  session.server(commandComplete('CREATE VIEW'), readyForQuery('T'));
+  session.server(C('CREATE VIEW'), Z('T'));
   expect(catalog.changes).toBe(0);
   expect(session.client(call)).toEqual(['hold']);
   expect(session.client(query('COMMIT'))).toEqual(['pass!']);
-  session.server(commandComplete('COMMIT'), readyForQuery('I'));
+  session.server(C('COMMIT'), Z());
   expect(catalog.changes).toBe(1);
   expect(session.client(call)).toEqual(['pass!']);
 });
@@ -82,9 +81,9 @@ test('a portal is not executed any more once what it reaches has been given anot
   const catalog = catalogOf(reacher('1'));
   const session = new Transcript({ catalog });
   session.client(query('BEGIN'));
-  session.server(commandComplete('BEGIN'), readyForQuery('T'));
+  session.server(C('BEGIN'), Z('T'));
   expect(session.client(parse('', 'SELECT f()'), bind('p', ''), sync())).toEqual(['pass', 'pass!', 'pass']);
-  session.server(rawFrame('1'), rawFrame('2'), readyForQuery('T'));
+  session.server(rawFrame('1'), rawFrame('2'), Z('T'));
   catalog.reach = reacher('2', 'delete');
   expect(session.client(execute('p'))).toEqual(['refuse 55000']);
 });

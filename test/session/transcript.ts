@@ -2,6 +2,7 @@
 // the client sees out. With PostgreSQL's own parser and the shipped rules, without sockets, clocks and log.
 
 import type { Catalog } from '../../src/catalog/names.ts';
+import { Ledger } from '../../src/policy/budget.ts';
 import { loadPolicy } from '../../src/policy/packs.ts';
 import type { Policy } from '../../src/policy/rules.ts';
 import type { Gate } from '../../src/session/gate.ts';
@@ -34,11 +35,12 @@ export class Transcript {
   step: FrontendStep = { kind: 'barrier' };
   #ids = 0;
 
-  constructor(options: { encoding?: string; policy?: Policy; catalog?: Catalog } = {}) {
+  constructor(options: { encoding?: string; policy?: Policy; catalog?: Catalog; spending?: Ledger } = {}) {
     this.session = new Session({
       analyzer,
       catalog: options.catalog ?? plainCatalog(),
       policy: () => options.policy ?? defaultRules,
+      spending: options.spending ?? new Ledger(() => 0),
       actor: { agent: 'claude', target: 'shop', environment: 'production' },
       user: 'shop_owner',
       parameters: new Map([['server_encoding', options.encoding ?? 'UTF8']]),
