@@ -159,7 +159,7 @@ export class ServerPins {
     if (judgement.kind === 'serve') return judgement;
     const { sentence, mend } = judgement;
     throw new HoldpointError('wrong-server', sentence, {
-      hint: 'Nothing was sent to it. The operator of this proxy has to look at it first.',
+      hint: 'No statement was sent to it. The operator of this proxy has to look at it first.',
       cause: new Error(`${sentence}; ${mend}`),
     });
   }
