@@ -19,8 +19,8 @@ export interface Prepared {
 export interface StagedParse {
   /** Undefined where the name is not one that can be compared. */
   readonly key: string | undefined;
-  /** Undefined where there was no room to remember it. */
-  readonly prepared: Prepared | undefined;
+  /** Undefined where there was no room to remember it, or code ran behind it that may have redefined the name. */
+  prepared: Prepared | undefined;
   /** Number of the Sync-delimited segment it was sent in. */
   readonly segment: number;
 }
@@ -28,7 +28,7 @@ export interface StagedParse {
 /** A PREPARE in a forwarded text. It may run at any moment until its gate ends: a portal can be executed late. */
 export interface StagedPrepare {
   readonly key: string | undefined;
-  readonly prepared: Prepared | undefined;
+  prepared: Prepared | undefined;
 }
 
 interface Entry {
@@ -77,6 +77,7 @@ export class PreparedMirror {
   readonly #limits: MirrorLimits;
   #sqlBytes = 0;
   #distrusted = false;
+  #codeRan = false;
 
   /** `foreignNames`: the server's encoding is UTF8, so that names which are not ASCII compare there as they do here. */
   constructor(foreignNames: boolean, limits: MirrorLimits = mirrorLimits) {
@@ -192,6 +193,29 @@ export class PreparedMirror {
       if (!committed.every(same) || !underWay.every(({ prepared }) => same(prepared))) return 'open';
     }
     return first === undefined || committed.length > this.#limits.candidatesMax ? undefined : committed;
+  }
+
+  /**
+   * Code of which nothing is known ran: it may have given any name to another statement, and opened or replaced any
+   * cursor. Only the unnamed statement stays, for SQL has no way to name it. What is defined from now on is known.
+   */
+  codeRan(): void {
+    this.#codeRan = true;
+    this.#cursors.clear();
+    for (const [key, entry] of this.#entries) {
+      if (key === '') continue;
+      this.#replace(entry, undefined);
+      for (const staged of [...entry.staged, ...entry.prepares]) {
+        this.#forget(staged.prepared);
+        staged.prepared = undefined;
+      }
+      this.#tidy(key);
+    }
+  }
+
+  /** True if a portal by that name may be one that code opened: nobody has judged what it runs. */
+  mayBeOpenedByCode(name: string): boolean {
+    return this.#codeRan && !this.knowsCursor(name);
   }
 
   /** Answers no longer fit what was sent: from now on no name is explained. */

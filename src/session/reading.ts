@@ -34,13 +34,6 @@ export function pinnedError(
   );
 }
 
-const opaque: ReadonlySet<Effect> = new Set<Effect>(['code', 'function', 'unknown', 'os']);
-
-/** True if the statement may run code that changes those settings: nothing in its text would show it. */
-export function mayChangeReading({ effects }: Statement): boolean {
-  return effects.some((effect) => opaque.has(effect));
-}
-
 const backslash = 0x5c;
 const asciiMax = 0x7f;
 

@@ -43,6 +43,15 @@ export function staleError(change: string): HoldpointError {
   return new HoldpointError('conflict', `the portal was bound before ${change}`, { hint: 'Bind it again.' });
 }
 
+/** Code that ran in the session may have opened a portal by that name, over anything. */
+export function unseenPortalError(): HoldpointError {
+  return new HoldpointError(
+    'conflict',
+    'no statement that was seen here has opened this portal since code ran that may have',
+    { hint: 'FETCH from it by its name, which a person can approve.' },
+  );
+}
+
 export function longNameError(): HoldpointError {
   return new HoldpointError(
     'not-supported',
@@ -96,4 +105,23 @@ export function unexpectedError(type: number): HoldpointError {
 /** What was approved is not what would run now; it is held again. For the log: the client hears of the new request. */
 export function changedSinceError(change: string): HoldpointError {
   return new HoldpointError('canceled', `not released: ${change}`);
+}
+
+/** Ends the session: a command of ours around a statement was not carried out, so that nothing is certain any more. */
+export function brokenEnclosureError(): HoldpointError {
+  return new HoldpointError(
+    'upstream-refused',
+    'a statement could not be undone; its transaction was ended',
+    {
+      hint: 'Connect again.',
+    },
+  );
+}
+
+/** It tried what its rule does not let it do when the client had part of its output, so that it could not be held. */
+export function writesError({ rule, reason }: Verdict): HoldpointError {
+  return new HoldpointError('pending', `the statement ${reason}; it needs approval and did not run`, {
+    detail: stateDetail(null, 'pending', { rule }),
+    hint: 'Send it again: it will then wait for approval.',
+  });
 }

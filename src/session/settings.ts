@@ -146,6 +146,13 @@ export class Settings {
     }
   }
 
+  /** Code of which nothing is known may have run: it may have set anything, and made temporary objects. */
+  codeRan(): void {
+    this.#names = undefined;
+    this.#shadowed = true;
+    this.#doubtPath();
+  }
+
   /** A statement that was noted did not succeed, or not for certain. */
   failed(): void {
     this.#undone = true;
