@@ -80,6 +80,8 @@ export class Session {
   });
   /** Why the frame that is offered next was not released. */
   #again: string | undefined;
+  /** The catalog was looked at again for the sake of the frame that is offered next. */
+  #looked = false;
   #segment = 0;
   #gates = 0;
   #transactionGates = 0;
@@ -267,7 +269,7 @@ export class Session {
     if ('kind' in own) return own;
     const resolved = resolveNames(own, this.#mirror, this.#segment);
     if (resolved.open && this.#mayWait) return barrier;
-    const wait = this.#awaitsCatalog(resolved.statements);
+    const wait = this.#awaitsCatalog(resolved.statements, []);
     if (wait !== undefined) return wait;
     return this.#judge(frame, this.#gate('simple', sql, own, resolved, [], []));
   }
@@ -279,7 +281,7 @@ export class Session {
     const statements = this.#facts(frame, read.sql, offered, read.name);
     if ('kind' in statements) return statements;
     const { statements: resolved } = resolveNames(statements, this.#mirror, this.#segment);
-    const wait = this.#awaitsCatalog(resolved);
+    const wait = this.#awaitsCatalog(resolved, read.parameterOids);
     if (wait !== undefined) return wait;
     const explained = this.#explain(resolved, read.parameterOids);
     const gated = this.#decide(explained, statements).action !== 'pass';
@@ -322,14 +324,14 @@ export class Session {
     const own = chosen?.statements ?? [unknownName(read.statement)];
     const resolved = resolveNames(own, this.#mirror, this.#segment);
     if (resolved.open && this.#mayWait) return barrier;
-    const wait = this.#awaitsCatalog(resolved.statements);
+    const types = chosen?.parameterOids ?? [];
+    const wait = this.#awaitsCatalog(resolved.statements, types);
     if (wait !== undefined) return wait;
     const parameters: Parameter[] = read.parameters.map((value, at) => ({
       oid: chosen?.parameterOids[at] ?? 0,
       format: read.parameterFormats[read.parameterFormats.length === 1 ? 0 : at] ?? 0,
       value,
     }));
-    const types = chosen?.parameterOids ?? [];
     const gate = this.#gate('extended', chosen?.sql ?? noBytes, own, resolved, types, parameters);
     const step = this.#judge(frame, gate);
     if (step.kind !== 'replace') {
@@ -355,7 +357,7 @@ export class Session {
       if (now.open || !sameBehind(gate.behind, now.behind)) return this.#refuse(frame, changedError());
     }
     if (gate !== undefined && gate.explainedBy !== this.#options.catalog.reach) {
-      const wait = this.#awaitsCatalog(gate.statements);
+      const wait = this.#awaitsCatalog(gate.resolved, gate.parameterTypes);
       if (wait !== undefined) return wait;
       // Its code is looked up by name when it runs, and is not what it was when it was bound.
       const change = this.changeOf(gate);
@@ -382,11 +384,17 @@ export class Session {
   }
 
   /** What becomes of a frame whose names cannot be looked up yet, though they soon can. */
-  #awaitsCatalog(statements: readonly Statement[]): FrontendStep | undefined {
+  #awaitsCatalog(
+    statements: readonly Statement[],
+    parameterTypes: readonly number[],
+  ): FrontendStep | undefined {
     if (!statements.some(usesNames)) return undefined;
     if (this.settings.defining && this.#mayWait) return barrier;
-    const { pending } = this.#options.catalog;
-    return pending === undefined ? undefined : { kind: 'later', ready: pending };
+    const { catalog } = this.#options;
+    if (catalog.pending !== undefined) return { kind: 'later', ready: catalog.pending };
+    const looked = this.#looked;
+    this.#looked = !looked && this.#explain(statements, parameterTypes).some(({ missing }) => missing);
+    return this.#looked ? { kind: 'later', ready: catalog.refresh() } : undefined;
   }
 
   /** The statements with the effects that their names hide in this database. */

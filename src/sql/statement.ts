@@ -114,6 +114,8 @@ export interface Statement {
   readonly since?: number | undefined;
   /** Set by the catalog: names the definitions it was explained by, so that a later look can tell if they are the same. */
   readonly identity?: string | undefined;
+  /** Set by the catalog: it does not know a name in it, which may be newer than its last look. */
+  readonly missing?: true | undefined;
   /** Set by the catalog: code behind it may change or remove rows that its command tag does not count. */
   readonly uncounted?: true | undefined;
   /** Set where a part of it changes rows that its command tag does not count: a WITH query, EXPLAIN ANALYZE. */

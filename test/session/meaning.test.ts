@@ -46,6 +46,26 @@ test('while the catalog is read, a statement that names something waits, and one
   expect(session.client(query('BEGIN'))).toEqual(['pass!']);
 });
 
+test('a name that the catalog does not know may be new: it is looked for once more, then held', () => {
+  const plain = plainCatalog();
+  let looks = 0;
+  const catalog: Catalog = {
+    ...plain,
+    reach: {
+      epoch: '1',
+      searchPath: ['public'],
+      explain: (one) => ({ ...one, effects: ['unknown'], missing: true }),
+    },
+    refresh: async () => {
+      looks += 1;
+    },
+  };
+  const session = new Transcript({ catalog });
+  const read = query('SELECT * FROM brand_new');
+  expect(session.client(read, read)).toEqual(['later', 'hold']);
+  expect(looks).toBe(1);
+});
+
 test('without a catalog every name is unknown', () => {
   const session = new Transcript({ catalog: catalogOf(undefined) });
   expect(session.client(query('SELECT * FROM orders'))).toEqual(['hold']);
