@@ -84,7 +84,9 @@ export interface ForeignKey extends CatalogObject {
 export interface RelationObject extends CatalogObject {
   /** pg_class.relkind: r, p, v, m, f, S, c, i, I, t. */
   readonly kind: string;
-  /** What reading it runs: the query of a view, virtual generated columns. */
+  /** Names of its columns in their order; a dropped one is empty. None for an index or a sequence. */
+  readonly columns: readonly string[];
+  /** What reading it runs: the query of a view, virtual generated columns, operator classes of its indexes. */
   readonly onRead: References;
   /** What any write runs: CHECK constraints, stored generated columns, index expressions, predicates and operator classes. */
   readonly onWrite: References;
@@ -144,6 +146,8 @@ export interface Snapshot {
   readonly temporaryNames: ReadonlySet<string>;
   /** What may run in any statement at all: casts between the server's own types, operator classes for them. */
   readonly everywhere: References;
+  /** Event triggers: what any CREATE, ALTER or DROP may run, of temporary objects too. */
+  readonly onDefine: References;
   function(oid: number): FunctionObject | undefined;
   /** User functions of that name, in all schemas. */
   functionsNamed(name: string): readonly FunctionObject[];

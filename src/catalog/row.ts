@@ -1,0 +1,57 @@
+// Row: one row of a catalog question as it arrives, all cells as text in PostgreSQL's output formats, and the readers of
+// the few formats that the questions use. Refuses to know which question it answers.
+// Source: the manual, "Array Input and Output Syntax".
+
+export type Row = readonly (string | null)[];
+
+type Cell = string | null | undefined;
+
+/** What gathers the rows of one section. Rows come in any order; reading it is for when all have come. */
+export interface Table {
+  add(row: Row): void;
+}
+
+const none: readonly number[] = [];
+
+export function number(cell: Cell): number {
+  return cell === null || cell === undefined ? 0 : Number(cell);
+}
+
+export function text(cell: Cell): string {
+  return cell ?? '';
+}
+
+export function flag(cell: Cell): boolean {
+  return cell === 't';
+}
+
+/** OIDs or column numbers: an array, a vector, or a list with spaces; zeros are left in. */
+export function numbers(cell: Cell): readonly number[] {
+  if (cell === null || cell === undefined || cell === '' || cell === '{}') return none;
+  return cell
+    .replace(/^\{|\}$/g, '')
+    .split(/[ ,]/)
+    .map(Number);
+}
+
+/** A JSON array of texts. */
+export function texts(cell: Cell): readonly string[] {
+  if (cell === null || cell === undefined) return [];
+  return (JSON.parse(cell) as (string | null)[]).map((entry) => entry ?? '');
+}
+
+/** A text[] in the server's own notation; no element is NULL. */
+export function elements(cell: Cell): readonly string[] {
+  if (cell === null || cell === undefined || cell === '{}') return [];
+  const inner = cell.slice(1, -1);
+  if (!inner.includes('"')) return inner.split(',');
+  const found = inner.matchAll(/"((?:[^"\\]|\\.)*)"|([^",]+)/g);
+  return Array.from(found, ([, quoted, plain]) => plain ?? quoted!.replace(/\\(.)/g, '$1'));
+}
+
+/** Adds to a list of a map, which is made when there is none. */
+export function append<K, V>(map: Map<K, V[]>, key: K, value: V): void {
+  const list = map.get(key);
+  if (list === undefined) map.set(key, [value]);
+  else list.push(value);
+}

@@ -1,0 +1,237 @@
+// The stored snapshot: a Snapshot over the tables of all sections. What a question told is kept as it came, and an object
+// that several sections tell of is put together when it is first asked for: of 50,000 relations a session uses a few.
+// Tables are shared with the snapshot before and after it and are not changed once they are read. Pure.
+
+import { createHash } from 'node:crypto';
+import type { Digests } from './digests.ts';
+import { builtinTable, functionTable } from './functions.ts';
+import { operatorTable } from './operators.ts';
+import type { SectionName } from './queries.ts';
+import { noReferences, references, union } from './references.ts';
+import {
+  columnTable,
+  constraintTable,
+  defaultTable,
+  eventTriggerTable,
+  indexTable,
+  inheritanceTable,
+  partitioningTable,
+  policyTable,
+  relationTable,
+  ruleTable,
+  type Stored,
+  type StoredRelation,
+  triggerTable,
+  viewTable,
+} from './relations.ts';
+import type { Table } from './row.ts';
+import {
+  firstUserOid,
+  type References,
+  type RelationObject,
+  type RoleFacts,
+  type Snapshot,
+  type TypeObject,
+} from './snapshot.ts';
+import { castTable, classReferences, everywhereOf, functionsFor, supportTable } from './support.ts';
+import { type StoredType, typeTable } from './types.ts';
+
+/** An empty table for each section. */
+export const emptyTables = {
+  builtins: builtinTable,
+  functions: functionTable,
+  operators: operatorTable,
+  types: typeTable,
+  casts: castTable,
+  support: supportTable,
+  relations: relationTable,
+  attributes: columnTable,
+  inheritance: inheritanceTable,
+  views: viewTable,
+  rules: ruleTable,
+  triggers: triggerTable,
+  constraints: constraintTable,
+  defaults: defaultTable,
+  indexes: indexTable,
+  partitions: partitioningTable,
+  policies: policyTable,
+  eventTriggers: eventTriggerTable,
+} as const satisfies Record<SectionName, () => Table>;
+
+export type Tables = { readonly [Name in SectionName]: ReturnType<(typeof emptyTables)[Name]> };
+
+/** What is known of the server and the role beside the sections. */
+export interface ServerFacts {
+  readonly serverVersion: number;
+  readonly role: RoleFacts;
+  readonly searchPath: readonly string[];
+  readonly temporaryNames: ReadonlySet<string>;
+}
+
+/** `epoch` as from `epochOf`. */
+export function storedSnapshot(tables: Tables, facts: ServerFacts, epoch: string): Snapshot {
+  const relations = new Map<number, RelationObject>();
+  const types = new Map<number, TypeObject>();
+  const relation = (stored: StoredRelation): RelationObject =>
+    remembered(relations, stored.oid, () => relationOf(tables, stored));
+  const type = (oid: number): TypeObject | undefined => {
+    const known = types.get(oid);
+    if (known !== undefined) return known;
+    const made = typeOf(tables, oid);
+    if (made !== undefined) types.set(oid, made);
+    return made;
+  };
+  return {
+    epoch,
+    ...facts,
+    everywhere: everywhereOf(tables.casts, tables.support),
+    onDefine: references({ functions: tables.eventTriggers.functions }),
+    function: (oid) => tables.functions.byOid.get(oid),
+    functionsNamed: (name) => tables.functions.byName.get(name) ?? [],
+    builtin: (oid) => tables.builtins.byOid.get(oid),
+    relation(oid) {
+      const stored = tables.relations.byOid.get(oid);
+      return stored === undefined ? undefined : relation(stored);
+    },
+    relationsNamed: (name) => (tables.relations.byName.get(name) ?? []).map(relation),
+    *relations() {
+      for (const stored of tables.relations.byOid.values())
+        if (stored.oid >= firstUserOid) yield relation(stored);
+    },
+    type,
+    typesNamed: (name) => typeOidsNamed(tables, name).map((oid) => type(oid)!),
+    operator: (oid) => tables.operators.byOid.get(oid),
+    operatorsNamed: (symbol) => tables.operators.bySymbol.get(symbol) ?? [],
+  };
+}
+
+/** Another text as soon as anything is that a snapshot is made of; short, without names. */
+export function epochOf(digests: Digests, tables: Tables, facts: ServerFacts): string {
+  const hash = createHash('sha256');
+  for (const [name, digest] of digests) {
+    // TRUNCATE and GRANT change rows of pg_class, not what they define.
+    hash.update(`${name} ${name === 'pg_class' ? tables.relations.digest : digest}\n`);
+  }
+  hash.update(JSON.stringify([facts.serverVersion, facts.role, facts.searchPath]));
+  return hash.digest('base64url').slice(0, 22);
+}
+
+function remembered<Value>(known: Map<number, Value>, oid: number, make: () => Value): Value {
+  const found = known.get(oid);
+  if (found !== undefined) return found;
+  const made = make();
+  known.set(oid, made);
+  return made;
+}
+
+function refers(stored: readonly Stored[]): References[] {
+  return stored.map((one) => one.refers);
+}
+
+function relationOf(tables: Tables, stored: StoredRelation): RelationObject {
+  const { oid, kind, schema, name } = stored;
+  const columns = tables.attributes.of.get(oid);
+  const named = columns?.names ?? [];
+  const names = (numbers: readonly number[]) => numbers.map((at) => named[at - 1] ?? '');
+  const view = tables.views.of.get(oid);
+  const defaults = tables.defaults.of.get(oid) ?? [];
+  const checks = tables.constraints.ofRelation.get(oid) ?? [];
+  const indexes = tables.indexes.of.get(oid) ?? [];
+  const partitioning = tables.partitions.of.get(oid);
+  const policies = stored.rowSecurity ? (tables.policies.of.get(oid) ?? []) : [];
+  const classes = [...indexes, ...(partitioning === undefined ? [] : [partitioning])].flatMap(
+    (one) => one.operatorClasses,
+  );
+  // What the server runs to find rows and to put them in their place.
+  const access = [
+    ...[...new Set(classes)].map((operatorClass) => classReferences(tables.support, operatorClass)),
+    references({ functions: [stored.handler] }),
+    ...refers(partitioning === undefined ? [] : [partitioning]),
+  ];
+  const generated = (how: string) => refers(defaults.filter((one) => one.generated === how));
+  const versions = [view, partitioning, ...defaults, ...checks, ...indexes, ...policies].map(
+    (one) => one?.version ?? '',
+  );
+  return {
+    oid,
+    version: [stored.version, columns?.version ?? '', ...versions].join('.'),
+    schema,
+    name,
+    kind,
+    columns: named,
+    onRead: union([view?.refers ?? noReferences, ...generated('v'), ...access]),
+    onWrite: union([...refers(checks), ...generated('s'), ...refers(indexes), ...access]),
+    defaults: union(generated('')),
+    policies: union(refers(policies)),
+    types: columns?.types ?? [],
+    children: tables.inheritance.children.get(oid) ?? [],
+    partitioned: kind === 'p',
+    triggers: (tables.triggers.of.get(oid) ?? []).map((one) => ({ ...one, columns: names(one.columns) })),
+    rules: tables.rules.of.get(oid) ?? [],
+    referencedBy: (tables.constraints.referencing.get(oid) ?? []).map((one) => ({
+      ...one,
+      columns: names(one.columns),
+    })),
+    uniques: indexes.flatMap((one) => (one.unique === undefined ? [] : [names(one.unique)])),
+  };
+}
+
+function typeOidsNamed(tables: Tables, name: string): number[] {
+  const { relations, types } = tables;
+  const users = (stored: readonly StoredRelation[] | undefined) =>
+    (stored ?? []).filter((one) => one.oid >= firstUserOid);
+  const rows = users(relations.byName.get(name)).filter((one) => relations.byRowType.has(one.rowType));
+  const arrays = [
+    ...users(relations.byArrayName.get(name)),
+    ...(name.startsWith('_') ? users(relations.byName.get(name.slice(1))) : []).filter(
+      (one) => !relations.byArrayName.get(name)?.includes(one),
+    ),
+  ];
+  return [
+    ...(types.byName.get(name) ?? []).map((one) => one.oid),
+    ...rows.map((one) => one.rowType),
+    ...arrays.flatMap((one) => relations.arrayTypeOf.get(one.oid) ?? []),
+  ];
+}
+
+function typeOf(tables: Tables, oid: number): TypeObject | undefined {
+  const stored = tables.types.byOid.get(oid) ?? rowTypeOf(tables, oid);
+  if (stored === undefined) return undefined;
+  const checks = tables.constraints.ofDomain.get(oid) ?? [];
+  const columns = stored.relation === 0 ? undefined : tables.attributes.of.get(stored.relation);
+  const operator = (operatorOid: number) => tables.operators.byOid.get(operatorOid);
+  const functions = [
+    ...stored.functions,
+    ...functionsFor(oid, tables.casts, tables.support, operator),
+    ...classReferences(tables.support, stored.operatorClass).functions.filter((func) => func >= firstUserOid),
+  ];
+  return {
+    oid,
+    version: [stored.version, columns?.version ?? '', ...checks.map((one) => one.version)].join('.'),
+    schema: stored.schema,
+    name: stored.name,
+    kind: stored.kind,
+    parts: [...stored.parts, ...(columns?.types ?? [])],
+    checks: union([stored.defaults, ...refers(checks)]),
+    functions: [...new Set(functions)],
+  };
+}
+
+/** The row type of a relation, or the array of one: nobody else tells of them. */
+function rowTypeOf(tables: Tables, oid: number): StoredType | undefined {
+  const row = tables.relations.byRowType.get(oid);
+  const relation = row ?? tables.relations.byArrayType.get(oid);
+  if (relation === undefined || relation.oid < firstUserOid) return undefined;
+  return {
+    oid,
+    version: relation.version,
+    schema: relation.schema,
+    name: row === undefined ? `_${relation.name}` : relation.name,
+    kind: row === undefined ? 'b' : 'c',
+    parts: row === undefined ? [relation.rowType] : [],
+    relation: row === undefined ? 0 : relation.oid,
+    functions: [],
+    defaults: noReferences,
+    operatorClass: 0,
+  };
+}

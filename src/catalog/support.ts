@@ -1,0 +1,118 @@
+// Support: casts and operator classes of users, by the type they serve, since a value's type is all that a statement
+// shows of them. Refuses to know when the server would use one. Source: the manual, "pg_cast", "pg_opclass", "pg_amproc",
+// "pg_amop".
+
+import { references, union } from './references.ts';
+import { append, flag, number, type Table } from './row.ts';
+import { firstUserOid, type OperatorObject, type References } from './snapshot.ts';
+
+interface Cast {
+  readonly source: number;
+  readonly target: number;
+  readonly function: number;
+}
+
+interface OperatorClass {
+  readonly family: number;
+  readonly input: number;
+  /** Sorting, grouping and joining values of its type use it without being told. */
+  readonly implicit: boolean;
+}
+
+interface Member {
+  readonly family: number;
+  readonly types: readonly [number, number];
+  /** A function's or an operator's OID. */
+  readonly oid: number;
+}
+
+export interface CastTable extends Table {
+  readonly all: readonly Cast[];
+  readonly byType: ReadonlyMap<number, readonly Cast[]>;
+}
+
+export interface SupportTable extends Table {
+  readonly classes: ReadonlyMap<number, OperatorClass>;
+  readonly functionsByType: ReadonlyMap<number, readonly number[]>;
+  readonly operatorsByType: ReadonlyMap<number, readonly number[]>;
+  readonly functionsByFamily: ReadonlyMap<number, readonly Member[]>;
+  readonly operatorsByFamily: ReadonlyMap<number, readonly Member[]>;
+}
+
+export function castTable(): CastTable {
+  const all: Cast[] = [];
+  const byType = new Map<number, Cast[]>();
+  return {
+    all,
+    byType,
+    add([source, target, func]) {
+      const cast = { source: number(source), target: number(target), function: number(func) };
+      all.push(cast);
+      append(byType, cast.source, cast);
+      if (cast.target !== cast.source) append(byType, cast.target, cast);
+    },
+  };
+}
+
+export function supportTable(): SupportTable {
+  const classes = new Map<number, OperatorClass>();
+  const byType = { function: new Map<number, number[]>(), operator: new Map<number, number[]>() };
+  const byFamily = { function: new Map<number, Member[]>(), operator: new Map<number, Member[]>() };
+  return {
+    classes,
+    functionsByType: byType.function,
+    operatorsByType: byType.operator,
+    functionsByFamily: byFamily.function,
+    operatorsByFamily: byFamily.operator,
+    add([what, first, second, third, fourth, method]) {
+      if (what === 'class') {
+        const implicit = flag(fourth?.[0]) && (method === 'btree' || method === 'hash');
+        classes.set(number(first), { family: number(second), input: number(third), implicit });
+        return;
+      }
+      const kind = what === 'function' ? 'function' : 'operator';
+      const member: Member = {
+        family: number(first),
+        types: [number(second), number(third)],
+        oid: number(fourth),
+      };
+      append(byFamily[kind], member.family, member);
+      for (const type of new Set(member.types)) append(byType[kind], type, member.oid);
+    },
+  };
+}
+
+/** What the operator class of that OID runs; nothing for one of the server's own. */
+export function classReferences(support: SupportTable, oid: number): References {
+  const found = support.classes.get(oid);
+  if (found === undefined) return references({});
+  return references({
+    functions: support.functionsByFamily.get(found.family)?.map((member) => member.oid) ?? [],
+    operators: support.operatorsByFamily.get(found.family)?.map((member) => member.oid) ?? [],
+  });
+}
+
+/** Casts between the server's own types, and the operator classes that it uses for them unasked. */
+export function everywhereOf(casts: CastTable, support: SupportTable): References {
+  const between = casts.all.filter(({ source, target }) => source < firstUserOid && target < firstUserOid);
+  const implicit = [...support.classes].filter(([, found]) => found.implicit && found.input < firstUserOid);
+  return union([
+    references({ functions: between.map((cast) => cast.function).filter((func) => func >= firstUserOid) }),
+    ...implicit.map(([oid]) => classReferences(support, oid)),
+  ]);
+}
+
+/** User functions that casts and operator classes of the type run. */
+export function functionsFor(
+  type: number,
+  casts: CastTable,
+  support: SupportTable,
+  operator: (oid: number) => OperatorObject | undefined,
+): number[] {
+  const all = [
+    ...(casts.byType.get(type) ?? []).map((cast) => cast.function),
+    ...(support.functionsByType.get(type) ?? []),
+    ...(support.operatorsByType.get(type) ?? []).flatMap((oid) => operator(oid)?.functions ?? []),
+  ];
+  return [...new Set(all.filter((oid) => oid >= firstUserOid))];
+}

@@ -1,0 +1,297 @@
+// Catalog watch: the catalog of one target while sessions use it. Keeps a snapshot true by polling digests on a side
+// connection, reads again what has changed, and says nothing rather than something old. Opens with the first session and
+// forgets after the last, so that a database which sleeps when nobody is connected can. Refuses to know what a snapshot is
+// worth (the Reacher that is made of it) and whom its reports go to.
+
+import type { Catalog, Reacher } from '../catalog/names.ts';
+import type { Snapshot } from '../catalog/snapshot.ts';
+import { HoldpointError } from '../errors.ts';
+import { type Reading, readCatalog, SettingsChanged } from './catalog-read.ts';
+import { Side, SideError } from './side.ts';
+import type { Upstream } from './upstream.ts';
+
+export interface CatalogTimes {
+  /** Between two looks at the digests. */
+  readonly pollMs: number;
+  /** How long a snapshot is believed after the last look that succeeded. */
+  readonly staleMs: number;
+  /** statement_timeout of the side connection. */
+  readonly statementMs: number;
+  /** How long the connection and the snapshot are kept after the last session. */
+  readonly lingerMs: number;
+  /** How long statements wait for a reading before names are unknown to them. */
+  readonly pendingMs: number;
+}
+
+export const catalogTimesDefault: CatalogTimes = {
+  pollMs: 2_000,
+  staleMs: 10_000,
+  statementMs: 15_000,
+  lingerMs: 15_000,
+  pendingMs: 10_000,
+};
+
+/** Longest pause between two attempts to connect, as a multiple of pollMs. */
+const backOffPollsMax = 8;
+
+/** What an SRE sees of a watch. */
+export interface CatalogMetrics {
+  /** A reading that asked for at least one section took so long. */
+  readSeconds(seconds: number): void;
+  /** A look that found nothing changed took so long. */
+  pollSeconds(seconds: number): void;
+}
+
+export interface CatalogWatchOptions {
+  /** Opens a connection to the target with the settings given, as `connectUpstream` does. */
+  readonly connect: (settings: readonly (readonly [string, string])[]) => Promise<Upstream>;
+  readonly reacher: (snapshot: Snapshot) => Reacher;
+  /** A sentence for the operator when the catalog becomes unreadable, and one when it is readable again. */
+  readonly report: (sentence: string) => void;
+  readonly metrics?: CatalogMetrics;
+  readonly times?: Partial<CatalogTimes>;
+}
+
+interface Pending {
+  readonly promise: Promise<void>;
+  readonly settle: () => void;
+}
+
+export class CatalogWatch implements Catalog {
+  readonly #options: CatalogWatchOptions;
+  readonly #times: CatalogTimes;
+  #sessions = 0;
+  #side: Side | undefined;
+  #reading: Reading | undefined;
+  #reacher: Reacher | undefined;
+  /** `performance.now()` of the beginning of the last look that succeeded. */
+  #seenAt = Number.NEGATIVE_INFINITY;
+  /** Counts what makes an earlier look worthless. */
+  #generation = 0;
+  #seenGeneration = -1;
+  #looking: Promise<void> | undefined;
+  #pending: Pending | undefined;
+  #failures = 0;
+  #reported = false;
+  #pollTimer: NodeJS.Timeout | undefined;
+  #lingerTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: CatalogWatchOptions) {
+    this.#options = options;
+    this.#times = { ...catalogTimesDefault, ...options.times };
+  }
+
+  get reach(): Reacher | undefined {
+    if (this.#seenGeneration !== this.#generation || this.#stale()) return undefined;
+    return this.#reacher;
+  }
+
+  get pending(): Promise<void> | undefined {
+    return this.#pending?.promise;
+  }
+
+  /** The snapshot behind `reach`. */
+  get snapshot(): Snapshot | undefined {
+    return this.reach === undefined ? undefined : this.#reading?.snapshot;
+  }
+
+  /** Seconds since the catalog was last seen to be as `reach` says; undefined while nothing is watched or known. */
+  get ageSeconds(): number | undefined {
+    if (this.#sessions === 0 || !Number.isFinite(this.#seenAt)) return undefined;
+    return (performance.now() - this.#seenAt) / 1000;
+  }
+
+  /** A session begins. Call `leave` once when it has ended. */
+  enter(): void {
+    this.#sessions += 1;
+    if (this.#sessions > 1) return;
+    clearTimeout(this.#lingerTimer);
+    // Nobody looked while nobody was there.
+    this.changed();
+  }
+
+  leave(): void {
+    this.#sessions -= 1;
+    if (this.#sessions > 0) return;
+    clearTimeout(this.#pollTimer);
+    this.#lingerTimer = setTimeout(() => this.#forget(), this.#times.lingerMs);
+    this.#lingerTimer.unref();
+  }
+
+  /** Resolves when the catalog is known, or cannot be for now. Never rejects. */
+  async ready(): Promise<void> {
+    await this.#pending?.promise;
+  }
+
+  changed(): void {
+    this.#generation += 1;
+    this.#await();
+    void this.#look();
+  }
+
+  async refresh(): Promise<void> {
+    // A look that is under way may have begun before what the caller wants to see.
+    await this.#looking;
+    await this.#look();
+  }
+
+  /** Ends the watch at once, sessions or not. */
+  close(): void {
+    clearTimeout(this.#lingerTimer);
+    this.#sessions = 0;
+    this.#forget();
+  }
+
+  #stale(): boolean {
+    return performance.now() - this.#seenAt > this.#times.staleMs;
+  }
+
+  /** Statements wait from now on, until a look that begins later has succeeded, or until it is too long. */
+  #await(): void {
+    if (this.#pending !== undefined) return;
+    let settle: () => void = () => undefined;
+    const promise = new Promise<void>((resolve) => {
+      settle = resolve;
+    });
+    const pending = { promise, settle };
+    const timer = setTimeout(() => this.#settle(pending), this.#times.pendingMs);
+    this.#pending = pending;
+    promise.then(() => clearTimeout(timer));
+  }
+
+  #settle(pending: Pending | undefined): void {
+    if (pending === undefined) return;
+    if (this.#pending === pending) this.#pending = undefined;
+    pending.settle();
+  }
+
+  /** One look at a time; whoever asks during one gets the same. Afterwards the next is due in pollMs. */
+  #look(): Promise<void> {
+    this.#looking ??= this.#lookUntilCurrent().finally(() => {
+      this.#looking = undefined;
+      this.#schedule();
+    });
+    return this.#looking;
+  }
+
+  async #lookUntilCurrent(): Promise<void> {
+    clearTimeout(this.#pollTimer);
+    for (;;) {
+      const generation = this.#generation;
+      const succeeded = await this.#lookOnce(generation);
+      if (!succeeded) {
+        // What cannot be read now is not waited for.
+        this.#settle(this.#pending);
+        return;
+      }
+      if (generation === this.#generation) {
+        this.#settle(this.#pending);
+        return;
+      }
+    }
+  }
+
+  async #lookOnce(generation: number): Promise<boolean> {
+    const begun = performance.now();
+    let side: Side | undefined;
+    try {
+      side = await this.#connected();
+      const before = this.#reading;
+      const reading = await readCatalog(side, before, {
+        outdated: () => {
+          if (before === undefined) return;
+          this.#generation = Math.max(this.#generation, generation);
+          this.#seenGeneration = -1;
+          this.#await();
+        },
+      });
+      if (this.#side !== side) return false;
+      this.#take(reading, generation, begun);
+      return true;
+    } catch (error) {
+      if (side !== undefined && this.#side !== side) return false;
+      if (error instanceof SettingsChanged) {
+        this.#disconnect();
+        this.#seenGeneration = -1;
+        this.#await();
+        return this.#lookOnce(generation);
+      }
+      this.#failed(error);
+      return false;
+    }
+  }
+
+  #take(reading: Reading, generation: number, begun: number): void {
+    const seconds = (performance.now() - begun) / 1000;
+    const same = reading.tables === this.#reading?.tables && reading.facts === this.#reading.facts;
+    if (same) this.#options.metrics?.pollSeconds(seconds);
+    else this.#options.metrics?.readSeconds(seconds);
+    if (this.#reacher === undefined || this.#reacher.epoch !== reading.snapshot.epoch)
+      this.#reacher = this.#options.reacher(reading.snapshot);
+    this.#reading = reading;
+    this.#seenAt = begun;
+    this.#seenGeneration = generation;
+    this.#failures = 0;
+    if (!this.#reported) return;
+    this.#reported = false;
+    this.#options.report('the catalog of the database is read again: names are explained');
+  }
+
+  async #connected(): Promise<Side> {
+    if (this.#side?.open === true) return this.#side;
+    this.#disconnect();
+    const { statementMs } = this.#times;
+    const upstream = await this.#options.connect([
+      ['client_encoding', 'UTF8'],
+      ['standard_conforming_strings', 'on'],
+      ['application_name', 'holdpoint catalog'],
+      ['statement_timeout', String(statementMs)],
+      ['lock_timeout', String(lockMs)],
+      ['idle_in_transaction_session_timeout', String(statementMs)],
+      ['jit', 'off'],
+    ]);
+    this.#side = new Side(upstream, statementMs);
+    return this.#side;
+  }
+
+  /** What was read on another connection may be of another server. */
+  #disconnect(): void {
+    this.#side?.close();
+    this.#side = undefined;
+    this.#reading = undefined;
+  }
+
+  #failed(error: unknown): void {
+    this.#failures += 1;
+    const known = this.reach !== undefined;
+    if (known || this.#reported) return;
+    this.#reported = true;
+    const cause =
+      error instanceof SideError || error instanceof HoldpointError
+        ? error.message
+        : 'an error of the proxy itself';
+    this.#options.report(
+      `the catalog of the database cannot be read (${cause}): what a name stands for is not known, so statements that name anything are held`,
+    );
+  }
+
+  #schedule(): void {
+    clearTimeout(this.#pollTimer);
+    if (this.#sessions === 0) return;
+    const polls = Math.min(2 ** Math.max(0, this.#failures - 1), backOffPollsMax);
+    this.#pollTimer = setTimeout(() => void this.#look(), this.#times.pollMs * polls);
+    this.#pollTimer.unref();
+  }
+
+  #forget(): void {
+    clearTimeout(this.#pollTimer);
+    this.#generation += 1;
+    this.#disconnect();
+    this.#reacher = undefined;
+    this.#seenAt = Number.NEGATIVE_INFINITY;
+    this.#settle(this.#pending);
+  }
+}
+
+/** Catalogs are locked against reading only for a moment, if ever; the objects that a rule names may be for long. */
+const lockMs = 1_000;
