@@ -202,7 +202,7 @@ export function query(place: Place): string {
     [
       1,
       () =>
-        `WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 4 AND ${phrase(inner, 'bool')}) SELECT * FROM r`,
+        `WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 4 AND (${phrase(inner, 'bool')})) SELECT * FROM r LIMIT 9`,
     ],
     [1, () => `SELECT * FROM (${query(inner)}) AS q LIMIT 5`],
     [

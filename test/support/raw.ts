@@ -108,11 +108,11 @@ export class RawClient {
     return greeting;
   }
 
-  /** Messages up to and including the `count`th of `letter`. Fewer come back only if the server closed. */
-  async until(letter: string, count = 1): Promise<Reply[]> {
+  /** Messages up to and including the `count`th of any of `letters`. Fewer come back only if the server closed. */
+  async until(letters: string, count = 1): Promise<Reply[]> {
     return this.#collect((replies) => {
       let seen = 0;
-      const index = replies.findIndex((reply) => reply.letter === letter && ++seen === count);
+      const index = replies.findIndex((reply) => letters.includes(reply.letter) && ++seen === count);
       return index < 0 ? undefined : index + 1;
     });
   }
