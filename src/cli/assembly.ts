@@ -28,7 +28,7 @@ import { tlsServerEndPoint } from '../wire/channel-binding.ts';
 import { parseVerifier } from '../wire/scram.ts';
 import { keyAt } from './keys.ts';
 import type { Parts } from './parts.ts';
-import { admissions, meetTargets } from './targets.ts';
+import { admissions, meetTargets, requireRootCerts } from './targets.ts';
 import { serveWeb } from './web.ts';
 
 export interface AssemblyOptions {
@@ -68,6 +68,7 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
       approvers: config.approvers,
     });
     requireApprovers(config, registry.approvers().filter((each) => each.retiredAt === undefined).length);
+    requireRootCerts(config);
     const policies = loadPolicies(config);
     const analyzer = await Analyzer.load({
       statementBytesMax: config.limits.statementBytesMax,

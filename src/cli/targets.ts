@@ -1,6 +1,8 @@
-// Targets: what a start makes sure of before anybody may connect: each target leads to the server it means, and the
-// operator is told what that server and its role put out of Holdpoint's sight. Refuses to know how either is found out.
+// Targets: what a start makes sure of before anybody may connect: each target leads to the server it means, has the
+// certificates to know it by, and the operator is told what that server and its role put out of Holdpoint's sight. Refuses to know how either is found out.
 
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import type { Config } from '../config.ts';
 import { HoldpointError } from '../errors.ts';
 import { refuseForeign } from '../proxy/fitness.ts';
@@ -11,6 +13,25 @@ import { ServerPins } from '../server-pins.ts';
 
 /** How long a start waits for a target that does not answer; it is met at the first session instead. */
 const answerMs = 3000;
+
+/** Throws `bad-config` for a file of CA certificates that would fail only at the first connection. */
+export function requireRootCerts(config: Config): void {
+  for (const { name, address } of config.targets.values()) {
+    const { sslRootCert, sslMode } = address;
+    if (sslRootCert === undefined || sslRootCert === 'system' || sslMode === 'disable') continue;
+    try {
+      new X509Certificate(readFileSync(sslRootCert));
+    } catch (cause) {
+      const { code, message } = cause as NodeJS.ErrnoException;
+      const why = code === 'ENOENT' ? 'there is no such file' : message;
+      throw new HoldpointError(
+        'bad-config',
+        `targets.${name}.url: the sslrootcert ${sslRootCert} cannot be used: ${why}; name a file of CA certificates in PEM, or system`,
+        { cause },
+      );
+    }
+  }
+}
 
 /** Who judges the server of a target, by the target's name. Throws `bad-config` if servers.json is broken. */
 export async function admissions(config: Config, report: Report): Promise<(target: string) => Admit> {
