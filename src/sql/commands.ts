@@ -101,8 +101,9 @@ const statements: Readonly<Record<string, Command>> = {
     else if (node.filename !== undefined) draft.does('os', 'reads or writes a file on the server (COPY)');
     return { skip: from ? ['relation'] : [], access: 'read' };
   },
-  TruncateStmt(draft) {
+  TruncateStmt(draft, node) {
     draft.does('truncate');
+    if (node.behavior === 'DROP_CASCADE') draft.sweeping = true;
     return { access: 'truncate' };
   },
   LockStmt(draft, node) {

@@ -15,6 +15,15 @@ function always(...effects: Effect[]): Command {
   };
 }
 
+/** As `always`; what it concerns is more than the relations it names. */
+function sweeps(...effects: Effect[]): Command {
+  return (draft) => {
+    for (const effect of effects) draft.does(effect);
+    draft.sweeping = true;
+    return undefined;
+  };
+}
+
 /** As `always`; the statement may carry a password or a connection string. */
 function withSecret(...effects: Effect[]): Command {
   return (draft, node) => {
@@ -73,14 +82,14 @@ export const definitions: Readonly<Record<string, Command>> = {
   AlterDatabaseRefreshCollStmt: always('alter'),
   AlterDatabaseSetStmt: always('alter'),
   AlterDatabaseStmt: always('alter'),
-  AlterDomainStmt: always('alter'),
+  AlterDomainStmt: sweeps('alter'),
   AlterEnumStmt: always('alter'),
   AlterEventTrigStmt: always('alter'),
   AlterExtensionContentsStmt: always('alter'),
   AlterExtensionStmt: always('alter', 'code'),
   AlterFdwStmt: withSecret('alter', 'remote'),
   AlterForeignServerStmt: withSecret('alter', 'remote'),
-  AlterFunctionStmt: always('alter'),
+  AlterFunctionStmt: sweeps('alter'),
   AlterObjectDependsStmt: always('alter'),
   AlterObjectSchemaStmt: always('alter'),
   AlterOpFamilyStmt: always('alter'),
@@ -96,7 +105,7 @@ export const definitions: Readonly<Record<string, Command>> = {
   AlterTableSpaceOptionsStmt: always('alter'),
   AlterTSConfigurationStmt: always('alter'),
   AlterTSDictionaryStmt: always('alter'),
-  AlterTypeStmt: always('alter'),
+  AlterTypeStmt: sweeps('alter'),
   AlterUserMappingStmt: withSecret('alter', 'remote'),
   CommentStmt: describes,
   SecLabelStmt: describes,
@@ -104,11 +113,11 @@ export const definitions: Readonly<Record<string, Command>> = {
 
   DropStmt: drop,
   DropdbStmt: always('drop'),
-  DropOwnedStmt: always('drop', 'grant'),
+  DropOwnedStmt: sweeps('drop', 'grant'),
   DropSubscriptionStmt: always('drop', 'remote', 'replication'),
   DropTableSpaceStmt: always('drop'),
   DropUserMappingStmt: always('drop', 'remote'),
-  ReassignOwnedStmt: always('alter', 'drop', 'grant'),
+  ReassignOwnedStmt: sweeps('alter', 'drop', 'grant'),
 
   AlterDefaultPrivilegesStmt: always('grant'),
   AlterRoleSetStmt: always('grant'),
@@ -173,6 +182,9 @@ function objectName(value: unknown): (string | undefined)[] {
   return child?.type === 'List' ? nameParts(listAt(child.node, 'items')) : [];
 }
 
+/** Kinds whose DROP names a relation, if only as what the object belongs to. */
+const namesRelation = /^OBJECT_(TABLE|VIEW|MATVIEW|INDEX|SEQUENCE|FOREIGN_TABLE|TRIGGER|RULE|POLICY)$/;
+
 /** Temporary if every object says so by its schema and nothing else is pulled down with it. */
 function drop(draft: Draft, node: Tree): undefined {
   const kind = textAt(node, 'removeType') ?? '';
@@ -181,6 +193,7 @@ function drop(draft: Draft, node: Tree): undefined {
   const temporary =
     isRelation && node.behavior !== 'DROP_CASCADE' && objects.every((parts) => parts.at(-2) === 'pg_temp');
   draft.does(temporary ? 'temporary' : 'drop');
+  if (node.behavior === 'DROP_CASCADE' || !namesRelation.test(kind)) draft.sweeping = true;
   for (const parts of isRelation ? objects : []) draft.relation(parts.at(-2), parts.at(-1) ?? '', 'define');
   // DROP TRIGGER, RULE and POLICY name their table before their own name.
   if (/^OBJECT_(TRIGGER|RULE|POLICY)$/.test(kind)) {

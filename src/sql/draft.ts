@@ -20,6 +20,7 @@ export class Draft {
   readonly names: NameUse[] = [];
   readonly settings: SettingUse[] = [];
   secret = false;
+  sweeping = false;
   /** Byte offsets of the statement in its text. */
   readonly start: number;
   readonly end: number;
@@ -132,6 +133,7 @@ export class Draft {
     for (const [key, use] of inner.#operators) this.#operators.set(key, use);
     for (const field of inner.#fields) this.#fields.add(field);
     this.secret ||= inner.secret;
+    this.sweeping ||= inner.sweeping;
     if (inner.#since !== undefined) this.needs(inner.#since);
     this.#unresolved ||= inner.#unresolved;
     this.#notUnderstood ||= inner.#notUnderstood;
@@ -153,6 +155,7 @@ export class Draft {
       why: [...this.#why.keys()],
       ...this.#changes.facts(),
       ...(this.#since === undefined ? {} : { since: this.#since }),
+      ...(this.sweeping ? { sweeping: true as const } : {}),
       secret: this.secret,
       start: this.start,
       end: this.end,

@@ -112,6 +112,8 @@ export interface Statement {
   readonly rowsAtMost?: number | undefined;
   /** Least major version of a server that reads the text as it is read here; undefined: any from 13 on. */
   readonly since?: number | undefined;
+  /** It reaches objects that it does not name, or that are no relations: DROP … CASCADE, DROP SCHEMA, DROP FUNCTION. */
+  readonly sweeping?: true | undefined;
   /** Set by the catalog: names the definitions it was explained by, so that a later look can tell if they are the same. */
   readonly identity?: string | undefined;
   /** Set by the catalog: it does not know a name in it, which may be newer than its last look. */

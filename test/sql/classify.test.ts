@@ -270,3 +270,19 @@ test.each([
 ])('%s is an %s: only columns of the target leave some of its rows out', (sql, effect) => {
   expect(factsOf(sql).effects).toContain(effect);
 });
+
+test.each([
+  ['DROP TABLE a', undefined],
+  ['DROP TRIGGER t ON a', undefined],
+  ['DROP TABLE a CASCADE', true],
+  ['TRUNCATE a', undefined],
+  ['TRUNCATE a CASCADE', true],
+  ['DROP SCHEMA s', true],
+  ['DROP FUNCTION f(int)', true],
+  ['ALTER FUNCTION f(int) STABLE', true],
+  ['DROP OWNED BY joe', true],
+  ['REASSIGN OWNED BY joe TO ann', true],
+  ['EXPLAIN ANALYZE SELECT 1', undefined],
+])('%s reaches more than the relations it names: %s', (sql, sweeping) => {
+  expect(factsOf(sql).sweeping).toBe(sweeping);
+});
