@@ -10,6 +10,7 @@ import { decide } from './decide.ts';
 import { effectNames } from './format.ts';
 import type { Policy } from './rules.ts';
 import { readShape } from './source.ts';
+import { changing } from './terms.ts';
 import type { Actor, Verdict } from './verdict.ts';
 
 const actorSchema = z.strictObject({
@@ -116,7 +117,7 @@ export function difference(policy: Policy, test: Case, analysis: Analysis): stri
 }
 
 function withHidden(statement: Statement, hidden: readonly Effect[]): Statement {
-  return hidden.length === 0
-    ? statement
-    : { ...statement, effects: [...new Set([...statement.effects, ...hidden])].sort() };
+  if (hidden.length === 0) return statement;
+  const effects = [...new Set([...statement.effects, ...hidden])].sort();
+  return { ...statement, effects, ...(hidden.some((effect) => changing.has(effect)) && { uncounted: true }) };
 }

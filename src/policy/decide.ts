@@ -1,10 +1,10 @@
 // Policy + statements + actor -> Verdict. The strictest matching rule wins, and no rule means hold; the order of
-// rules never matters. Pure and synchronous; refuses to know text, sessions and how an approval comes about.
+// rules never matters. Pure and synchronous; refuses to know text, sessions, how an approval comes about and how a
+// statement is run within bounds.
 // The guarantees: a pass needs one rule that names everything the statement does; a hold or a deny needs one effect.
 
-import { effectsOfFunction, isBuiltinOperator } from '../sql/functions.ts';
-import type { Effect, Statement } from '../sql/statement.ts';
-import { mayMatch, mustMatch, type NamePattern, type WrittenName } from './pattern.ts';
+import type { Statement } from '../sql/statement.ts';
+import { matches } from './match.ts';
 import { beyondReading } from './reader.ts';
 import { reasonFor } from './reason.ts';
 import type { Policy, Rule } from './rules.ts';
@@ -16,6 +16,8 @@ import { mostSpecific, type Passing, rowsOf, type Unmet, type Weighed, weigh } f
 export interface Judgement {
   readonly statement: Statement;
   readonly verdict: Verdict;
+  /** The same without shadow mode. */
+  readonly enforced: Verdict;
   readonly matched: readonly Rule[];
   /** The hold rules that matched and gave way to a pass rule which names them. */
   readonly overridden: readonly Rule[];
@@ -47,22 +49,17 @@ export function decide(
   { spending = nothingSpent, alone = statements.length === 1 }: Circumstances = {},
 ): Verdict {
   const text = new Text(spending);
-  for (const statement of statements) text.add(judge(policy, statement, actor, text).verdict);
-  const { strictest } = text;
-  if (strictest === undefined) return nothingToDo;
-  if (strictest.action === 'pass' && text.enclosing !== undefined) {
-    const conflict = conflictOf(text, statements, alone);
-    if (conflict !== undefined) {
-      const { rule, need } = text.enclosing;
-      return observed(policy, statements, {
-        action: 'hold',
-        rule,
-        reason: `rule ${rule} lets a statement pass within a transaction of its own, and ${conflict}; send it by itself`,
-        ...(need !== undefined && { need }),
-      });
-    }
+  // What shadow mode cannot let pass is done whatever else the text holds.
+  let firm: Verdict | undefined;
+  for (const statement of statements) {
+    const { verdict, enforced } = judge(policy, statement, actor, text);
+    if (policy.observe && verdict.action !== 'pass') firm ??= verdict;
+    text.add(enforced);
   }
-  return text.verdict;
+  if (firm !== undefined) return firm;
+  if (text.strictest === undefined) return nothingToDo;
+  const verdict = conflictOf(text, statements, alone) ?? text.verdict;
+  return policy.observe ? shadowed(verdict) : verdict;
 }
 
 /** One text while its statements are judged, each after what the ones before it will spend. */
@@ -103,7 +100,7 @@ class Text implements Spending {
     const strictest = this.strictest!;
     const need = this.#need === undefined ? {} : { need: this.#need };
     if (strictest.action === 'hold') return { ...strictest, ...need };
-    if (strictest.action === 'deny' || strictest.shadow !== undefined) return strictest;
+    if (strictest.action === 'deny') return strictest;
     const budget = this.#spends.size === 0 ? {} : { budget: [...this.#spends.values()] };
     return this.enclosing === undefined
       ? { ...strictest, ...budget }
@@ -111,14 +108,24 @@ class Text implements Spending {
   }
 }
 
-/** Why the enclosure of one statement cannot be put around the text, as the middle of a sentence. */
-function conflictOf(text: Text, statements: readonly Statement[], alone: boolean): string | undefined {
+/** The hold of a text of which every statement passes, and one within an enclosure that cannot be put around the text. */
+function conflictOf(text: Text, statements: readonly Statement[], alone: boolean): Verdict | undefined {
+  const { enclosing, strictest } = text;
+  if (enclosing === undefined || strictest?.action !== 'pass') return undefined;
+  let why: string;
   if (statements.some(({ effects }) => effects.includes('transaction') || effects.includes('two-phase')))
-    return 'the text controls the transaction itself';
-  if (text.mixed) return 'the text holds statements that need different ones';
+    why = 'the text controls the transaction itself';
+  else if (text.mixed) why = 'the text holds statements that need different ones';
   // `RELEASE …; INSERT …` must not get out of a savepoint, so nothing but one statement is put into a read-only one.
-  if (text.enclosing?.enclosure.kind === 'read-only' && !alone) return 'the text holds other statements';
-  return undefined;
+  else if (enclosing.enclosure.kind === 'read-only' && !alone) why = 'the text holds other statements';
+  else return undefined;
+  const { rule, need } = enclosing;
+  return {
+    action: 'hold',
+    rule,
+    reason: `rule ${rule} lets a statement pass within a transaction of its own, and ${why}; send it by itself`,
+    ...(need !== undefined && { need }),
+  };
 }
 
 /** The verdict on one statement and the rules that led to it. */
@@ -131,23 +138,32 @@ export function judge(
   const matched = policy.rules.filter((rule) => matches(rule, statement, actor));
   const weighed = weigh(matched, statement, actor, spending);
   const barred = beyondReading(statement, actor, weighed.passing.length > 0);
-  const verdict: Verdict =
-    barred !== undefined
-      ? { action: 'deny', rule: 'read-only-agent', reason: barred }
-      : observed(policy, [statement], strictestOf(weighed, statement));
-  return { statement, verdict, matched, overridden: weighed.overridden, unmet: weighed.unmet };
+  const enforced: Verdict =
+    barred === undefined
+      ? strictestOf(weighed, statement)
+      : { action: 'deny', rule: 'read-only-agent', reason: barred };
+  const firm = barred !== undefined || (enforced.action === 'deny' && blinds(statement));
+  const verdict = policy.observe && !firm ? shadowed(enforced) : enforced;
+  return { statement, verdict, enforced, matched, overridden: weighed.overridden, unmet: weighed.unmet };
 }
 
 const nothingToDo: Verdict = { action: 'pass', rule: 'empty', reason: 'the text holds no statement' };
 
-/** Behind these no later statement could be judged, so even the shadow mode keeps them out. */
-const neverObserved: readonly Effect[] = ['parser-setting'];
+/** Behind it no later statement could be judged, so even the shadow mode keeps it out. */
+function blinds({ effects }: Statement): boolean {
+  return effects.includes('parser-setting');
+}
+
+/** What shadow mode makes of a verdict. Who only watches undoes nothing either. */
+function shadowed({ action, rule, reason }: Verdict): Verdict {
+  return action === 'pass' ? { action, rule, reason } : { action: 'pass', rule, reason, shadow: action };
+}
 
 function strictestOf(weighed: Weighed, statement: Statement): Verdict {
   const { counted: rules } = weighed;
   const denying = mostSpecific(rules, 'deny');
   if (denying !== undefined) return verdictOf(denying, rules, statement);
-  if (statement.effects.includes('parser-setting')) {
+  if (blinds(statement)) {
     return { action: 'deny', rule: 'built-in', reason: reasonFor(statement, ['parser-setting'], undefined) };
   }
   const holding = mostSpecific(rules, 'hold');
@@ -170,91 +186,9 @@ function withUnmet(verdict: Verdict, { unmet: [first] }: Weighed): Verdict {
   };
 }
 
-function observed(policy: Policy, statements: readonly Statement[], verdict: Verdict): Verdict {
-  if (!policy.observe) return verdict;
-  // Who only watches undoes nothing.
-  if (verdict.action === 'pass') return { action: 'pass', rule: verdict.rule, reason: verdict.reason };
-  const blinding = statements.some(({ effects }) => neverObserved.some((effect) => effects.includes(effect)));
-  if (verdict.action === 'deny' && blinding) return verdict;
-  return { action: 'pass', rule: verdict.rule, reason: verdict.reason, shadow: verdict.action };
-}
-
 /** A rule file cannot make the unknown pass; this is the second lock, should a statement claim no effect at all. */
 function understood(statement: Statement): boolean {
   return statement.effects.length > 0 && !statement.effects.includes('unknown');
-}
-
-/** True if the rule applies. A pass rule must cover all of the statement; the others need to touch any of it. */
-export function matches(rule: Rule, statement: Statement, actor: Actor): boolean {
-  const cover = rule.action === 'pass';
-  return (
-    (rule.environments?.has(actor.environment) ?? true) &&
-    anyWord(rule.agents, actor.agent) &&
-    anyWord(rule.targets, actor.target) &&
-    matchesEffects(rule.effects, statement.effects, cover, actor) &&
-    anyWord(rule.commands, statement.command) &&
-    matchesNames(rule.relations, statement.relations, cover) &&
-    matchesFunctions(rule.functions, statement, cover) &&
-    matchesSettings(rule.settings, statement, cover)
-  );
-}
-
-function matchesEffects(
-  wanted: ReadonlySet<Effect> | undefined,
-  effects: readonly Effect[],
-  cover: boolean,
-  { access }: Actor,
-): boolean {
-  if (wanted === undefined) return !cover;
-  if (!cover) return effects.some((effect) => wanted.has(effect));
-  // Of a read-only agent, all code runs where the server refuses writes.
-  const proven = (effect: Effect) => wanted.has(effect) || (effect === 'unproven' && access === 'read-only');
-  return effects.length > 0 && effects.every(proven);
-}
-
-/** For a pass, a condition on names that the statement does not use at all is not met: it was meant for others. */
-function matchesNames(
-  patterns: readonly NamePattern[] | undefined,
-  used: readonly WrittenName[],
-  cover: boolean,
-): boolean {
-  if (patterns === undefined) return true;
-  if (!cover) return used.some((name) => patterns.some((pattern) => mayMatch(pattern, name)));
-  return used.length > 0 && used.every((name) => patterns.some((pattern) => mustMatch(pattern, name)));
-}
-
-/**
- * For a pass, the known builtins need no pattern: their effects are asked by `effects`. A foreign type or operator may
- * call a function that nobody named, so with one of these the condition is not met. What the catalog finds behind a
- * name (views, overloads of a builtin) it adds to `functions`, qualified, and so it is asked here.
- */
-function matchesFunctions(
-  patterns: readonly NamePattern[] | undefined,
-  { functions, types, operators }: Statement,
-  cover: boolean,
-): boolean {
-  if (patterns === undefined) return true;
-  if (!cover) return matchesNames(patterns, functions, cover);
-  const foreign = functions.filter(({ schema, name }) =>
-    effectsOfFunction(schema, name).includes('function'),
-  );
-  const named = types.length === 0 && operators.every(({ schema, name }) => isBuiltinOperator(schema, name));
-  return named && matchesNames(patterns, foreign, cover);
-}
-
-function matchesSettings(
-  patterns: readonly RegExp[] | undefined,
-  statement: Statement,
-  cover: boolean,
-): boolean {
-  if (patterns === undefined) return true;
-  const { settings } = statement;
-  if (!cover) return settings.some((setting) => anyWord(patterns, setting.name));
-  return settings.length > 0 && settings.every((setting) => anyWord(patterns, setting.name));
-}
-
-function anyWord(patterns: readonly RegExp[] | undefined, word: string): boolean {
-  return patterns === undefined || patterns.some((pattern) => pattern.test(word));
 }
 
 /** No sentence is composed: this is the path that most statements take, and nobody reads why. */
@@ -298,9 +232,8 @@ export function strongest(a: Need | undefined, b: Need | undefined): Need | unde
   };
 }
 
-function rank(verdict: Verdict): number {
-  if (verdict.action === 'deny') return 4;
-  if (verdict.action === 'hold') return 3;
-  if (verdict.shadow === 'deny') return 2;
-  return verdict.shadow === 'hold' ? 1 : 0;
+const strictness = { pass: 0, hold: 1, deny: 2 } as const;
+
+function rank({ action }: Verdict): number {
+  return strictness[action];
 }

@@ -32,7 +32,11 @@ const readOnly: Terms = { kind: 'bound', enclosure: { kind: 'read-only' }, spend
  */
 const enclosable: ReadonlySet<string> = new Set(['SELECT', 'VALUES', 'TABLE', 'EXPLAIN', 'COPY', 'EXECUTE']);
 
-const changing: ReadonlySet<Effect> = new Set<Effect>(['insert', 'update', 'update-all', 'delete']);
+/** What `rowsMax` and `budget` count. */
+export const changing: ReadonlySet<Effect> = new Set<Effect>(['insert', 'update', 'update-all', 'delete']);
+
+/** Commands of which the command tag counts rows changed; that of a SELECT counts rows shown. */
+const counting: ReadonlySet<string> = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE', 'COPY']);
 
 /** `rule` is a pass rule that matches the statement. */
 export function termsOf(rule: Rule, statement: Statement, actor: Actor, spending: Spending): Terms {
@@ -59,7 +63,7 @@ function rowTerms(rule: Rule, statement: Statement, actor: Actor, spending: Spen
   }
   const rowsMax = Math.min(rule.rowsMax ?? Infinity, left);
   const certain = statement.rowsAtMost !== undefined && statement.rowsAtMost <= rowsMax;
-  if (!certain && statement.untagged === true) {
+  if (!certain && (statement.untagged === true || !counting.has(statement.command))) {
     return { kind: 'unmet', why: 'it changes rows in a part of it that the server does not count' };
   }
   const rows = certain ? statement.rowsAtMost! : rowsMax;

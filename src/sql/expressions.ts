@@ -49,6 +49,8 @@ const jsonFunctions: Readonly<Record<string, string>> = {
   JSON_EXISTS_OP: 'json_exists',
 };
 
+const uncountable = { assigns: undefined, pinned: undefined, rowsAtMost: undefined };
+
 /** Functions of dblink, whose arguments are connection strings, and of pgcrypto, whose arguments are keys. */
 const takesSecret = /^(dblink|crypt$|hmac$|pgp_(sym|pub)_|(en|de)crypt(_iv)?$)/;
 
@@ -59,6 +61,8 @@ const visitors: Readonly<Record<string, Visitor>> = {
     if (callsSetConfig(draft, schema, name, node)) return;
     for (const effect of effectsOfCall(schema, name, node)) {
       if (effect === 'read') continue;
+      // lo_unlink: no command tag counts what a function removes.
+      if (effect === 'delete') draft.changes(uncountable, false);
       const what = effect === 'function' ? 'which is not a known builtin' : `which has the effect ${effect}`;
       draft.evaluates(effect, `calls ${spell(schema, name)}(), ${what}`);
     }

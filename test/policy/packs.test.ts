@@ -20,7 +20,7 @@ afterAll(() => {
 
 test('the shipped packs are found by name and load', () => {
   expect(packsDir()).toBe(join(root, 'rules'));
-  expect(packNames()).toEqual(['default', 'observe', 'read-only']);
+  expect(packNames()).toEqual(['bounded-deletes', 'default', 'observe', 'read-only']);
   for (const name of packNames()) expect(loadPolicy(name, '/nowhere').digest).toMatch(/^[\w-]{43}$/);
 });
 

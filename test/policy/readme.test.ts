@@ -32,7 +32,14 @@ test('every worked example of the README stands in its file word for word', () =
 
 test('the test file that the README shows is one', () => {
   const [cases] = blocks.filter((text) => text.includes('\ntests:'));
-  expect(parseCases(cases!, 'README.md').map((test) => test.agent)).toEqual(['claude', 'reporter', 'claude']);
+  expect(parseCases(cases!, 'README.md').map((test) => test.agent)).toEqual([
+    'claude',
+    'reporter',
+    'claude',
+    'claude',
+    'claude',
+    'claude',
+  ]);
 });
 
 test('the README lists every pack, every effect and every key of a rule', () => {
