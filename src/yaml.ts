@@ -168,6 +168,9 @@ function sentences(
       ];
     }
     case 'invalid_type':
+      // YAML has rounded it already.
+      if (issue.expected === 'string' && typeof found === 'number' && !Number.isSafeInteger(found))
+        return [at(issue.path, 'must be text: put its digits in quotes')];
       return [
         at(
           issue.path,

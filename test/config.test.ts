@@ -102,6 +102,21 @@ test.each([
   ],
   ['a wrong type', `${least}hold: { waitMs: soon }\n`, '5: hold.waitMs: must be a number'],
   ['a number out of bounds', `${least}hold: { waitMs: 5 }\n`, '5: hold.waitMs: must be at least 100'],
+  [
+    'a system identifier without quotes',
+    `${least}    systemIdentifier: 7711079308823436947\n`,
+    '5: targets.shop.systemIdentifier: must be text: put its digits in quotes',
+  ],
+  [
+    'a system identifier that is none',
+    `${least}    systemIdentifier: "0x6B03"\n`,
+    '5: targets.shop.systemIdentifier: must be the digits that SELECT system_identifier FROM pg_control_system() gives',
+  ],
+  [
+    'an access that is none',
+    `${least}agents: { bot: { password: x, targets: [shop], access: readonly } }\n`,
+    '5: agents.bot.access: "readonly" is not known (did you mean "read-only"?); one of read-write, read-only',
+  ],
   ['a missing key', 'targets:\n  shop: {}\n', '2: targets.shop.url: is missing'],
   ['a broken address', `${least}listen: { http: 8432 }\n`, '5: listen.http: must be text'],
   [
@@ -133,6 +148,24 @@ test('a missing environment variable is refused with the line that wants it', ()
   expect(refusal(`${least}agents:\n  bot: { password: \${BOT}, targets: [shop] }\n`)).toBe(
     '6: agents.bot.password: the environment variable BOT is not set; set it, or write the value here',
   );
+});
+
+test('a target names its server, and an agent its access, which is read-write unless it says otherwise', () => {
+  const config = parse(`${least}    systemIdentifier: "7711079308823436947"
+    server: patched
+agents:
+  reader: { password: x, targets: [shop], access: read-only }
+  writer: { password: x, targets: [shop] }
+`);
+  expect(config.targets.get('shop')).toMatchObject({
+    systemIdentifier: '7711079308823436947',
+    server: 'patched',
+  });
+  expect(parse(least).targets.get('shop')).toMatchObject({
+    systemIdentifier: undefined,
+    server: 'community',
+  });
+  expect([...config.agents.values()].map(({ access }) => access)).toEqual(['read-only', 'read-write']);
 });
 
 test("a variable's value is never read as YAML", () => {

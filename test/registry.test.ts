@@ -23,7 +23,13 @@ function jwk(): JWK {
 }
 
 function configured(agents: Partial<AgentConfig>[], approvers: ApproverConfig[] = []) {
-  const none = { password: undefined, verifier: undefined, targets: ['shop'], expiresAt: undefined };
+  const none = {
+    password: undefined,
+    verifier: undefined,
+    targets: ['shop'],
+    access: 'read-write',
+    expiresAt: undefined,
+  };
   return {
     agents: new Map(agents.map((agent) => [agent.name ?? '', { ...none, ...agent } as AgentConfig])),
     approvers: new Map(approvers.map((approver) => [approver.name, approver])),
@@ -60,6 +66,31 @@ test('an agent may enter its targets until it expires or is revoked', async () =
   await expect(registry.addAgent({ name: 'BOT', password: 'x', targets: [], createdAt: at })).rejects.toThrow(
     'the name bot is taken by an agent; choose another',
   );
+});
+
+test("an agent's access is kept, and is read-write in a file from before there was any other", async () => {
+  const registry = await Registry.open({ dataDir });
+  const agent = { password: 'x', targets: ['shop'], createdAt: at };
+  await registry.addAgent({ ...agent, name: 'reader', access: 'read-only' });
+  await registry.addAgent({ ...agent, name: 'writer' });
+  await registry.revokeAgent('writer', at);
+  const file = join(dataDir, 'agents.json');
+  const text = readFileSync(file, 'utf8');
+  writeFileSync(file, text.replace('"access": "read-write",', ''));
+  const again = await Registry.open({ dataDir });
+  expect(again.agents().map(({ name, access }) => [name, access])).toEqual([
+    ['reader', 'read-only'],
+    ['writer', 'read-write'],
+  ]);
+  writeFileSync(file, text.replace('read-only', 'read only'));
+  await expect(Registry.open({ dataDir })).rejects.toMatchObject({ code: 'bad-config' });
+});
+
+test('a reload makes an agent of the configuration read-only', async () => {
+  const registry = await Registry.open({ dataDir, ...configured([{ name: 'bot', password: 'x' }]) });
+  expect(registry.agent('bot')?.access).toBe('read-write');
+  await registry.reload(configured([{ name: 'bot', password: 'x', access: 'read-only' }]));
+  expect(registry.agent('bot')?.access).toBe('read-only');
 });
 
 test('a running registry sees at the next refresh what a command wrote', async () => {
