@@ -3,7 +3,7 @@
 
 import { references, referencesIn, union } from './references.ts';
 import { append, flag, number, numbers, type Row, type Table, text, texts } from './row.ts';
-import type { FunctionObject } from './snapshot.ts';
+import type { FunctionObject, WriteEvent } from './snapshot.ts';
 
 export interface FunctionTable extends Table {
   readonly byOid: ReadonlyMap<number, FunctionObject>;
@@ -78,6 +78,7 @@ function functionOf(row: Row): FunctionObject {
     library: library ?? undefined,
     extension: extension ?? undefined,
     compiled: compiled === null ? undefined : referencesIn(compiled),
+    compiledWrites: writesIn(compiled),
     parts: union([
       referencesIn(defaults),
       references({
@@ -123,3 +124,21 @@ function parametersOf(
     mode: letters[at] ?? 'i',
   }));
 }
+
+/** CmdType in nodes/nodes.h, of all queries in the tree; a merge may do any of them. A utility command writes all. */
+function writesIn(tree: string | null | undefined): readonly WriteEvent[] {
+  const found = new Set<WriteEvent>();
+  for (const [, command] of (tree ?? '').matchAll(/:commandType (\d+)/g)) {
+    for (const event of writesOf[Number(command)] ?? ['insert', 'update', 'delete', 'truncate']) found.add(event);
+  }
+  return [...found];
+}
+
+const writesOf: readonly (readonly WriteEvent[])[] = [
+  [],
+  [],
+  ['update'],
+  ['insert'],
+  ['delete'],
+  ['insert', 'update', 'delete'],
+];

@@ -36,6 +36,8 @@ export interface FunctionObject extends CatalogObject {
   readonly extension: string | undefined;
   /** The body of a function of the form BEGIN ATOMIC. */
   readonly compiled: References | undefined;
+  /** What the statements of such a body do besides reading, to any of the relations that it refers to. */
+  readonly compiledWrites?: readonly WriteEvent[];
   /** What else a call runs: the parts of an aggregate, a planner support function, the defaults of parameters. */
   readonly parts: References;
   /** Arguments of a call: at least, at most. VARIADIC: without end. */

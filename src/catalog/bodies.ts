@@ -1,0 +1,184 @@
+// Bodies: what the code of functions says, read once and kept beyond the snapshot that it was read for: by OID and version
+// of the function. A body is read when it is first reached. Knows statements as text shows them; what their names
+// mean depends on who calls and is found anew each time (closure.ts). Bounded by the number of statements kept.
+
+import type { RawStatement } from '../sql/engine.ts';
+import type { Analysis, NameInSchema, Statement } from '../sql/statement.ts';
+import { declarationsOf } from './declarations.ts';
+import type { Fragment } from './plpgsql.ts';
+import { definitionOf, fragmentsOf } from './plpgsql.ts';
+import type { FunctionObject, Snapshot } from './snapshot.ts';
+import { anyName, isWhole, templateOf } from './templates.ts';
+
+/** What reads text; the Analyzer of sql/parse.ts is one. Undefined and false as there. */
+export interface CodeParser {
+  readonly ready: boolean;
+  analyze(sql: Buffer): Analysis | Promise<Analysis>;
+  syntax(sql: Buffer): readonly RawStatement[] | undefined;
+  plpgsql(sql: Buffer): readonly unknown[] | undefined;
+}
+
+export interface BodyPart {
+  readonly statement: Statement;
+  /** The statement holds placeholders for names (templates.ts) or values. */
+  readonly template: boolean;
+}
+
+/** The code of a function, as far as its text tells. */
+export interface Body {
+  readonly parts: readonly BodyPart[];
+  /** Set if it runs more than `parts`: a predicate, such as `runs SQL that it builds when it runs`. */
+  readonly opaque: string | undefined;
+  /** Types of its variables, and relations whose rows or columns they are like. */
+  readonly types: readonly NameInSchema[];
+  /** Names that look like calls and are in none of the parts: the parser may have left something out. */
+  readonly calls: readonly string[];
+}
+
+/** `busy`: ask again later, nothing is known yet. */
+export type BodyAnswer = Body | 'busy';
+
+const bodyBytesMax = 64 * 1024;
+/** About a hundred bytes of memory a name: some 200 MB at most. */
+const statementsMax = 200_000;
+
+export class Bodies {
+  readonly #parser: CodeParser;
+  /** Two generations, as in sql/parse.ts: what is asked for again moves to the young one. */
+  #young = new Map<string, Body>();
+  #old = new Map<string, Body>();
+  #count = 0;
+
+  constructor(parser: CodeParser) {
+    this.#parser = parser;
+  }
+
+  /** The body of a function in SQL or PL/pgSQL. */
+  body(fn: FunctionObject, snapshot: Snapshot): BodyAnswer {
+    return this.#remember(`f${fn.oid}:${fn.version}`, () => {
+      if (fn.body.length > bodyBytesMax) return unread('is too long to be read');
+      return fn.language === 'plpgsql' ? this.#plpgsql(fn, snapshot) : this.#sql(fn);
+    });
+  }
+
+  /** The statements of a definition that the server wrote out: CREATE RULE. */
+  definition(key: string, text: string): BodyAnswer {
+    return this.#remember(`r${key}`, () => this.#statements(text));
+  }
+
+  #remember(key: string, read: () => BodyAnswer): BodyAnswer {
+    const kept = this.#young.get(key) ?? this.#old.get(key);
+    if (kept !== undefined && this.#young.has(key)) return kept;
+    if (kept === undefined && !this.#parser.ready) return 'busy';
+    const body = kept ?? read();
+    if (body === 'busy') return body;
+    this.#count += body.parts.length + 1;
+    if (this.#count > statementsMax / 2) {
+      this.#old = this.#young;
+      this.#young = new Map();
+      this.#count = 0;
+    }
+    this.#young.set(key, body);
+    return body;
+  }
+
+  #sql(fn: FunctionObject): BodyAnswer {
+    if (fn.compiled === undefined) return this.#statements(fn.body);
+    if (fn.body.trim() === '') return unread('has a body that is not known');
+    // BEGIN ATOMIC … END and RETURN … are a part of CREATE FUNCTION.
+    const body = this.#statements(`CREATE FUNCTION holdpoint() RETURNS void ${fn.body}`);
+    if (body === 'busy' || body.opaque !== undefined) return body;
+    return {
+      ...body,
+      parts: body.parts.map((part) => ({ ...part, statement: withoutCreate(part.statement) })),
+    };
+  }
+
+  #statements(text: string): BodyAnswer {
+    const analysis = this.#parser.analyze(Buffer.from(text));
+    if (analysis instanceof Promise) return 'busy';
+    if (analysis.kind !== 'statements') return unread('has a body that cannot be read');
+    return {
+      parts: analysis.statements.map((statement) => ({ statement, template: false })),
+      opaque: undefined,
+      types: [],
+      calls: [],
+    };
+  }
+
+  #plpgsql(fn: FunctionObject, snapshot: Snapshot): BodyAnswer {
+    const declarations = declarationsOf(fn.body, (name) => shapeOfName(snapshot, name));
+    const definition =
+      declarations &&
+      definitionOf(fn, declarations.text, (oid) => (snapshot.type(oid)?.kind === 'c' ? 'row' : 'scalar'));
+    const functions = definition === undefined ? undefined : this.#parser.plpgsql(Buffer.from(definition));
+    if (declarations === undefined || functions === undefined)
+      return unread('has a body that cannot be read');
+    const read = fragmentsOf(functions);
+    if (read.kind === 'opaque') return unread(read.reason);
+    const parts: BodyPart[] = [];
+    const defaults = declarations.defaults.map(
+      (text): Fragment => ({ kind: 'statement', text: `SELECT ${text}\n` }),
+    );
+    let opaque: string | undefined;
+    for (const fragment of [...defaults, ...read.fragments]) {
+      const found = this.#fragment(fragment);
+      if (found === 'busy') return found;
+      parts.push(...found.parts);
+      opaque ??= found.opaque;
+    }
+    const seen = new Set(parts.flatMap((part) => part.statement.functions.map((use) => use.name)));
+    const calls = [...declarations.calls].filter((name) => !seen.has(name));
+    return { parts, opaque, types: declarations.types, calls };
+  }
+
+  #fragment(fragment: Fragment): BodyAnswer {
+    if (fragment.kind === 'statement') return this.#statements(fragment.text);
+    const builder = `SELECT ${fragment.text}\n`;
+    const building = this.#statements(builder);
+    if (building === 'busy' || building.opaque !== undefined) return building;
+    const built = this.#built(builder);
+    if (built === 'busy') return built;
+    return { ...built, parts: [...building.parts, ...built.parts] };
+  }
+
+  /** The statements of a template; opaque if the expression is none, or a placeholder means more than a relation. */
+  #built(builder: string): BodyAnswer {
+    const dynamic = unread('runs SQL that it builds when it runs');
+    const expression = this.#parser.syntax(Buffer.from(builder));
+    const template = expression === undefined ? undefined : templateOf(expression);
+    if (template === undefined) return dynamic;
+    const trees = this.#parser.syntax(Buffer.from(template.text));
+    if (trees === undefined || !isWhole(template, trees)) return dynamic;
+    const body = this.#statements(template.text);
+    if (body === 'busy' || body.opaque !== undefined) return body;
+    const filled = template.names + template.values > 0;
+    const understood = body.parts.every(({ statement }) => !filled || isOnlyOfRelations(statement));
+    if (!understood) return dynamic;
+    return { ...body, parts: body.parts.map((part) => ({ ...part, template: template.names > 0 })) };
+  }
+}
+
+/** Anything named by a placeholder but relations and columns could be code, a setting or a role. */
+function isOnlyOfRelations(statement: Statement): boolean {
+  const named = [...statement.functions, ...statement.types, ...statement.operators];
+  if (named.some((use) => use.name === anyName || use.schema === anyName)) return false;
+  return !statement.fields.includes(anyName) && statement.settings.length === 0;
+}
+
+function unread(opaque: string): Body {
+  return { parts: [], opaque, types: [], calls: [] };
+}
+
+/** What the CREATE FUNCTION around a body adds to the facts of it. */
+function withoutCreate(statement: Statement): Statement {
+  return { ...statement, effects: statement.effects.filter((effect) => effect !== 'create') };
+}
+
+function shapeOfName(snapshot: Snapshot, { schema, name }: NameInSchema): 'row' | 'scalar' | undefined {
+  const inSchema = (found: { schema: string }) => schema === undefined || found.schema === schema;
+  const types = snapshot.typesNamed(name).filter(inSchema);
+  if (types.some((type) => type.kind !== 'c')) return 'scalar';
+  const rows = types.length > 0 || snapshot.relationsNamed(name).some(inSchema);
+  return rows ? 'row' : undefined;
+}

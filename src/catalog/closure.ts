@@ -1,0 +1,186 @@
+// Closure: everything that one statement reaches, found by working off an agenda until nothing is left. Recursion ends
+// because each object is visited once by certain ways and once by uncertain ones; certain ones go first. Decides what an
+// effect counts for: what READ ONLY stops is only `unproven` on an uncertain way. Holds no memory of other statements.
+
+import type { Access, Effect, FunctionUse, RelationUse, SettingUse } from '../sql/statement.ts';
+import type { Agenda, Scope, Task } from './agenda.ts';
+import { qualifiedName, step } from './agenda.ts';
+import type { Bodies } from './bodies.ts';
+import { visitStatement } from './meaning.ts';
+import { doesBuiltin, labelOf, visitFunction, visitOperator, visitType } from './routines.ts';
+import type {
+  CatalogObject,
+  FunctionObject,
+  References,
+  RelationObject,
+  Snapshot,
+} from './snapshot.ts';
+import { visitRelation } from './tables.ts';
+import { sentence, sentencesMax, type Way } from './words.ts';
+
+/** What a READ ONLY transaction refuses to do, whatever code asks for it (measured on 15 and 18). */
+const stoppable: ReadonlySet<Effect> = new Set([
+  'insert',
+  'update',
+  'update-all',
+  'delete',
+  'truncate',
+  'create',
+  'alter',
+  'drop',
+  'grant',
+  'sequence',
+  'sequence-set',
+  'lock-rows',
+]);
+const untold: ReadonlySet<Effect> = new Set(['setting', 'custom-setting', 'transaction']);
+const losing: ReadonlySet<Effect> = new Set(['update', 'update-all', 'delete', 'truncate']);
+
+/** Objects visited for one statement; what reaches more is not known. */
+const visitsMax = 200_000;
+
+export class Closure implements Agenda {
+  readonly snapshot: Snapshot;
+  readonly bodies: Bodies;
+  readonly effects = new Set<Effect>();
+  readonly why = new Set<string>();
+  /** `kind:oid:version` of everything looked at. */
+  readonly objects = new Set<string>();
+  readonly relations = new Map<string, RelationUse>();
+  readonly functions = new Map<string, FunctionUse>();
+  readonly settings: SettingUse[] = [];
+  /** Code may change or remove rows. */
+  changesRows = false;
+  /** A name or an OID is not in the snapshot. */
+  missing = false;
+  waiting = false;
+  readonly #certain: Task[] = [];
+  readonly #uncertain: Task[] = [];
+  /** True where the way was certain. */
+  readonly #visited = new Map<string, boolean>();
+
+  constructor(snapshot: Snapshot, bodies: Bodies) {
+    this.snapshot = snapshot;
+    this.bodies = bodies;
+  }
+
+  /** Works the agenda off. */
+  run(): void {
+    for (let count = 0; ; count += 1) {
+      const task = this.#certain.pop() ?? this.#uncertain.pop();
+      if (task === undefined) return;
+      if (count === visitsMax) {
+        this.effects.add('unknown');
+        this.why.add('reaches too many objects to be looked at');
+        return;
+      }
+      const key = keyOf(task);
+      // A certain visit may have come after an uncertain one was put on the agenda.
+      if (!task.way.certain && this.#visited.get(key) === true) continue;
+      visit(this, task);
+    }
+  }
+
+  add(task: Task): void {
+    const key = keyOf(task);
+    const seen = this.#visited.get(key);
+    if (seen === true || seen === task.way.certain) return;
+    this.#visited.set(key, task.way.certain);
+    (task.way.certain ? this.#certain : this.#uncertain).push(task);
+  }
+
+  addAll(references: References, scope: Scope, way: Way): void {
+    for (const oid of references.functions) {
+      const object = this.snapshot.function(oid);
+      const builtin = object === undefined ? this.snapshot.builtin(oid) : undefined;
+      if (object !== undefined) {
+        this.add({ kind: 'function', object, scope, way: step(way, labelOf(this, object, true)) });
+      } else if (builtin !== undefined) doesBuiltin(this, builtin.name, builtin.schema, way);
+      else this.lacks(`calls the function ${oid}`, way);
+    }
+    for (const oid of references.operators) {
+      const object = this.snapshot.operator(oid);
+      if (object === undefined) this.lacks(`uses the operator ${oid}`, way);
+      else this.add({ kind: 'operator', object, scope, way: step(way, `operator ${qualifiedName(object)}`) });
+    }
+    for (const oid of references.types) this.add({ kind: 'type', oid, checks: true, scope, way });
+    for (const oid of references.relations) {
+      const object = this.snapshot.relation(oid);
+      if (object !== undefined) {
+        this.add({ kind: 'relation', object, access: 'read', assigns: undefined, scope, way });
+      }
+    }
+  }
+
+  does(effect: Effect, what: string, way: Way): void {
+    if (losing.has(effect)) this.changesRows = true;
+    this.effects.add(!way.certain && stoppable.has(effect) ? 'unproven' : effect);
+    if (!untold.has(effect) && this.why.size < sentencesMax) this.why.add(sentence(what, way));
+  }
+
+  lacks(what: string, way: Way): void {
+    this.missing = true;
+    this.does('unknown', `${what}, which is not known in this database`, way);
+  }
+
+  looksAt(kind: string, object: CatalogObject): void {
+    this.objects.add(`${kind}:${object.oid}:${object.version}`);
+  }
+
+  uses({ schema, name }: RelationObject, access: Access): void {
+    this.relations.set(JSON.stringify([schema, name, access]), { schema, name, access });
+  }
+
+  calls({ schema, name }: FunctionObject): void {
+    this.functions.set(JSON.stringify([schema, name]), { schema, name });
+  }
+
+  sets(setting: SettingUse): void {
+    this.settings.push(setting);
+  }
+
+  waits(): void {
+    this.waiting = true;
+  }
+}
+
+function visit(agenda: Agenda, task: Task): void {
+  switch (task.kind) {
+    case 'function':
+      visitFunction(agenda, task);
+      return;
+    case 'operator':
+      visitOperator(agenda, task);
+      return;
+    case 'type':
+      visitType(agenda, task);
+      return;
+    case 'relation':
+      visitRelation(agenda, task);
+      return;
+    case 'statement':
+      visitStatement(agenda, task);
+  }
+}
+
+let statements = 0;
+const statementKeys = new WeakMap<object, number>();
+
+function keyOf(task: Task): string {
+  const path = task.scope.path?.join('\0') ?? '*';
+  switch (task.kind) {
+    case 'function':
+      return `f${task.object.oid}:${path}`;
+    case 'operator':
+      return `o${task.object.oid}:${path}`;
+    case 'type':
+      return `t${task.oid}:${task.checks}:${path}`;
+    case 'relation':
+      return `r${task.object.oid}:${task.access}:${task.moves ?? ''}:${task.assigns?.join('\0') ?? '*'}:${path}`;
+    case 'statement': {
+      const key = statementKeys.get(task.statement) ?? (statements += 1);
+      statementKeys.set(task.statement, key);
+      return `s${key}:${path}`;
+    }
+  }
+}

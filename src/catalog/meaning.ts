@@ -1,0 +1,304 @@
+// Meaning: what the names of one statement may stand for in its scope, and what the effects of a hidden one are. A name
+// that stands for one thing is followed with certainty, one that may stand for several without; one that stands for
+// nothing known makes the statement `unknown`. Follows the manual, 10 (Type Conversion): which of several functions or
+// operators is meant depends on types that the text does not show.
+
+import { effectsOfFunction, isBuiltinFunction, isBuiltinOperator } from '../sql/functions.ts';
+import type { Effect, FunctionUse, NameInSchema, RelationUse, Statement } from '../sql/statement.ts';
+import type { Agenda, Scope, Task } from './agenda.ts';
+import { qualifiedName, step } from './agenda.ts';
+import { functionsMeant, operatorsMeant, relationsMeant, typesMeant } from './lookup.ts';
+import { doesBuiltin, labelOf } from './routines.ts';
+import type { OperatorObject, RelationObject } from './snapshot.ts';
+import { firstUserOid } from './snapshot.ts';
+import { anyName, templateFunctions } from './templates.ts';
+import { accessOf, phrase, type Way } from './words.ts';
+
+type StatementTask = Extract<Task, { kind: 'statement' }>;
+
+/** Names that our parser gives to syntax of its own, no function of the server's at all. */
+const syntax = new Set(
+  `json json_scalar json_serialize json_object json_array json_objectagg json_arrayagg json_table json_value json_query
+  json_exists merge_action system_user`.split(/\s+/),
+);
+
+/** Functions by which a value of a row type is made that the text does not name. */
+const makesRows = /_populate_record/;
+
+/** Follows the names of a statement. `parameterTypes`: OIDs of declared parameters. */
+export function follow(agenda: Agenda, task: StatementTask, parameterTypes: readonly number[] = []): void {
+  const touched = new Set<number>();
+  const { statement, scope, way } = task;
+  const checks = statement.functions.some((use) => makesRows.test(use.name));
+  for (const use of statement.relations) followRelation(agenda, task, use, touched, checks);
+  for (const use of statement.functions) followFunction(agenda, task, use, touched);
+  for (const use of statement.types) followType(agenda, use, scope, way, touched);
+  for (const name of statement.fields) {
+    for (const fn of functionsMeant(agenda.snapshot, { schema: undefined, name, args: 1 }, scope.path)) {
+      if (!fn.ofRow) continue;
+      const inner = step(way, labelOf(agenda, fn, false), false);
+      agenda.add({ kind: 'function', object: fn, scope, way: inner });
+    }
+  }
+  for (const oid of parameterTypes) {
+    if (oid < firstUserOid) continue;
+    touch(agenda, oid, touched);
+    if (agenda.snapshot.type(oid) === undefined) {
+      agenda.lacks(`takes a parameter of the type ${oid}`, way);
+    }
+    agenda.add({ kind: 'type', oid, checks: true, scope, way });
+  }
+  for (const use of statement.operators) followOperator(agenda, use, scope, way, touched);
+  followComparisons(agenda, scope, way, touched);
+}
+
+function followRelation(
+  agenda: Agenda,
+  task: StatementTask,
+  use: RelationUse,
+  touched: Set<number>,
+  checks: boolean,
+): void {
+  const { statement, scope, way } = task;
+  if (task.template && (use.name === anyName || use.schema === anyName)) {
+    followAnyRelation(agenda, use, scope, way);
+    return;
+  }
+  const { access } = use;
+  const runsAll = statement.effects.includes('maintain');
+  if (use.schema === undefined && scope.own.has(use.name)) return;
+  if (followTemporary(agenda, task, use, touched)) return;
+  const found = relationsMeant(agenda.snapshot, use, scope.path);
+  if (found.length === 0) {
+    // What is made or dropped need not be there; it brings no code of its own.
+    if (access === 'define' || access === 'lock' || (scope.trigger && access === 'read')) return;
+    agenda.lacks(`names ${spell(use)}`, way);
+    return;
+  }
+  for (const object of found) {
+    if (object.oid < firstUserOid) continue;
+    const certain = found.length === 1 || access !== 'read';
+    const inner = certain ? way : step(way, `relation ${qualifiedName(object)}`, false);
+    for (const oid of object.types) touch(agenda, oid, touched);
+    const assigns = access === 'update' ? statement.assigns : undefined;
+    agenda.add({ kind: 'relation', object, access, assigns, scope, way: inner });
+    if (checks) for (const oid of object.types) agenda.add({ kind: 'type', oid, checks, scope, way: step(inner, '', false) });
+    if (runsAll) followMaintenance(agenda, object, scope, inner);
+  }
+}
+
+/** REFRESH runs the query of a materialized view; VACUUM, ANALYZE, REINDEX and CLUSTER the expressions of indexes. */
+function followMaintenance(agenda: Agenda, object: RelationObject, scope: Scope, way: Way): void {
+  const inner = step(way, `maintenance of ${qualifiedName(object)}`);
+  agenda.addAll(object.onRead, scope, inner);
+  agenda.addAll(object.onWrite, scope, inner);
+}
+
+/** True if the name stands for a temporary relation, or for one that nobody can tell. */
+function followTemporary(agenda: Agenda, task: StatementTask, use: RelationUse, touched: Set<number>): boolean {
+  const { scope, way } = task;
+  const inTemporary = use.schema !== undefined && /^pg_temp(_\d+)?$/.test(use.schema);
+  if (use.schema !== undefined && !inTemporary) return false;
+  const maker = scope.temporary.get(use.name);
+  if (maker !== undefined) {
+    followMaker(agenda, task, use, maker, touched);
+    return true;
+  }
+  if (use.access === 'define' || use.access === 'lock') return inTemporary;
+  const hidden = scope.shadowed && agenda.snapshot.temporaryNames.has(use.name);
+  if (!hidden && !inTemporary) return false;
+  const effect = scope.shadowed ? 'unproven' : 'unknown';
+  agenda.does(effect, `may name a temporary relation ${use.name} that is not known`, way);
+  return inTemporary;
+}
+
+/** A temporary view runs its query; a temporary table what its columns were declared with, when it is written to. */
+function followMaker(
+  agenda: Agenda,
+  task: StatementTask,
+  use: RelationUse,
+  maker: Statement,
+  touched: Set<number>,
+): void {
+  const { scope } = task;
+  const inner = step(task.way, `temporary relation ${use.name}`);
+  // What it is made of is older than itself.
+  const temporary = new Map([...scope.temporary].filter(([name]) => name !== use.name));
+  const runs = maker.command === 'CREATE VIEW' || (use.access !== 'read' && !/ AS$|INTO$/.test(maker.command));
+  const sources = maker.relations.filter((source) => source.access !== 'define');
+  if (runs) {
+    const made = { ...maker, relations: sources };
+    follow(agenda, { kind: 'statement', statement: made, template: false, scope: { ...scope, temporary }, way: inner });
+  }
+  for (const source of sources) {
+    for (const object of relationsMeant(agenda.snapshot, source, scope.path)) {
+      for (const oid of object.types) touch(agenda, oid, touched);
+      // LIKE takes over defaults and checks.
+      if (use.access === 'read' || object.kind === 'v') continue;
+      agenda.addAll(object.onWrite, scope, inner);
+      agenda.addAll(object.defaults, scope, inner);
+    }
+  }
+  for (const type of maker.types) {
+    for (const { oid } of typesMeant(agenda.snapshot, type, scope.path)) touch(agenda, oid, touched);
+  }
+}
+
+/** A statement with a placeholder for a relation: any may be meant, and what it does to that one is certain. */
+function followAnyRelation(agenda: Agenda, use: RelationUse, scope: Scope, way: Way): void {
+  const reads = use.access === 'read';
+  if (reads) agenda.does('unproven', 'reads a relation whose name is found when it runs', way);
+  const inner = step(way, 'any relation', !reads);
+  for (const object of agenda.snapshot.relations()) {
+    const hides = reads
+      ? object.kind === 'v' || object.kind === 'f' || object.policies.functions.length > 0
+      : object.triggers.length + object.rules.length + object.referencedBy.length > 0;
+    if (!hides) continue;
+    agenda.add({ kind: 'relation', object, access: use.access, assigns: undefined, scope, way: inner });
+  }
+}
+
+function followFunction(agenda: Agenda, task: StatementTask, use: FunctionUse, touched: Set<number>): void {
+  const { scope, way } = task;
+  const builtin = isBuiltinFunction(use.schema, use.name);
+  const meant = functionsMeant(agenda.snapshot, use, scope.path);
+  const types = use.args === undefined || use.args === 1 ? typesMeant(agenda.snapshot, use, scope.path) : [];
+  const alone = !builtin && meant.length + types.length === 1;
+  for (const object of meant) {
+    const inner = step(way, labelOf(agenda, object, alone), alone);
+    if (object.resultType >= firstUserOid) touch(agenda, object.resultType, touched);
+    agenda.add({ kind: 'function', object, scope, way: inner });
+  }
+  for (const { oid } of types) {
+    touch(agenda, oid, touched);
+    agenda.add({ kind: 'type', oid, checks: true, scope, way: alone ? way : step(way, `type ${use.name}`, false) });
+  }
+  if (builtin || meant.length + types.length > 0) return;
+  if (use.schema === undefined && syntax.has(use.name)) return;
+  // Another number of arguments, or a schema that is not on the path: it fails, or the path is longer than we know.
+  const others = functionsMeant(agenda.snapshot, { schema: use.schema, name: use.name }, undefined);
+  if (others.length === 0) {
+    agenda.lacks(`calls ${spell(use)}()`, way);
+  }
+  for (const object of others) {
+    const inner = step(way, labelOf(agenda, object, false), false);
+    agenda.add({ kind: 'function', object, scope, way: inner });
+  }
+}
+
+function followType(agenda: Agenda, use: NameInSchema, scope: Scope, way: Way, touched: Set<number>): void {
+  const types = typesMeant(agenda.snapshot, use, scope.path);
+  for (const { oid } of types) {
+    touch(agenda, oid, touched);
+    agenda.add({ kind: 'type', oid, checks: true, scope, way });
+  }
+  // The row type of a relation goes by the relation's name.
+  const rows = types.length > 0 ? [] : relationsMeant(agenda.snapshot, use, scope.path);
+  for (const relation of rows) {
+    for (const oid of relation.types) {
+      touch(agenda, oid, touched);
+      agenda.add({ kind: 'type', oid, checks: true, scope, way });
+    }
+  }
+  if (types.length + rows.length === 0) {
+    agenda.lacks(`uses the type ${spell(use)}`, way);
+  }
+}
+
+/** The type and what it is made of: values of it may be at hand in this statement. */
+function touch(agenda: Agenda, oid: number, touched: Set<number>): void {
+  if (touched.has(oid)) return;
+  touched.add(oid);
+  for (const part of agenda.snapshot.type(oid)?.parts ?? []) touch(agenda, part, touched);
+}
+
+function followOperator(
+  agenda: Agenda,
+  use: NameInSchema,
+  scope: Scope,
+  way: Way,
+  touched: ReadonlySet<number>,
+): void {
+  if (use.schema === 'pg_catalog' && isBuiltinOperator(use.schema, use.name)) return;
+  const builtin = isBuiltinOperator(use.schema, use.name);
+  const named = operatorsMeant(agenda.snapshot, use, scope.path);
+  const meant = builtin ? named.filter((operator) => mayMatch(operator, touched)) : named;
+  const alone = !builtin && meant.length === 1;
+  for (const object of meant) addOperator(agenda, object, scope, way, alone);
+  if (!builtin && meant.length === 0) {
+    agenda.lacks(`uses the operator ${spell(use)}`, way);
+  }
+}
+
+/** With a builtin operand it may match better than the server's own; between user types only if there are such values. */
+function mayMatch({ left, right }: OperatorObject, touched: ReadonlySet<number>): boolean {
+  const operands = [left, right].filter((oid) => oid !== 0);
+  return operands.some((oid) => oid < firstUserOid || touched.has(oid));
+}
+
+function addOperator(agenda: Agenda, object: OperatorObject, scope: Scope, way: Way, certain: boolean): void {
+  const inner = step(way, `operator ${object.schema}.${object.name}`, certain);
+  agenda.add({ kind: 'operator', object, scope, way: inner });
+}
+
+/** ORDER BY, GROUP BY, DISTINCT, USING and UNION compare without naming an operator. */
+function followComparisons(agenda: Agenda, scope: Scope, way: Way, touched: ReadonlySet<number>): void {
+  if (touched.size === 0) return;
+  for (const symbol of ['=', '<', '>', '<=', '>=', '<>']) {
+    for (const object of agenda.snapshot.operatorsNamed(symbol)) {
+      if (touched.has(object.left) || touched.has(object.right)) addOperator(agenda, object, scope, way, false);
+    }
+  }
+}
+
+/** A statement in the body of a function: its effects, and what its names stand for. */
+export function visitStatement(agenda: Agenda, task: StatementTask): void {
+  const { statement, template, scope, way } = task;
+  if (template && templateFunctions.some((name) => agenda.snapshot.functionsNamed(name).length > 0)) {
+    agenda.does('function', 'runs SQL that it builds when it runs', way);
+    return;
+  }
+  for (const effect of effectsByText(statement)) {
+    if (effect === 'read') continue;
+    agenda.does(effect, whatOf(agenda, statement, effect, scope), way);
+  }
+  if (statement.functions.some((use) => use.name === 'lo_unlink')) doesBuiltin(agenda, 'lo_unlink', undefined, way);
+  // They would change what the session's own names stand for.
+  if (statement.names.length > 0) agenda.does('code', 'prepares or runs a statement by name', way);
+  for (const setting of statement.settings) agenda.sets(setting);
+  follow(agenda, task);
+}
+
+function whatOf(agenda: Agenda, statement: Statement, effect: Effect, scope: Scope): string {
+  const access = accessOf[effect];
+  const use = access && statement.relations.find((one) => one.access === access);
+  if (use === undefined) return phrase(effect);
+  const [found] = relationsMeant(agenda.snapshot, use, scope.path);
+  if (use.name === anyName) return phrase(effect, 'a relation whose name is found when it runs');
+  return phrase(effect, found === undefined ? spell(use) : qualifiedName(found));
+}
+
+const onlyByCalls = /^(SELECT|VALUES|INSERT|UPDATE|DELETE|MERGE)$/;
+const byPattern: readonly Effect[] = ['remote', 'os', 'code', 'administer'];
+
+/**
+ * The effects without those that rest on nothing but an unknown name: `function`, and what the names of well-known
+ * extensions suggest. The snapshot says what such a name stands for.
+ */
+export function effectsByText(statement: Statement): readonly Effect[] {
+  const certain = new Set<Effect>();
+  const suggested = new Set<Effect>();
+  for (const { schema, name } of statement.functions) {
+    const into = isBuiltinFunction(schema, name) ? certain : suggested;
+    for (const effect of effectsOfFunction(schema, name)) into.add(effect);
+  }
+  return statement.effects.filter((effect) => {
+    if (effect === 'function') return certain.has(effect);
+    const guessed = byPattern.includes(effect) && suggested.has(effect) && !certain.has(effect);
+    return !(guessed && onlyByCalls.test(statement.command));
+  });
+}
+
+function spell({ schema, name }: NameInSchema): string {
+  return schema === undefined ? name : `${schema}.${name}`;
+}

@@ -1,0 +1,194 @@
+// Reach: a statement with the effects that its names hide, by one snapshot of its database. Adds what code behind views,
+// functions, operators, types, triggers, rules, policies and foreign keys does, and takes away `function` where all of it
+// is understood. Knows names and definitions; refuses to know data, privileges and what the planner makes of it.
+
+import { createHash } from 'node:crypto';
+import type { Effect, FunctionUse, RelationUse, Statement } from '../sql/statement.ts';
+import { isBuiltinFunction, isBuiltinType } from '../sql/functions.ts';
+import type { Scope } from './agenda.ts';
+import { step } from './agenda.ts';
+import type { Bodies } from './bodies.ts';
+import { Closure } from './closure.ts';
+import { operatorsMeant, relationsMeant } from './lookup.ts';
+import { effectsByText, follow } from './meaning.ts';
+import type { NameContext, Reacher } from './names.ts';
+import type { Snapshot } from './snapshot.ts';
+import { firstUserOid } from './snapshot.ts';
+import type { Way } from './words.ts';
+
+interface Explained {
+  readonly context: NameContext;
+  readonly types: readonly number[];
+  readonly statement: Statement;
+}
+
+/** Contexts for which one statement is remembered; a session has one path as a rule. */
+const contextsMax = 8;
+
+const noTypes: readonly number[] = [];
+const unexplained = / which is not a known builtin$/;
+const root: Way = { certain: true, label: '', from: undefined };
+
+/** Bodies may serve several snapshots one after another. A context must not be changed after it was passed. */
+export class SnapshotReacher implements Reacher {
+  readonly epoch: string;
+  readonly #snapshot: Snapshot;
+  readonly #bodies: Bodies;
+  readonly #explained = new WeakMap<Statement, Explained[]>();
+  /** A temporary type can stand in front of the server's own. */
+  readonly #shadowsTypes: boolean;
+
+  constructor(snapshot: Snapshot, bodies: Bodies) {
+    this.epoch = snapshot.epoch;
+    this.#snapshot = snapshot;
+    this.#bodies = bodies;
+    this.#shadowsTypes = [...snapshot.temporaryNames].some((name) => isBuiltinType(undefined, name));
+  }
+
+  get searchPath(): readonly string[] {
+    return this.#snapshot.searchPath;
+  }
+
+  explain(statement: Statement, context: NameContext, parameterTypes: readonly number[]): Statement {
+    const userTypes = parameterTypes.some((oid) => oid >= firstUserOid || isFloat(oid)) ? parameterTypes : noTypes;
+    const remembered = this.#explained.get(statement) ?? [];
+    const found = remembered.find((one) => sameContext(one.context, context) && sameList(one.types, userTypes));
+    if (found !== undefined) return found.statement;
+    const { explained, waiting } = this.#explain(statement, context, userTypes);
+    if (!waiting) {
+      const entry = { context, types: userTypes, statement: explained };
+      this.#explained.set(statement, [entry, ...remembered].slice(0, contextsMax));
+    }
+    return explained;
+  }
+
+  #explain(statement: Statement, context: NameContext, types: readonly number[]) {
+    const closure = new Closure(this.#snapshot, this.#bodies);
+    const scope: Scope = { ...context, own: new Set(), trigger: false };
+    const effects = new Set(effectsByText(statement));
+    if (statement.since !== undefined && statement.since > this.#snapshot.serverVersion) {
+      const versions = `needs PostgreSQL ${statement.since}, and the server is ${this.#snapshot.serverVersion}`;
+      closure.does('unknown', `${versions}: it may read it otherwise`, root);
+    }
+    follow(closure, { kind: 'statement', statement, template: false, scope, way: root }, types);
+    if (evaluates(effects)) closure.addAll(this.#snapshot.everywhere, scope, step(root, 'a cast or index', false));
+    if (defines(effects)) closure.addAll(this.#snapshot.onDefine, scope, step(root, 'an event trigger'));
+    if (context.changed) this.#changed(statement, closure);
+    if (context.shadowed && this.#shadowsTypes) {
+      closure.does('unproven', 'may use a temporary type in place of one of the server', root);
+    }
+    closure.run();
+    return { explained: this.#compose(statement, closure, effects, scope, types), waiting: closure.waiting };
+  }
+
+  /** The session itself has changed definitions: the snapshot says nothing of its names. */
+  #changed(statement: Statement, closure: Closure): void {
+    const names = [
+      ...statement.relations.filter((use) => !this.#isServers(use)).map((use) => use.name),
+      ...statement.functions.filter((use) => !isBuiltinFunction(use.schema, use.name)).map((use) => use.name),
+      ...statement.types.map((use) => use.name),
+    ];
+    if (names.length > 0) {
+      closure.does('unknown', `names ${names[0]}, and this session has changed definitions`, root);
+    } else if (statement.functions.some((use) => use.schema !== 'pg_catalog')) {
+      closure.does('unproven', 'calls functions, and this session has changed definitions', root);
+    }
+  }
+
+  #isServers(use: RelationUse): boolean {
+    const found = relationsMeant(this.#snapshot, use, ['pg_catalog']);
+    const hidden = use.schema === undefined && !use.name.startsWith('pg_');
+    return !hidden && found.length > 0 && found.every((relation) => relation.oid < firstUserOid);
+  }
+
+  #compose(
+    statement: Statement,
+    closure: Closure,
+    effects: Set<Effect>,
+    scope: Scope,
+    types: readonly number[],
+  ): Statement {
+    for (const effect of closure.effects) effects.add(effect);
+    if (effects.size === 0) effects.add('read');
+    const kept = statement.why.filter((why) => !unexplained.test(why) || this.#staysUnknown(statement));
+    const rowsAtMost = this.#rowsAtMost(statement, scope, types) ?? statement.rowsAtMost;
+    const { unresolved, ...facts } = statement;
+    return {
+      ...facts,
+      // Explaining its names would no longer explain it all.
+      ...(unresolved === undefined || closure.effects.has('unknown') ? {} : { unresolved }),
+      ...(closure.missing ? { missing: true as const } : {}),
+      effects: [...effects].sort(),
+      relations: joined(statement.relations, closure.relations),
+      functions: joined(statement.functions, closure.functions),
+      settings: closure.settings.length === 0 ? statement.settings : [...statement.settings, ...closure.settings],
+      why: [...new Set([...kept, ...closure.why])],
+      identity: identityOf(closure.objects),
+      ...(closure.changesRows ? { uncounted: true as const } : {}),
+      ...(rowsAtMost === undefined ? {} : { rowsAtMost }),
+    };
+  }
+
+  /** Builtins whose effect is `function` stay what they are. */
+  #staysUnknown(statement: Statement): boolean {
+    return effectsByText(statement).includes('function');
+  }
+
+  /** One, if `pinned` holds a unique key of the only target. */
+  #rowsAtMost(statement: Statement, scope: Scope, types: readonly number[]): number | undefined {
+    const { pinned } = statement;
+    if (pinned === undefined || types.some(isFloat)) return undefined;
+    const [target, ...others] = statement.relations.filter((use) => /^(update|delete)$/.test(use.access));
+    if (target === undefined || others.length > 0 || scope.temporary.has(target.name) || scope.changed) return undefined;
+    const [relation, ...more] = relationsMeant(this.#snapshot, target, scope.path);
+    if (relation === undefined || more.length > 0 || !/^[rp]$/.test(relation.kind)) return undefined;
+    if (relation.children.length > 0 && !relation.partitioned) return undefined;
+    if (relation.rules.some((rule) => rule.event === target.access)) return undefined;
+    const equals = operatorsMeant(this.#snapshot, { schema: undefined, name: '=' }, scope.path);
+    const userTypes = new Set(relation.types);
+    const mayBeMeant = equals.some(
+      ({ left, right }) => userTypes.has(left) || userTypes.has(right) || left < firstUserOid || right < firstUserOid,
+    );
+    if (mayBeMeant) return undefined;
+    return relation.uniques.some((key) => key.every((column) => pinned.includes(column))) ? 1 : undefined;
+  }
+}
+
+/** A bigint compared with a float is compared as a float: several may be equal to one. */
+function isFloat(oid: number): boolean {
+  return oid === 700 || oid === 701;
+}
+
+const evaluating: readonly Effect[] = ['read', 'insert', 'update', 'update-all', 'delete', 'code', 'maintain', 'create'];
+
+function evaluates(effects: ReadonlySet<Effect>): boolean {
+  return evaluating.some((effect) => effects.has(effect));
+}
+
+function defines(effects: ReadonlySet<Effect>): boolean {
+  return (['create', 'alter', 'drop', 'grant', 'temporary'] as const).some((effect) => effects.has(effect));
+}
+
+function joined<T extends RelationUse | FunctionUse>(own: readonly T[], hidden: ReadonlyMap<string, T>): readonly T[] {
+  if (hidden.size === 0) return own;
+  const keyOf = (use: T) => JSON.stringify([use.schema, use.name, 'access' in use ? use.access : '']);
+  const present = new Set(own.map(keyOf));
+  return [...own, ...[...hidden.values()].filter((use) => !present.has(keyOf(use)))];
+}
+
+function identityOf(objects: ReadonlySet<string>): string | undefined {
+  if (objects.size === 0) return undefined;
+  return createHash('sha256').update([...objects].sort().join('\n')).digest('base64url');
+}
+
+function sameContext(a: NameContext, b: NameContext): boolean {
+  if (a === b) return true;
+  const samePath = a.path === undefined || b.path === undefined ? a.path === b.path : sameList(a.path, b.path);
+  // Of temporary relations only the map itself tells whether they are the same.
+  const temporary = a.temporary === b.temporary || a.temporary.size + b.temporary.size === 0;
+  return samePath && temporary && a.shadowed === b.shadowed && a.changed === b.changed;
+}
+
+function sameList<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a.length === b.length && a.every((item, index) => item === b[index]);
+}

@@ -1,0 +1,183 @@
+// Tables: what reading or writing a relation runs besides: the query of a view, row-level policies, defaults, CHECK
+// constraints, expressions of indexes, triggers, rules, the actions of foreign keys, and all that of the partitions and
+// children that it reaches. The manual, 5, 37 and 39; wire.md has what was measured.
+
+import type { Access, Effect, Statement } from '../sql/statement.ts';
+import type { Agenda, Scope, Task } from './agenda.ts';
+import { qualifiedName, step } from './agenda.ts';
+import { relationsMeant } from './lookup.ts';
+import type { ForeignKey, References, RelationObject, RuleObject, WriteEvent } from './snapshot.ts';
+import { accessOf, phrase, type Way } from './words.ts';
+
+type RelationTask = Extract<Task, { kind: 'relation' }>;
+
+export function visitRelation(agenda: Agenda, task: RelationTask): void {
+  const { object, access } = task;
+  agenda.looksAt('relation', object);
+  agenda.uses(object, access);
+  if (access === 'define' || access === 'lock') return;
+  if (object.kind === 'f') {
+    agenda.does('remote', `uses ${qualifiedName(object)}, which is on another server`, task.way);
+  }
+  const reads = access === 'read';
+  const { scope, way } = task;
+  agenda.addAll(object.policies, scope, step(way, `a policy of ${qualifiedName(object)}`));
+  readsQuery(agenda, task);
+  for (const oid of object.types) {
+    const makes = access === 'insert' || access === 'update';
+    agenda.add({ kind: 'type', oid, checks: makes, scope, way });
+  }
+  if (!reads) writes(agenda, task, access);
+  for (const oid of object.children) {
+    const child = agenda.snapshot.relation(oid);
+    // What merely inherits gets no row that is inserted into its parent.
+    if (child !== undefined && !(access === 'insert' && !object.partitioned)) {
+      const moves = access === 'update' && object.partitioned;
+      agenda.add({ ...task, object: child, ...(moves ? { moves: true as const } : {}) });
+    }
+  }
+}
+
+/** A materialized view is read as it stands. Virtual columns and the rows a view shows are computed for writes too. */
+function readsQuery(agenda: Agenda, { object, scope, way }: RelationTask): void {
+  if (object.kind === 'm') return;
+  const label = object.kind === 'v' ? `view ${qualifiedName(object)}` : `a column of ${qualifiedName(object)}`;
+  agenda.addAll(object.onRead, scope, step(way, label));
+}
+
+function writes(agenda: Agenda, task: RelationTask, event: WriteEvent): void {
+  const { object, scope, way } = task;
+  const name = qualifiedName(object);
+  if (event === 'insert' || event === 'update') {
+    agenda.addAll(object.onWrite, scope, step(way, `a check or index of ${name}`));
+    agenda.addAll(withoutNextval(agenda, object.defaults), scope, step(way, `a default of ${name}`));
+  }
+  for (const key of object.referencedBy) keyAction(agenda, task, key, event);
+  let instead = false;
+  for (const trigger of object.triggers) {
+    if (!trigger.events.some((one) => fires(one, event, task))) continue;
+    if (trigger.events.includes('update') && event === 'update' && !isAssigned(trigger.columns, task)) continue;
+    instead ||= object.kind === 'v';
+    agenda.looksAt('trigger', trigger);
+    const inner = step(way, `trigger ${trigger.name} on ${name}`);
+    agenda.addAll(trigger.when, scope, inner);
+    agenda.addAll({ functions: [trigger.function], operators: [], types: [], relations: [] }, scope, inner);
+  }
+  for (const rule of object.rules) {
+    if (rule.event !== event) continue;
+    instead ||= rule.instead;
+    visitRule(agenda, task, rule);
+  }
+  if (object.kind === 'v' && !instead) writesThrough(agenda, task, event);
+}
+
+/** A row of a partitioned table that moves is deleted from one partition and inserted into another. */
+function fires(on: WriteEvent, event: WriteEvent, task: RelationTask): boolean {
+  return on === event || (event === 'update' && task.moves === true && on !== 'truncate');
+}
+
+/** UPDATE OF a generated column fires when a column that it is computed of is assigned; which those are, is not known. */
+function isAssigned(columns: readonly string[], { object, assigns }: RelationTask): boolean {
+  if (columns.length === 0 || assigns === undefined) return true;
+  if (columns.some((column) => assigns.includes(column))) return true;
+  return !isEmpty(object.onWrite) || !isEmpty(object.onRead);
+}
+
+function isEmpty(references: References): boolean {
+  const { functions, operators, types, relations } = references;
+  return functions.length + operators.length + types.length + relations.length === 0;
+}
+
+/** Taking the next number is a part of INSERT for everybody; only the call in a text is an effect of its own. */
+function withoutNextval(agenda: Agenda, references: References): References {
+  const functions = references.functions.filter((oid) => agenda.snapshot.builtin(oid)?.name !== 'nextval');
+  return { ...references, functions };
+}
+
+function keyAction(agenda: Agenda, task: RelationTask, key: ForeignKey, event: WriteEvent): void {
+  const child = agenda.snapshot.relation(key.child);
+  agenda.looksAt('foreign key', key);
+  if (child === undefined) return;
+  const updates = event === 'update' && (task.assigns?.some((one) => key.columns.includes(one)) ?? true);
+  const action = event === 'delete' ? key.onDelete : updates ? key.onUpdate : 'a';
+  const access = actionOf(event, action);
+  if (access === undefined) return;
+  const inner = step(task.way, `foreign key ${key.name} of ${qualifiedName(child)}`);
+  agenda.does(access, phrase(access, qualifiedName(child)), inner);
+  agenda.add({ ...task, object: child, access, assigns: undefined, way: inner });
+}
+
+/** pg_constraint.confdeltype and confupdtype. TRUNCATE of a table that others refer to is refused or goes on to them. */
+function actionOf(event: WriteEvent, action: string): WriteEvent | undefined {
+  if (event === 'truncate') return 'truncate';
+  if (action === 'c') return event === 'delete' ? 'delete' : 'update';
+  return action === 'n' || action === 'd' ? 'update' : undefined;
+}
+
+/** Effects that stand in the words around the actions of a rule, or are shown by what its names refer to. */
+const ofTheText: ReadonlySet<Effect> = new Set(['create', 'read', 'function']);
+
+function visitRule(agenda: Agenda, task: RelationTask, rule: RuleObject): void {
+  const inner = step(task.way, `rule ${rule.name} on ${qualifiedName(task.object)}`);
+  agenda.looksAt('rule', rule);
+  agenda.addAll(rule.refers, task.scope, inner);
+  const body = agenda.bodies.definition(`${rule.oid}:${rule.version}`, rule.definition);
+  if (body === 'busy') agenda.waits();
+  if (body === 'busy' || body.opaque !== undefined || body.parts.length === 0) {
+    agenda.does('unknown', 'has actions that cannot be read', inner);
+    return;
+  }
+  for (const { statement } of body.parts) {
+    for (const effect of statement.effects) {
+      if (ofTheText.has(effect)) continue;
+      const access = accessOf[effect];
+      const target = statement.relations.find((use) => use.access === access);
+      const name = target && relationOf(agenda, target, rule);
+      agenda.does(effect, phrase(effect, name && qualifiedName(name)), inner);
+    }
+    for (const use of statement.relations) {
+      if (isWrite(use.access)) writesTo(agenda, task.scope, inner, use, rule, statement);
+    }
+  }
+}
+
+function isWrite(access: Access): access is WriteEvent {
+  return access === 'insert' || access === 'update' || access === 'delete' || access === 'truncate';
+}
+
+/** The server resolved the names when it wrote the rule out: the relation is one that the rule refers to. */
+function relationOf(
+  agenda: Agenda,
+  use: { schema: string | undefined; name: string },
+  rule: RuleObject,
+): RelationObject | undefined {
+  const named = relationsMeant(agenda.snapshot, use, undefined);
+  return named.find((relation) => rule.refers.relations.includes(relation.oid)) ?? named[0];
+}
+
+function writesTo(
+  agenda: Agenda,
+  scope: Scope,
+  way: Way,
+  use: Statement['relations'][number],
+  rule: RuleObject,
+  statement: Statement,
+): void {
+  const relation = relationOf(agenda, use, rule);
+  if (relation === undefined) agenda.lacks(`writes to ${use.name}`, way);
+  else {
+    const assigns = use.access === 'update' ? statement.assigns : undefined;
+    agenda.add({ kind: 'relation', object: relation, access: use.access, assigns, scope, way });
+  }
+}
+
+/** An automatically updatable view writes to the table behind it; which one of several that is, does not matter. */
+function writesThrough(agenda: Agenda, task: RelationTask, access: WriteEvent): void {
+  const inner = step(task.way, `view ${qualifiedName(task.object)}`);
+  for (const oid of task.object.onRead.relations) {
+    const relation = agenda.snapshot.relation(oid);
+    // Its columns may have other names than the table's.
+    if (relation !== undefined && relation.oid !== task.object.oid)
+      agenda.add({ ...task, object: relation, access, assigns: undefined, way: inner });
+  }
+}
