@@ -33,13 +33,18 @@ test.each([
   expect(answers.filter(({ lines }) => !refused(lines)).map(({ texts }) => texts)).toEqual([]);
 });
 
-test('everyday reading is answered as ever', async () => {
-  const answers = await together(everyday, async (texts) => ({
-    texts,
-    lines: await sent(await siege.guard.connect(), ...texts),
-  }));
-  expect(answers.filter(({ lines }) => refused(lines))).toEqual([]);
-});
+test.each(['default', 'observe'])(
+  'everyday reading is answered as ever under the rules %s',
+  async (rules) => {
+    const plain = await besiege({ fixture, rules, access: 'read-only', ordinary: true });
+    const answers = await together(everyday, async (texts) => ({
+      texts,
+      lines: await sent(await plain.guard.connect(), ...texts),
+    }));
+    await plain.close();
+    expect(answers.filter(({ lines }) => refused(lines))).toEqual([]);
+  },
+);
 
 test('a way out is denied, not held: there is nobody to ask', async () => {
   const client = await siege.guard.connect();
