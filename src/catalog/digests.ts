@@ -5,7 +5,7 @@
 // Source: the manual, "System Columns" and "Transaction ID and Snapshot Information Functions".
 
 import { type CatalogName, type SectionName, sections, temporarySchemas } from './queries.ts';
-import type { Row } from './row.ts';
+import { type Row, text } from './row.ts';
 
 export type Digests = ReadonlyMap<CatalogName, string>;
 
@@ -15,10 +15,9 @@ const permanent = (relation: string) =>
 const permanentSchema = (schema: string) => `${owned} AND ${schema} NOT IN ${temporarySchemas}`;
 
 /** Which rows of a catalog count. */
-const counted: Readonly<Record<CatalogName, string>> = {
+const counted: Readonly<Record<Exclude<CatalogName, 'pg_class'>, string>> = {
   pg_namespace: `${owned} AND nspname !~ '^pg_(toast_)?temp_'`,
-  pg_class: `${owned} AND relpersistence <> 't' AND relkind <> 't'`,
-  pg_attribute: `attnum > 0 AND ${permanent('attrelid')}`,
+  pg_attribute: 'attrelid >= 16384',
   pg_type: permanentSchema('typnamespace'),
   pg_range: 'rngtypid >= 16384',
   // All: what a superuser replaces among the server's own must be seen too.
@@ -44,26 +43,51 @@ const counted: Readonly<Record<CatalogName, string>> = {
     AND setrole IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user))`,
 };
 
-const names = Object.keys(counted) as CatalogName[];
+const names = Object.keys(counted) as (keyof typeof counted)[];
+const temporaryColumns = 'temporary columns';
 
-/** Rows of (catalog, number of rows, sum of the rows' ages). Ages grow with every transaction; see `digestsOf`. */
+/**
+ * Rows of (catalog, number of rows, sum of the rows' ages), none counted twice: pg_attribute, by far the longest, is
+ * summed up whole, and what belongs to temporary relations comes as a row of its own to be taken away. Ages grow with every
+ * transaction; see `digestsOf`.
+ */
 export const digestsQuery = `
-WITH temporary AS MATERIALIZED (SELECT oid FROM pg_catalog.pg_class WHERE relpersistence = 't')
-${names.map((name) => `SELECT '${name}', pg_catalog.count(*), pg_catalog.sum(pg_catalog.age(xmin)) FROM pg_catalog.${name} WHERE ${counted[name]}`).join('\nUNION ALL ')}`;
+WITH classes AS MATERIALIZED (
+  SELECT pg_catalog.count(*) FILTER (WHERE lasting) AS rows, pg_catalog.sum(age) FILTER (WHERE lasting) AS ages,
+    pg_catalog.array_agg(oid) FILTER (WHERE relpersistence = 't') AS temporary
+  FROM (
+    SELECT oid, pg_catalog.age(xmin) AS age, relpersistence, relpersistence <> 't' AND relkind <> 't' AS lasting
+    FROM pg_catalog.pg_class WHERE oid >= 16384
+  ) c
+), temporary AS MATERIALIZED (SELECT pg_catalog.unnest(temporary) AS oid FROM classes)
+SELECT 'pg_class', rows, ages FROM classes
+${names.map((name) => `UNION ALL SELECT '${name}', pg_catalog.count(*), pg_catalog.sum(pg_catalog.age(xmin)) FROM pg_catalog.${name} WHERE ${counted[name]}`).join('\n')}
+UNION ALL SELECT '${temporaryColumns}', pg_catalog.count(*), pg_catalog.sum(pg_catalog.age(xmin))
+FROM pg_catalog.pg_attribute WHERE attrelid IN (SELECT oid FROM temporary)`;
 
 /** `epochAge`: the age of a fixed transaction, asked for in the same transaction, against which the ages are set. */
 export function digestsOf(rows: readonly Row[], epochAge: number): Digests {
+  const sums = new Map(
+    rows.map(([name, count, ages]) => {
+      const rowCount = BigInt(count ?? 0);
+      return [text(name), { rowCount, sum: rowCount * BigInt(epochAge) - BigInt(ages ?? 0) }];
+    }),
+  );
+  const temporary = sums.get(temporaryColumns)!;
+  sums.delete(temporaryColumns);
+  const columns = sums.get('pg_attribute')!;
+  columns.rowCount -= temporary.rowCount;
+  columns.sum -= temporary.sum;
   return new Map(
-    rows.map(([name, count, ages]) => [
-      name as CatalogName,
-      `${count}.${BigInt(count ?? 0) * BigInt(epochAge) - BigInt(ages ?? 0)}`,
-    ]),
+    Array.from(sums, ([name, { rowCount, sum }]) => [name as CatalogName, `${rowCount}.${sum}`]),
   );
 }
 
 /** Sections that rest on a catalog whose digest is another now. */
 export function outdated(before: Digests, now: Digests): SectionName[] {
-  const changed = new Set(names.filter((name) => before.get(name) !== now.get(name)));
+  const changed = new Set(
+    [...now].filter(([name, digest]) => before.get(name) !== digest).map(([name]) => name),
+  );
   return (Object.keys(sections) as SectionName[]).filter((name) =>
     sections[name].catalogs.some((catalog) => changed.has(catalog)),
   );

@@ -129,7 +129,8 @@ function parametersOf(
 function writesIn(tree: string | null | undefined): readonly WriteEvent[] {
   const found = new Set<WriteEvent>();
   for (const [, command] of (tree ?? '').matchAll(/:commandType (\d+)/g)) {
-    for (const event of writesOf[Number(command)] ?? ['insert', 'update', 'delete', 'truncate']) found.add(event);
+    for (const event of writesOf[Number(command)] ?? ['insert', 'update', 'delete', 'truncate'])
+      found.add(event);
   }
   return [...found];
 }

@@ -131,30 +131,31 @@ UNION ALL
 SELECT 'operator', amopfamily::text, amoplefttype::text, amoprighttype::text, amopopr::text, NULL
 FROM pg_catalog.pg_amop WHERE amopopr >= 16384`;
 
-// Not xmin: TRUNCATE, REFRESH and GRANT change the row and not the definition.
+// Not xmin: TRUNCATE, REFRESH and GRANT change the row and not the definition. An array of a row type comes with it.
 const relations = `
 SELECT c.oid, c.relkind, n.nspname, c.relname,
-  pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', c.relowner, c.relam, c.relrowsecurity, c.relforcerowsecurity,
-    c.relispartition, c.relpersistence, c.reltype, c.reloptions), 0),
-  c.reltype, c.relrowsecurity, t.typarray, NULLIF(a.typname, '_' || c.relname),
+  CASE WHEN c.relkind NOT IN ('i', 'I') THEN pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', c.relowner, c.relam,
+    c.relrowsecurity, c.relforcerowsecurity, c.relispartition, c.relpersistence, c.reltype, c.reloptions), 0) END,
+  c.reltype, c.relrowsecurity, a.oid, NULLIF(a.typname, '_' || c.relname),
   CASE WHEN c.relam >= 16384 THEN m.amhandler::oid END
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN pg_catalog.pg_type t ON t.oid = c.reltype
-LEFT JOIN pg_catalog.pg_type a ON a.oid = t.typarray
+LEFT JOIN pg_catalog.pg_type a ON a.typelem = c.reltype AND a.typelem <> 0 AND a.typcategory = 'A' AND a.typtype = 'b'
 LEFT JOIN pg_catalog.pg_am m ON m.oid = c.relam
 WHERE c.relpersistence <> 't' AND c.relkind <> 't' AND (c.oid >= 16384 OR c.relkind IN ('r', 'v', 'm', 'p', 'f', 'S'))`;
 
-/** The names of all columns in their order, a dropped one empty; the user types of those that are not. */
+/** All columns in their order, also dropped ones, whose name is empty and whose type is 0. */
 const attributes = `
-SELECT a.attrelid,
-  pg_catalog.array_agg(CASE WHEN a.attisdropped THEN '' ELSE a.attname::text END ORDER BY a.attnum),
-  pg_catalog.string_agg(a.atttypid::text, ' ') FILTER (WHERE a.atttypid >= 16384),
-  pg_catalog.sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated), 0))
-FROM pg_catalog.pg_attribute a
-JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
-WHERE a.attnum > 0 AND c.oid >= 16384 AND c.relpersistence <> 't' AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
-GROUP BY a.attrelid`;
+SELECT attrelid, pg_catalog.array_agg(attname), pg_catalog.array_agg(atttypid), pg_catalog.sum(atttypmod),
+  pg_catalog.array_agg(attnum) FILTER (WHERE attgenerated = 's'),
+  pg_catalog.array_agg(attnum) FILTER (WHERE attgenerated = 'v')
+FROM (
+  SELECT a.attrelid, a.attnum, CASE WHEN a.attisdropped THEN '' ELSE a.attname END AS attname, a.atttypid, a.atttypmod,
+    a.attgenerated
+  FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+  WHERE a.attnum > 0 AND c.oid >= 16384 AND c.relpersistence <> 't' AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
+  ORDER BY a.attrelid, a.attnum
+) ordered GROUP BY attrelid`;
 
 const inheritance = `
 SELECT inhparent, inhrelid, xmin FROM pg_catalog.pg_inherits ORDER BY inhparent, inhseqno, inhrelid`;
@@ -192,9 +193,7 @@ WHERE o.oid >= 16384 AND o.contype IN ('c', 'f', 'x') AND c.relpersistence IS DI
   AND o.connamespace NOT IN ${temporarySchemas}${version >= 18 ? ' AND o.conenforced' : ''}`;
 
 const defaults = `
-SELECT d.adrelid, d.xmin, a.attgenerated, d.adbin
-FROM pg_catalog.pg_attrdef d ${permanent('d.adrelid')}
-JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum`;
+SELECT d.adrelid, d.xmin, d.adnum, d.adbin FROM pg_catalog.pg_attrdef d ${permanent('d.adrelid')}`;
 
 const indexes = `
 SELECT i.indrelid, i.indexrelid, i.xmin,

@@ -2,26 +2,24 @@
 // The server has resolved every name when it stored the tree, so nothing is guessed. Knows the fields that hold OIDs, of
 // servers from 13 to 18; refuses to know what the expression computes.
 // Source: nodes/primnodes.h and nodes/parsenodes.h; outfuncs.c for the text. A name in a tree has its spaces escaped, so
-// no name can look like a field with its number.
+// no name can look like a field with its number. Trees are many and long: see bench/catalog.ts before changing how one is read.
 
 import { firstUserOid, type References } from './snapshot.ts';
 
-const kinds = {
-  functions:
-    'funcid|aggfnoid|winfnoid|opfuncid|hashfuncid|negfuncid|startInRangeFunc|endInRangeFunc|tsmhandler',
-  operators: 'opno|opnos|eqop|sortop|cycle_mark_neop',
-  relations: 'relid|seqid',
-  types: '\\w*[tT]ypes?|\\w*[tT]ype[iI]d|typid|typeOid',
-} as const;
+type Kind = keyof References;
 
-type Kind = keyof typeof kinds;
+const functionFields =
+  'funcid|aggfnoid|winfnoid|opfuncid|hashfuncid|negfuncid|startInRangeFunc|endInRangeFunc|tsmhandler';
+/** A function of anybody's. */
+const functionField = new RegExp(`:(?:${functionFields}) ([1-9][0-9]*)`, 'g');
+/** Any number as large as a user object's OID; which field it stands in is looked up for the few that there are. */
+const largeNumber = / ([1-9][0-9]{4,9})(?![0-9])/g;
 
-const field = new RegExp(
-  `:(?:${Object.entries(kinds)
-    .map(([kind, fields]) => `(?<${kind}>${fields})`)
-    .join('|')}) (?:\\(o )?([1-9][0-9]*(?: [0-9]+)*)`,
-  'g',
-);
+const fields: readonly (readonly [RegExp, Kind])[] = [
+  [/^(opno|opnos|eqop|sortop|cycle_mark_neop)$/, 'operators'],
+  [/^(relid|seqid)$/, 'relations'],
+  [/^(\w*[tT]ypes?|\w*[tT]ype[iI]d|typid|typeOid)$/, 'types'],
+];
 
 const nothing: readonly number[] = [];
 
@@ -46,22 +44,24 @@ export function referencesIn(...trees: (string | null | undefined)[]): Reference
   };
   for (const tree of trees) {
     if (tree === null || tree === undefined) continue;
-    for (const match of tree.matchAll(field)) {
-      const kind: Kind =
-        match[1] !== undefined
-          ? 'functions'
-          : match[2] !== undefined
-            ? 'operators'
-            : match[3] !== undefined
-              ? 'relations'
-              : 'types';
-      for (const word of match[5]!.split(' ')) {
-        const oid = Number(word);
-        if (oid >= firstUserOid || (kind === 'functions' && oid !== 0)) found[kind].add(oid);
-      }
+    for (const [, oid] of tree.matchAll(functionField)) found.functions.add(Number(oid));
+    for (const match of tree.matchAll(largeNumber)) {
+      const oid = Number(match[1]);
+      const kind = oid < firstUserOid ? undefined : kindOf(fieldAt(tree, match.index));
+      if (kind !== undefined) found[kind].add(oid);
     }
   }
   return frozen(found);
+}
+
+/** The name of the field whose value, or list of values, the text at `at` is in. */
+function fieldAt(tree: string, at: number): string {
+  const colon = tree.lastIndexOf(':', at);
+  return tree.slice(colon + 1, tree.indexOf(' ', colon));
+}
+
+function kindOf(field: string): Kind | undefined {
+  return fields.find(([pattern]) => pattern.test(field))?.[1];
 }
 
 /** References to these alone. Zeros are dropped, and so are the server's own but for functions. */

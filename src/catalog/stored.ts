@@ -68,6 +68,9 @@ export interface ServerFacts {
   readonly temporaryNames: ReadonlySet<string>;
 }
 
+/** Characters of base64 that are kept of a digest: 132 bits. */
+const digestLength = 22;
+
 /** `epoch` as from `epochOf`. */
 export function storedSnapshot(tables: Tables, facts: ServerFacts, epoch: string): Snapshot {
   const relations = new Map<number, RelationObject>();
@@ -113,7 +116,12 @@ export function epochOf(digests: Digests, tables: Tables, facts: ServerFacts): s
     hash.update(`${name} ${name === 'pg_class' ? tables.relations.digest : digest}\n`);
   }
   hash.update(JSON.stringify([facts.serverVersion, facts.role, facts.searchPath]));
-  return hash.digest('base64url').slice(0, 22);
+  return hash.digest('base64url').slice(0, digestLength);
+}
+
+function shortened(version: string): string {
+  if (version.length <= digestLength) return version;
+  return createHash('sha256').update(version).digest('base64url').slice(0, digestLength);
 }
 
 function remembered<Value>(known: Map<number, Value>, oid: number, make: () => Value): Value {
@@ -148,20 +156,28 @@ function relationOf(tables: Tables, stored: StoredRelation): RelationObject {
     references({ functions: [stored.handler] }),
     ...refers(partitioning === undefined ? [] : [partitioning]),
   ];
-  const generated = (how: string) => refers(defaults.filter((one) => one.generated === how));
+  const virtual = new Set(columns?.generated.v);
+  const generated = new Set(columns?.generated.s);
+  const ofColumns = (which: (column: number) => boolean) =>
+    refers(defaults.filter((one) => which(one.column)));
   const versions = [view, partitioning, ...defaults, ...checks, ...indexes, ...policies].map(
     (one) => one?.version ?? '',
   );
   return {
     oid,
-    version: [stored.version, columns?.version ?? '', ...versions].join('.'),
+    version: shortened([stored.version, columns?.version ?? '', ...versions].join('.')),
     schema,
     name,
     kind,
     columns: named,
-    onRead: union([view?.refers ?? noReferences, ...generated('v'), ...access]),
-    onWrite: union([...refers(checks), ...generated('s'), ...refers(indexes), ...access]),
-    defaults: union(generated('')),
+    onRead: union([view?.refers ?? noReferences, ...ofColumns((at) => virtual.has(at)), ...access]),
+    onWrite: union([
+      ...refers(checks),
+      ...ofColumns((at) => generated.has(at)),
+      ...refers(indexes),
+      ...access,
+    ]),
+    defaults: union(ofColumns((at) => !virtual.has(at) && !generated.has(at))),
     policies: union(refers(policies)),
     types: columns?.types ?? [],
     children: tables.inheritance.children.get(oid) ?? [],
@@ -207,7 +223,9 @@ function typeOf(tables: Tables, oid: number): TypeObject | undefined {
   ];
   return {
     oid,
-    version: [stored.version, columns?.version ?? '', ...checks.map((one) => one.version)].join('.'),
+    version: shortened(
+      [stored.version, columns?.version ?? '', ...checks.map((one) => one.version)].join('.'),
+    ),
     schema: stored.schema,
     name: stored.name,
     kind: stored.kind,

@@ -249,6 +249,7 @@ export class CatalogWatch implements Catalog {
       ['lock_timeout', String(lockMs)],
       ['idle_in_transaction_session_timeout', String(statementMs)],
       ['jit', 'off'],
+      ['work_mem', '65536'],
     ]);
     this.#side = new Side(upstream, statementMs);
     return this.#side;
