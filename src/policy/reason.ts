@@ -2,6 +2,7 @@
 // Knows words for effects; refuses to know rules. Read by agents and approvers, so names from the text are shown with
 // invisible and control characters escaped, and cut.
 
+import { phrase } from '../catalog/words.ts';
 import type { Access, Effect, Statement } from '../sql/statement.ts';
 
 /** Each effect as a verb phrase, and the access of the relations that belong to it. */
@@ -55,23 +56,61 @@ export function effectPhrase(effect: Effect): string {
 
 /**
  * `DELETE deletes rows (orders): rows that are gone do not come back`. `minded` are the effects to speak of; `reason`
- * is the rule's own text.
+ * is the rule's own text. What code behind a name does is told with the way to it: `SELECT deletes rows of
+ * public.orders via function public.purge(): …`.
  */
 export function reasonFor(
   statement: Statement,
   minded: readonly Effect[],
   reason: string | undefined,
 ): string {
+  const hidden = hiddenWays(statement, minded);
+  const shown = minded.filter((effect) => !hidden.has(effect) || isOwn(statement.command, effect));
   // What the classifier found out says more than the effect's name: `calls purge(), which is not a known builtin`.
-  const found = minded.length > 0 && minded.every(needsWhy) ? statement.why[0] : undefined;
-  const doing = found === undefined ? minded.map(effectPhrase).join(', ') : visible(found, whyCharsMax);
-  const touched = relationsOf(statement, minded);
+  const found =
+    shown.length > 0 && shown.every(needsWhy)
+      ? statement.why.find((why) => ![...hidden.values()].includes(why))
+      : undefined;
+  const phrases = found === undefined ? shown.map(effectPhrase).join(', ') : visible(found, whyCharsMax);
+  const touched = relationsOf(statement, shown);
+  const doing = [
+    phrases === '' ? [] : [touched === '' ? phrases : `${phrases} (${touched})`],
+    [...new Set(hidden.values())].map((why) => visible(why, whyCharsMax)),
+  ].flat();
   return [
     visible(statement.command),
-    doing === '' ? '' : ` ${doing}`,
-    touched === '' ? '' : ` (${touched})`,
+    doing.length === 0 ? '' : ` ${doing.join(', ')}`,
     reason === undefined ? '' : `: ${reason}`,
   ].join('');
+}
+
+/** Of the minded effects that code behind a name has: the catalog's sentence, which names the way. */
+function hiddenWays({ why }: Statement, minded: readonly Effect[]): Map<Effect, string> {
+  const ways = new Map<Effect, string>();
+  if (why.length === 0) return ways;
+  for (const effect of minded) {
+    const verb = phrase(effect);
+    const way = why.find(
+      (each) =>
+        (each.startsWith(verb) && each.includes(' via ')) ||
+        (each.startsWith('may reach ') && each.includes(`, which ${verb}`)),
+    );
+    if (way !== undefined) ways.set(effect, way);
+  }
+  return ways;
+}
+
+const ownEffects: Readonly<Record<string, readonly Effect[]>> = {
+  INSERT: ['insert'],
+  UPDATE: ['update', 'update-all'],
+  DELETE: ['delete'],
+  MERGE: ['insert', 'update', 'update-all', 'delete'],
+  TRUNCATE: ['truncate'],
+};
+
+/** True if the statement has the effect by its own words, whatever code behind it does. */
+function isOwn(command: string, effect: Effect): boolean {
+  return ownEffects[command]?.includes(effect) ?? false;
 }
 
 function needsWhy(effect: Effect): boolean {

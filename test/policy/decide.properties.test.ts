@@ -15,11 +15,14 @@ interface Entry {
   effects?: Effect[] | undefined;
   relations?: string[] | undefined;
   overrides?: string[] | undefined;
+  rowsMax?: number | undefined;
+  budget?: { rows: number } | undefined;
+  readOnly?: true | undefined;
 }
 
 /** A small vocabulary, so that generated rules and statements meet often. */
 const passable: Effect[] = ['read', 'insert', 'delete', 'drop', 'function', 'os', 'replication'];
-const vocabulary: Effect[] = [...passable, 'unknown', 'parser-setting'];
+const vocabulary: Effect[] = [...passable, 'transaction', 'unproven', 'unknown', 'parser-setting'];
 
 const relationNames = ['public.a', 'public.b', 'x.a', 'a', 'b'];
 const accesses = ['read', 'insert', 'update', 'delete'] as const;
@@ -36,13 +39,27 @@ const conditions = {
   environments: maybe(subset(['production', 'staging', 'development'])),
 };
 const passRule = fc.record({ action: fc.constant('pass'), effects: subset(passable, 4), ...conditions });
+/** Pass rules with bounds, over the effects that may have them. */
+const countedRule = fc.record({
+  action: fc.constant('pass'),
+  effects: subset<Effect>(['read', 'insert', 'delete'], 2),
+  rowsMax: fc.constantFrom(1, 10, 100),
+  budget: maybe(fc.constant({ rows: 15 })),
+  ...conditions,
+});
+const readOnlyRule = fc.record({
+  action: fc.constant('pass'),
+  effects: subset<Effect>(['read', 'unproven', 'function'], 2),
+  readOnly: fc.constant(true as const),
+  ...conditions,
+});
 const strictRule = fc.record({
   action: fc.constantFrom('hold', 'deny'),
   effects: fc.subarray<Effect>([...passable, 'unknown'], { minLength: 1, maxLength: 2 }),
   ...conditions,
 });
 const rules = fc
-  .array(fc.oneof(passRule, strictRule), { maxLength: 6 })
+  .array(fc.oneof(passRule, countedRule, readOnlyRule, strictRule), { maxLength: 6 })
   .map((list): Entry[] => list.map((rule, index) => ({ ...rule, name: `r${index}` })))
   .chain((list) => {
     const holds = list.filter((rule) => rule.action === 'hold').map((rule) => rule.name);
@@ -61,11 +78,15 @@ const statements = fc.array(
       relations: subset(relationNames, 0),
       functions: subset(['f', 'public.f', 'count'], 0),
       access: fc.constantFrom(...accesses),
+      rowsAtMost: maybe(fc.constantFrom(1, 10, 50)),
+      uncounted: maybe(fc.constant(true as const)),
+      untagged: maybe(fc.constant(true as const)),
     })
-    .map(({ command, effects, relations, functions, access }) =>
+    .map(({ command, effects, relations, functions, access, ...rows }) =>
       statement(command, effects, {
         relations: relations.map((name) => ({ ...named(name), access })),
         functions: functions.map(named),
+        ...rows,
       }),
     ),
   { minLength: 1, maxLength: 3 },
@@ -86,6 +107,9 @@ function policy(entries: readonly Entry[], observe = false): Policy {
 
 const strictness = { pass: 0, hold: 1, deny: 2 } as const;
 const strict = (verdict: Verdict) => strictness[verdict.action];
+/** Rows that a passing text may change. */
+const bound = ({ enclosure }: Verdict) =>
+  enclosure === undefined ? Infinity : enclosure.kind === 'rows' ? enclosure.rowsMax : 0;
 
 test('the order of rules never changes a verdict, nor its rule, reason or digest', () => {
   fc.assert(
@@ -109,15 +133,73 @@ test('adding a hold or a deny rule never makes a verdict laxer', () => {
   );
 });
 
-test('adding a statement to a text never makes its verdict laxer', () => {
+test('adding a statement to a text never makes its verdict laxer, nor its bound wider', () => {
   fc.assert(
     fc.property(rules, statements, statements, actors, (entries, of, more, actor) => {
       const compiled = policy(entries);
-      const together = strict(decide(compiled, [...of, ...more], actor));
-      expect(together).toBe(
-        Math.max(strict(decide(compiled, of, actor)), strict(decide(compiled, more, actor))),
-      );
+      const verdicts = [of, more].map((part) => decide(compiled, part, actor));
+      const together = decide(compiled, [...of, ...more], actor);
+      expect(strict(together)).toBeGreaterThanOrEqual(Math.max(...verdicts.map(strict)));
+      if (together.action === 'pass') {
+        expect(bound(together)).toBeLessThanOrEqual(Math.min(...verdicts.map(bound)));
+      }
+      // Only an enclosure that cannot be put around the text makes it stricter than the strictest of its statements.
+      const each = [...of, ...more].map((one) => decide(compiled, [one], actor));
+      if (each.every(({ enclosure, budget }) => enclosure === undefined && budget === undefined)) {
+        expect(strict(together)).toBe(Math.max(...each.map(strict)));
+      }
     }),
+    { numRuns: 300 },
+  );
+});
+
+test('what may run code that is not proven passes within READ ONLY, or for an agent that is read-only', () => {
+  fc.assert(
+    fc.property(rules, statements, actors, fc.boolean(), (entries, of, actor, reader) => {
+      const unproven = of.map((one) => ({
+        ...one,
+        effects: [...new Set<Effect>([...one.effects, 'unproven'])],
+      }));
+      const who: Actor = reader ? { ...actor, access: 'read-only' } : actor;
+      const verdict = decide(policy(entries), unproven, who);
+      if (verdict.action !== 'pass') return;
+      if (reader) expect(verdict.enclosure?.kind).not.toBe('read-only');
+      else expect([verdict.enclosure, unproven.length]).toEqual([{ kind: 'read-only' }, 1]);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('what passes unbounded would pass by the rules without bounds, or changes no more rows than a bound allows', () => {
+  fc.assert(
+    fc.property(rules, statements, actors, (entries, [of], actor) => {
+      const verdict = decide(policy(entries), [of!], actor);
+      if (verdict.action !== 'pass' || verdict.enclosure !== undefined) return;
+      const unbounded = entries.filter(({ rowsMax, readOnly }) => rowsMax === undefined && readOnly !== true);
+      const kept = unbounded.map((entry) => entry.name);
+      const without = unbounded.map((entry) => ({
+        ...entry,
+        overrides: entry.overrides?.filter((name) => kept.includes(name)),
+      }));
+      if (decide(policy(without), [of!], actor).action === 'pass') return;
+      const changes = of!.effects.some((effect) => effect === 'insert' || effect === 'delete');
+      if (changes) expect(of!.uncounted).toBeUndefined();
+      if (changes) expect(of!.rowsAtMost).toBeLessThanOrEqual(100);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('the more is spent, the stricter the verdict and the narrower the bound', () => {
+  fc.assert(
+    fc.property(rules, statements, actors, fc.nat(20), fc.nat(20), (entries, of, actor, spent, more) => {
+      const compiled = policy(entries);
+      const after = (rows: number) => decide(compiled, of, actor, { spending: { spent: () => rows } });
+      const [before, then] = [after(spent), after(spent + more)];
+      expect(strict(then)).toBeGreaterThanOrEqual(strict(before));
+      if (then.action === 'pass') expect(bound(then)).toBeLessThanOrEqual(bound(before));
+    }),
+    { numRuns: 500 },
   );
 });
 

@@ -97,7 +97,9 @@ test('shadow mode lifts no denial to a read-only agent', () => {
   const denied = verdictOf(['read', 'insert'], reporter, anything, 'observe: true\n');
   expect(denied).toMatchObject({ action: 'deny', rule: 'read-only-agent' });
   const text = [statement('DROP TABLE', ['drop']), statement('SELECT', ['read'])];
-  expect(decide(policyOf('  []\n', 'observe: true\n'), text.reverse(), reporter).rule).toBe('read-only-agent');
+  expect(decide(policyOf('  []\n', 'observe: true\n'), text.reverse(), reporter).rule).toBe(
+    'read-only-agent',
+  );
   expect(verdictOf(['read', 'insert'], claude, anything, 'observe: true\n').action).toBe('pass');
 });
 

@@ -71,6 +71,15 @@ test.each([
   ['environments: [prod]', 'environments: "prod" is not known; known: production, staging, development'],
   ['agents: [""]', 'agents: a pattern must not be empty'],
   ['overrides: [x]', 'only a pass rule may have overrides: it says which hold rules give way to it'],
+  ['readOnly: true', 'only a pass rule may have readOnly: it bounds what the rule lets through; remove it'],
+  ['rowsMax: 5', 'only a pass rule may have rowsMax'],
+  ['budget: { rows: 5 }', 'only a pass rule may have budget'],
+  ['readOnly: false', 'readOnly: false is not known; known: true'],
+  ['rowsMax: 0', 'rowsMax must be at least 1'],
+  ['rowsMax: 1000001', 'rowsMax is limited to 1000000'],
+  ['rowsMax: 1.5', 'rowsMax must be a whole number'],
+  ['budget: {}', 'rows is missing'],
+  ['budget: { row: 5 }', 'unknown key "row" (did you mean "rows"?)'],
   [
     'effects: [parser-setting]',
     'effect "parser-setting" can only be denied: behind it, no later statement could be judged',
@@ -93,11 +102,43 @@ test.each([
     'effects: [read]\n    approval: { quorum: 2 }',
     'only a hold rule may have approval: what passes needs none',
   ],
+  [
+    'effects: [read, unproven]',
+    'effect "unproven" passes only where the server refuses writes; add readOnly: true',
+  ],
+  [
+    'effects: [read, update]\n    readOnly: true',
+    'effect "update" makes no sense with readOnly: the server refuses it there, or a READ ONLY transaction does not stop it; remove it from effects',
+  ],
+  ['effects: [read, os]\n    readOnly: true', 'effect "os" makes no sense with readOnly'],
+  ['effects: [read, transaction]\n    readOnly: true', 'effect "transaction" makes no sense with readOnly'],
+  [
+    'effects: [read]\n    readOnly: true\n    rowsMax: 5\n    budget: { rows: 5 }',
+    'readOnly lets no row be changed, so rowsMax and budget would count none; remove it',
+  ],
+  [
+    'effects: [update, function]\n    rowsMax: 5',
+    'effect "function" cannot go with rowsMax: the server does not tell how many rows it changes; remove it from effects',
+  ],
+  ['effects: [truncate]\n    budget: { rows: 5 }', 'effect "truncate" cannot go with budget'],
   ['effects: [read]\n    overrides: [nothing]', 'overrides names "nothing", and no rule has that name'],
 ])('a pass rule with %s is refused', (lines, problem) => {
   const [first] = problemsOf(`${head}  - name: x\n    action: pass\n    ${lines}\n`);
   expect(first).toMatch(/^my\.yaml:3: rule "x": /);
   expect(first).toContain(problem);
+});
+
+test('a pass rule may have bounds, with the effects that fit them', () => {
+  const { rules } = policyOf(
+    [
+      '  - { name: a, action: pass, effects: [read, unproven, function, notify], readOnly: true }',
+      '  - { name: b, action: pass, effects: [read, update, delete], rowsMax: 1000000, budget: { rows: 7 } }\n',
+    ].join('\n'),
+  );
+  expect(rules).toMatchObject([
+    { readOnly: true, rowsMax: undefined, budgetRows: undefined },
+    { readOnly: false, rowsMax: 1_000_000, budgetRows: 7 },
+  ]);
 });
 
 test('a pass rule cannot override a deny rule', () => {
@@ -151,6 +192,21 @@ test('rules of an extended file apply, and its shadow mode unless the extending 
   expect(extended.observe).toBe(true);
   const text = 'version: 1\nextends: base\nobserve: false\nrules: []\n';
   expect(parsePolicy({ file: 'my.yaml', text }, resolve).observe).toBe(false);
+});
+
+test('the digest follows the bounds of a rule', () => {
+  const digests = [
+    '',
+    ', rowsMax: 5',
+    ', rowsMax: 6',
+    ', budget: { rows: 5 }',
+    ', budget: { rows: 6 }',
+    ', readOnly: true',
+  ];
+  const all = digests.map(
+    (bound) => policyOf(`  - { name: a, action: pass, effects: [read]${bound} }\n`).digest,
+  );
+  expect(new Set(all).size).toBe(digests.length);
 });
 
 test('the digest follows what the rules say, not how they are written down', () => {
