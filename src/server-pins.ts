@@ -145,13 +145,14 @@ export class ServerPins {
 
   /**
    * Resolves if the target may be served by the server that answered, remembering it first where it is new, with what
-   * the operator should know. Throws HoldpointError('wrong-server'), whose `cause` is for the operator only, or 'store-unreachable' if the file cannot
+   * the operator should know for as long as it is so. Throws HoldpointError('wrong-server'), whose `cause` is for the operator only, or 'store-unreachable' if the file cannot
    * be written.
    */
   async admit(target: PinnedTarget, found: ServerIdentity): Promise<readonly string[]> {
     const { learn, warning } = this.#judge(target, found);
-    if (learn) await this.#inTurn(() => this.#learn(target, found));
-    return warning === undefined ? [] : [warning];
+    if (!learn) return warning === undefined ? [] : [warning];
+    await this.#inTurn(() => this.#learn(target, found));
+    return [];
   }
 
   #judge(target: PinnedTarget, found: ServerIdentity): Extract<Judgement, { kind: 'serve' }> {
@@ -181,7 +182,8 @@ export class ServerPins {
     await this.#write(pins);
     this.#pins = pins;
     if (warning !== undefined) report('warn', warning, { target: name });
-    else report('info', 'the server of a target is remembered', { target: name, systemIdentifier });
+    else if (environment === 'production')
+      report('info', 'the server of a production target is remembered', { target: name, systemIdentifier });
   }
 
   async #write(pins: readonly Pin[]): Promise<void> {

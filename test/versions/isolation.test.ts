@@ -14,7 +14,9 @@ test.each([13, 14, 15, 16, 17, 18])(
     try {
       const guard = await startGuard({ url: server.url('postgres', 'owner'), environment: 'production' });
       expect(guard.reports.filter((each) => !each.startsWith('info'))).toEqual([]);
-      expect(guard.reports.join()).toMatch(/the server of a target is remembered.*"systemIdentifier":"\d+"/);
+      expect(guard.reports.join()).toMatch(
+        /the server of a production target is remembered.*"systemIdentifier":"\d+"/,
+      );
       (await guard.connect()).destroy();
       await guard.close();
     } finally {
