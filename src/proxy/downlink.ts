@@ -7,6 +7,7 @@ import { FRAME, Framer, type FrameView, NONE, typeTable } from '../wire/framer.t
 import { backendFrameBytesMax, backendKnown } from '../wire/messages/backend.ts';
 import { Intake } from './intake.ts';
 import { Run, writeAll } from './run.ts';
+import { Withheld } from './withheld.ts';
 
 /** Bytes of one assembled backend frame: an error or notice a server would not exceed in practice. */
 const assembledBytesMax = 256 << 20;
@@ -32,6 +33,8 @@ export class Downlink {
   readonly #intake: Intake;
   readonly #run = new Run();
   #notices: Buffer[] = [];
+  /** Output of an enclosure that is not certain yet. */
+  #withheld: Withheld | undefined;
   /** Nobody reads any more: the server is heard, and nothing is written. */
   #deaf = false;
 
@@ -52,7 +55,8 @@ export class Downlink {
     try {
       for (let given = this.#framer.next(); given !== NONE; given = this.#framer.next()) {
         if (given === FRAME) this.#show(now);
-        else this.#run.append(this.#framer);
+        else if (this.#withheld === undefined) this.#run.append(this.#framer);
+        else for (const bytes of this.#withheld.passage(this.#bytes())) this.#run.add(bytes);
       }
     } finally {
       if (this.#framer.atBoundary) {
@@ -61,6 +65,19 @@ export class Downlink {
       }
       this.#write();
     }
+  }
+
+  /** From now on what answers an enclosure is kept back. `overflows`: as in Withheld. */
+  withhold(overflows: () => 'stream' | 'swallow'): void {
+    this.#withheld ??= new Withheld(overflows);
+  }
+
+  /** The enclosure is over: what was kept back goes to the client if it stands, and only the rest if not. */
+  settle(kept: boolean): void {
+    const given = this.#withheld?.take(kept) ?? [];
+    this.#withheld = undefined;
+    for (const bytes of given) this.#run.add(bytes);
+    this.#write();
   }
 
   /** Sends a NoticeResponse of ours as soon as it may stand in the stream. */
@@ -79,8 +96,19 @@ export class Downlink {
   #show(now: number): void {
     const step = this.#options.judge(this.#framer, now);
     if (step.kind === 'close') throw step.error;
-    if (step.kind === 'replace') this.#run.add(step.bytes);
-    else this.#run.append(this.#framer);
+    if (step.kind === 'drop') return;
+    const bytes = step.kind === 'pass' ? undefined : step.bytes;
+    if (this.#withheld === undefined) {
+      if (bytes === undefined) this.#run.append(this.#framer);
+      else this.#run.add(bytes);
+    } else if (step.kind === 'withhold') this.#withheld.frame(bytes ?? this.#bytes(), step.place);
+    else this.#withheld.lasting(bytes ?? this.#bytes());
+  }
+
+  /** The present view; its bytes stay as they are. */
+  #bytes(): Buffer {
+    const { assembled, buffer, start, end } = this.#framer;
+    return assembled ? this.#framer.copy() : buffer.subarray(start, end);
   }
 
   #write(): void {

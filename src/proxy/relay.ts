@@ -69,13 +69,17 @@ const frontendWanted = typeTable('QPBCDEFHSXcfp');
 export class Relay {
   readonly #options: RelayOptions;
   readonly #fromClient: Framer;
+  /** Frames of the client's that come once more, before any others of it. */
+  readonly #backlog: Framer;
+  /** The one that gave the frame in view. */
+  #view: Framer;
   readonly #downlink: Downlink;
   readonly #clientIntake: Intake;
   readonly #up = new Run();
   #deferred: Buffer[] = [];
   #deferredBytes = 0;
   /** Why nothing is pulled from the client. */
-  #waiting: 'no' | 'analysis' | 'catalog' | 'barrier' | 'answers' | 'person' | 'cancel' = 'no';
+  #waiting: 'no' | 'analysis' | 'catalog' | 'barrier' | 'answers' | 'enclosure' | 'person' | 'cancel' = 'no';
   #parking: Parking | undefined;
   /** From the beginning of a hold until what became of it is recorded. */
   #parked = false;
@@ -92,11 +96,14 @@ export class Relay {
 
   constructor(options: RelayOptions) {
     this.#options = options;
-    this.#fromClient = new Framer({
+    const framing = {
       wanted: frontendWanted,
       known: frontendKnown,
       frameBytesMax: frontendFrameBytesMax(options.statementBytesMax, options.bindBytesMax),
-    });
+    };
+    this.#fromClient = new Framer(framing);
+    this.#backlog = new Framer(framing);
+    this.#view = this.#fromClient;
     this.#clientIntake = new Intake(options.client);
     this.#downlink = new Downlink({
       client: options.client,
@@ -184,10 +191,11 @@ export class Relay {
           this.#awaitAnswers('answers');
           break;
         }
-        const given = this.#fromClient.next();
+        this.#view = this.#backlog.pendingBytes > 0 ? this.#backlog : this.#fromClient;
+        const given = this.#view.next();
         if (given === NONE) break;
         if (given === FRAME) this.#offer(undefined);
-        else this.#up.append(this.#fromClient);
+        else this.#up.append(this.#view);
       }
       this.#commit();
     } catch (error) {
@@ -197,13 +205,15 @@ export class Relay {
 
   /** Offers the frame in view to the session and does as it says. */
   #offer(analysis: Analysis | undefined): void {
-    const frame = this.#fromClient;
+    const frame = this.#view;
     const step: FrontendStep = this.#options.session.onFrontend(frame, analysis);
     switch (step.kind) {
       case 'pass':
         if (step.flush) this.#sendDeferred();
         if (step.gate !== undefined) this.#record(step.gate);
+        if (step.before !== undefined) this.#up.add(step.before);
         this.#up.append(frame);
+        if (step.after !== undefined) this.#up.add(step.after);
         return;
       case 'defer':
         if (step.gate !== undefined) this.#record(step.gate);
@@ -217,6 +227,14 @@ export class Relay {
         return;
       case 'hold':
         this.#park(step.gate);
+        return;
+      case 'enclose':
+        if (step.flush) this.#sendDeferred();
+        if (step.run) this.#runEnclosure();
+        return;
+      case 'run':
+        this.#offerOnceMore(frame.copy());
+        this.#runEnclosure();
         return;
       case 'analyze':
         this.#waiting = 'analysis';
@@ -233,6 +251,39 @@ export class Relay {
         this.#awaitAnswers('barrier');
         return;
     }
+  }
+
+  /** These frames are the next that the client is taken to have sent. */
+  #offerOnceMore(frames: Buffer): void {
+    this.#backlog.push(Buffer.concat([frames, this.#backlog.rest()]));
+  }
+
+  /** Sends what an enclosure has gathered, recorded before its bytes go, and pulls no more until it has ended. */
+  #runEnclosure(): void {
+    const { session, book } = this.#options;
+    const gate = session.enclosed;
+    if (gate !== undefined && gate.ref < 0) {
+      book.passing(gate);
+      this.#recorded += 1;
+    }
+    this.#waiting = 'enclosure';
+    this.#downlink.withhold(() => session.overflows());
+    this.#up.add(session.runEnclosure(performance.now()));
+  }
+
+  /** The server has answered part of an enclosure, or all of it. */
+  #enclosureAnswered(): void {
+    const step = this.#options.session.nextOfEnclosure();
+    if (step === undefined) return;
+    if (step.kind === 'more') {
+      this.#up.add(step.bytes);
+      this.#commit();
+      return;
+    }
+    this.#downlink.settle(step.kind === 'kept');
+    if (step.kind === 'undone') this.#offerOnceMore(step.frames);
+    else if (step.bytes !== undefined) this.#up.add(step.bytes);
+    this.#resume();
   }
 
   /** Pulls no more until the server has answered, and makes it answer. */
@@ -261,7 +312,7 @@ export class Relay {
   }
 
   #defer(): void {
-    const copy = this.#fromClient.copy();
+    const copy = this.#view.copy();
     this.#deferred.push(copy);
     this.#deferredBytes += copy.length;
     if (this.#deferredBytes <= deferredBytesMax) return;
@@ -317,7 +368,7 @@ export class Relay {
 
   #park(gate: Gate): void {
     this.#waiting = 'person';
-    const frame = this.#fromClient.copy();
+    const frame = this.#view.copy();
     const before = this.#takeDeferred();
     const frames = [...before, frame];
     // Answers to earlier frames of the segment must reach the client before the wait.
@@ -389,16 +440,20 @@ export class Relay {
     if (this.#ended) return;
     try {
       this.#downlink.feed(chunk);
+      this.#answered();
     } catch (error) {
       this.#fail(error);
-      return;
     }
-    this.#answered();
   }
 
   /** The server has said something: what waited for that goes on. */
   #answered(): void {
     const { session } = this.#options;
+    if (this.#waiting === 'enclosure') {
+      this.#enclosureAnswered();
+      if (this.#draining !== undefined && !this.busy) this.terminate(this.#draining);
+      return;
+    }
     if (this.#clientGone && !session.writing) this.#end(undefined);
     else if (this.#draining !== undefined && !this.busy) this.terminate(this.#draining);
     else if (this.#parking !== undefined && session.discarding) this.#parking.interrupt('skipped');
@@ -411,9 +466,9 @@ export class Relay {
     if (this.#clientGone || this.#ended) return;
     this.#clientGone = true;
     this.#parking?.interrupt('gone');
-    const { writing, copying } = this.#options.session;
-    // A COPY whose data ends here is rolled back; there is nothing to hear out.
-    if (this.#parking === undefined && writing && !copying) {
+    const { writing, copying, enclosing } = this.#options.session;
+    // A COPY whose data ends here is rolled back, and so is our transaction; there is nothing to hear out.
+    if (this.#parking === undefined && writing && !copying && enclosing !== 'revocable') {
       setTimeout(() => this.#end(undefined), lingerMs).unref();
       this.#downlink.hearOut();
       return;
@@ -450,6 +505,7 @@ export class Relay {
     } catch {
       // Outcomes that cannot be recorded any more: the log has said so itself, and recovery marks them unknown.
     }
+    this.#downlink.settle(false);
     // A client may still have bytes to read; a server has nothing to hear but the end.
     this.#options.client.end();
     this.#options.server.destroy();

@@ -27,14 +27,17 @@ export function resolveNames(
   const resolved: Statement[] = [];
   for (const statement of statements) {
     let explained = true;
+    let enclosed = false;
     for (const use of statement.names) {
       if (use.kind === 'execute') {
         const behind = text.executed(use);
         if (behind === undefined) explained = false;
         else resolved.push(...behind);
       } else if (!text.knows(use)) explained = false;
+      enclosed ||= use.kind === 'fetch' && use.name !== undefined && mirror.isEnclosed(use.name);
     }
-    resolved.push(explained ? withoutDoubt(statement) : unexplained(statement));
+    const known = explained ? withoutDoubt(statement) : unexplained(statement);
+    resolved.push(enclosed ? unproven(known) : known);
   }
   return { statements: resolved, behind: text.behind, open: text.open };
 }
@@ -113,6 +116,16 @@ function withoutDoubt(statement: Statement): Statement {
   return { ...rest, effects: effects.length === 0 ? ['read'] : effects };
 }
 
+/** A FETCH from a cursor whose query may do more than read: it runs now, not when it was declared. */
+function unproven(statement: Statement): Statement {
+  const effects: Effect[] = [...new Set<Effect>([...statement.effects, 'unproven'])].sort();
+  return {
+    ...statement,
+    effects,
+    why: [...statement.why, 'runs more of a cursor that was confined to reading'],
+  };
+}
+
 function unexplained(statement: Statement): Statement {
   const effects: Effect[] = [...new Set<Effect>([...statement.effects, 'unknown'])].sort();
   const { unresolved: _, ...rest } = statement;
@@ -145,6 +158,13 @@ export function stageNames(
     }
   }
   return staged;
+}
+
+/** The cursors that an enclosed text declares. */
+export function noteEnclosedCursors(statements: readonly Statement[], mirror: PreparedMirror): void {
+  for (const { names } of statements)
+    for (const { kind, name } of names)
+      if (kind === 'declare' && name !== undefined) mirror.noteEnclosed(name);
 }
 
 /** What a text that ran wholly has changed, in the order of its statements. `staged` as from `stageNames`. */

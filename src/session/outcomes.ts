@@ -77,6 +77,25 @@ export class Outcomes {
     if (this.status === 'I') this.#rolledBack = sqlstate;
   }
 
+  /** An ErrorResponse came that undoes nothing but the gate's own enclosure. */
+  names(sqlstate: string): void {
+    this.#sqlstate = sqlstate;
+  }
+
+  /** The gate was undone by us: what it did counts for nothing, and its outcome is certain. */
+  undone(gate: Gate): void {
+    if (gate.state !== 'error') {
+      gate.state = 'canceled';
+      if (gate.answeredAt >= 0) noteTag(gate, 'ROLLBACK');
+    }
+    this.#end(gate);
+  }
+
+  /** The connection ended before the gate's transaction could. */
+  canceled(gate: Gate): void {
+    if (gate.state !== 'error') gate.state = 'canceled';
+  }
+
   /** The ErrorResponse was this gate's. */
   failed(gate: Gate): void {
     gate.answeredAt = this.now;

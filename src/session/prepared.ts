@@ -73,6 +73,8 @@ export class PreparedMirror {
   readonly #cursors = new Set<string>();
   /** Portals that look a name up only when they run; undefined once there were too many to remember. */
   #late: Set<string> | undefined = new Set();
+  /** Portals and cursors of read-only enclosures; undefined once there were too many to remember. */
+  #enclosed: Set<string> | undefined = new Set();
   readonly #foreignNames: boolean;
   readonly #limits: MirrorLimits;
   #sqlBytes = 0;
@@ -243,6 +245,20 @@ export class PreparedMirror {
   isLatePortal(name: string): boolean {
     const key = this.key(name);
     return this.#late === undefined || key === undefined || this.#late.has(key);
+  }
+
+  /** A cursor or portal by that name was made to run within a read-only transaction: each FETCH from it must as well. */
+  noteEnclosed(name: string): void {
+    const key = this.key(name);
+    if (key === undefined) return;
+    this.#enclosed?.add(key);
+    if (this.#enclosed !== undefined && this.#enclosed.size > this.#limits.namesMax)
+      this.#enclosed = undefined;
+  }
+
+  isEnclosed(name: string): boolean {
+    const key = this.key(name);
+    return this.#enclosed === undefined || (key !== undefined && this.#enclosed.has(key));
   }
 
   knowsCursor(name: string): boolean {

@@ -3,6 +3,7 @@
 // the order does not fit, it says so (`lost`) and the mirror that rests on it becomes stricter.
 // Source: the manual, "Message Flow" (pipelining, errors, COPY); postgres.c (ignore_till_sync); wire.md §2.2.
 
+import { typeTable } from '../wire/framer.ts';
 import { frontendType } from '../wire/messages/frontend.ts';
 import type { Gate } from './gate.ts';
 import type { StagedParse } from './prepared.ts';
@@ -15,10 +16,18 @@ export interface Expected {
   readonly staged: StagedParse | undefined;
   /** The statement that a Close names; undefined for portals. */
   readonly closes: string | undefined;
+  /** What it is of an enclosure; undefined for a frame of the client's that is none of it. */
+  readonly part?: Part | undefined;
 }
 
-export function expected(type: number, gate?: Gate, staged?: StagedParse): Expected {
-  return { type, gate, staged, closes: undefined };
+/**
+ * `injected`: a frame of ours, whose answer is nobody's. `enclosed`: the client's, inside. `end`: the Sync whose
+ * ReadyForQuery the client gets.
+ */
+export type Part = 'injected' | 'enclosed' | 'end';
+
+export function expected(type: number, gate?: Gate, staged?: StagedParse, part?: Part): Expected {
+  return { type, gate, staged, closes: undefined, part };
 }
 
 /** What happens to entries; the session acts on it. All calls are synchronous. */
@@ -40,6 +49,7 @@ export interface RepliesEvents {
   lost(): void;
 }
 
+const extended = typeTable('PBDEC');
 const { query, parse, bind, describe, execute, close, sync, copyDone, copyFail } = frontendType;
 
 /** Frames a client may have unanswered; beyond it the session ends (54000). */
@@ -63,6 +73,10 @@ export class Replies {
   /** Syncs taken for swallowed by COPY IN. A COPY that fails at once may leave them to be answered after all. */
   #swallowed = 0;
   #congested = false;
+  /** Extended frames of the client's went to the server since its last Sync. */
+  #unsynced = false;
+  /** A Query came between such frames: servers differ in what then becomes of the transaction (wire.md §2.2). */
+  #mingled = false;
   readonly #events: RepliesEvents;
 
   constructor(events: RepliesEvents) {
@@ -89,6 +103,30 @@ export class Replies {
     return this.length > 0 && last !== undefined && last.type !== sync && last.type !== query;
   }
 
+  /** What the frame that is answered next is of an enclosure. */
+  get part(): Part | undefined {
+    return this.#peek()?.part;
+  }
+
+  /** True if frames wait for their Sync: an implicit transaction may be open. */
+  get unsynced(): boolean {
+    return this.#unsynced;
+  }
+
+  /** True if the transaction status cannot be told from the last ReadyForQuery, whatever is waited for. */
+  get unclear(): boolean {
+    return this.#mingled || this.#copyIn || this.#skipping === 'perhaps';
+  }
+
+  /** True if a ReadyForQuery is still to come that will tell the transaction status. */
+  get statusOutstanding(): boolean {
+    for (let at = this.#head; at < this.#queue.length; at += 1) {
+      const type = this.#queue[at]?.type;
+      if (type === sync || type === query) return true;
+    }
+    return false;
+  }
+
   /** True while the server is far behind; false again only when it has caught up by half. */
   get congested(): boolean {
     const framesMax = this.#congested ? expectedFramesMax / 4 : expectedFramesMax / 2;
@@ -103,7 +141,12 @@ export class Replies {
 
   /** A frame goes to the server. */
   push(expected: Expected): void {
-    const { type } = expected;
+    const { type, part } = expected;
+    if (part !== 'injected') {
+      if (type === sync) this.#unsynced = false;
+      else if (extended[type] === 1) this.#unsynced = true;
+      else if (type === query && part === undefined) this.#mingled ||= this.#unsynced;
+    }
     if (type === copyDone || type === copyFail) {
       // Kept only while it is not known whether a COPY IN will start; outside of one the server ignores it.
       if (this.#copyIn) this.#copyIn = false;
@@ -218,7 +261,9 @@ export class Replies {
     else if (this.#swallowed > 0) this.#swallowed -= 1;
     else this.#lose();
     this.#compact();
-    this.#events.ready(status);
+    if (status === 'I' && this.length === 0 && !this.#unsynced) this.#mingled = false;
+    // Between the frames of an enclosure the server is ready for ours, not for the client's.
+    if (head?.part !== 'injected' && head?.part !== 'enclosed') this.#events.ready(status);
   }
 
   #skip({ staged, gate }: Expected, doubtful: boolean): void {

@@ -20,6 +20,9 @@ import {
 } from '../wire/messages/frontend.ts';
 import { attribute, notified } from './answers.ts';
 import { HiddenCode } from './code.ts';
+import { cursorConflict, heldInstead, unclearPosition, unenclosable } from './enclosable.ts';
+import type { EnclosureStep } from './enclosure.ts';
+import { Enclosures } from './enclosures.ts';
 import {
   copyParameter,
   createGate,
@@ -30,7 +33,14 @@ import {
   rowsSpent,
 } from './gate.ts';
 import { changeOf, explained, usesNames } from './meaning.ts';
-import { commitNames, type Resolved, resolveNames, sameBehind, stageNames } from './names.ts';
+import {
+  commitNames,
+  noteEnclosedCursors,
+  type Resolved,
+  resolveNames,
+  sameBehind,
+  stageNames,
+} from './names.ts';
 import { Outbox } from './outbox.ts';
 import { Outcomes } from './outcomes.ts';
 import { type Prepared, PreparedMirror } from './prepared.ts';
@@ -49,18 +59,24 @@ import {
   strayError,
   unexpectedError,
   unseenPortalError,
+  writesError,
 } from './refusal.ts';
 import { expected, expectedFramesMax, Replies } from './replies.ts';
+import { begins } from './segment.ts';
 import { Settings } from './settings.ts';
 import { StandIns, standInFrame, standInType } from './standin.ts';
 import {
   type BackendStep,
   barrier,
   deferred,
+  dropped,
+  enclosed,
+  enclosedLast,
   type FrontendStep,
   forwarded,
   passed,
   passedFlushing,
+  runFirst,
   type SessionOptions,
 } from './step.ts';
 
@@ -74,6 +90,7 @@ export class Session {
   readonly #portals = new Map<string, Gate>();
   readonly #outcomes = new Outcomes((gate) => this.#ended(gate));
   readonly #outbox: Outbox;
+  readonly #enclosures: Enclosures;
   readonly #code = new HiddenCode(() => {
     this.#mirror.codeRan();
     this.settings.codeRan();
@@ -82,6 +99,10 @@ export class Session {
   #again: string | undefined;
   /** The catalog was looked at again for the sake of the frame that is offered next. */
   #looked = false;
+  /** The frame that is offered next ran, was undone, and is held by this. */
+  #undone: Verdict | undefined;
+  /** A BEGIN of the client's goes to our block, of which the server would warn. */
+  #adopting = false;
   #segment = 0;
   #gates = 0;
   #transactionGates = 0;
@@ -105,10 +126,13 @@ export class Session {
       failed: (gate) => this.#outcomes.failed(gate),
       skipped: (gate) => this.#outcomes.skipped(gate),
       doubtful: (gate) => this.#outcomes.doubtful(gate),
-      ready: (status) => this.#ready(status),
+      ready: (status) => {
+        if (this.#enclosures.current?.undoing !== true) this.#ready(status);
+      },
       lost: () => this.#mirror.distrust(),
     });
     this.#outbox = new Outbox(this.#replies, this.#outcomes);
+    this.#enclosures = new Enclosures(this.#replies, this.#outcomes, options.newId);
   }
 
   /** Transaction status of the last ReadyForQuery: I, T or E. For display. */
@@ -122,7 +146,14 @@ export class Session {
 
   /** True while the server owes answers. */
   get busy(): boolean {
-    return this.#replies.outstanding;
+    return this.#replies.outstanding || this.enclosing !== 'no';
+  }
+
+  /** An enclosure is on the server. `revocable`: it ends with the connection. `ending`: its COMMIT may be under way. */
+  get enclosing(): 'no' | 'revocable' | 'ending' {
+    const { current } = this.#enclosures;
+    if (current === undefined || current.collecting) return 'no';
+    return current.revocable ? 'revocable' : 'ending';
   }
 
   /** True while the server takes the data of a COPY. */
@@ -168,6 +199,7 @@ export class Session {
 
   /** Throws `protocol-violation` or `bad-encoding` for a frame that cannot be read, which is refused like any other. */
   #step(frame: FrameView, analysis: Analysis | undefined): FrontendStep {
+    if (this.#enclosures.collecting) return this.#collect(frame);
     switch (frame.type) {
       case frontendType.query:
         return this.#query(frame, analysis);
@@ -183,10 +215,7 @@ export class Session {
       case frontendType.close:
         return this.#named(frame);
       case frontendType.sync:
-        this.#segment += 1;
-        this.#code.synced(this.#outcomes.status);
-        this.#outbox.forward(expected(frontendType.sync));
-        return this.#answering();
+        return this.#sync();
       case frontendType.copyDone:
       case frontendType.copyFail:
         this.#outbox.forward(expected(frame.type));
@@ -209,6 +238,32 @@ export class Session {
     this.#outbox.flush();
     gate.state = 'refused';
     return this.#standIn(gate.proto === 'simple' ? frontendType.query : frontendType.bind, error);
+  }
+
+  /** The gate of the enclosure that a step told to run. Recorded first, unless it has a record. */
+  get enclosed(): Gate | undefined {
+    return this.#enclosures.current?.gate;
+  }
+
+  /** Sends the enclosure: the bytes for the server. `now` in monotonic milliseconds. */
+  runEnclosure(now: number): Buffer {
+    const { gate, opens } = this.#enclosures.current!;
+    if (opens) this.#stage(gate);
+    const bytes = this.#enclosures.run();
+    if (opens) this.dispatched(gate, now);
+    return bytes;
+  }
+
+  /** What follows from the server's answers to the enclosure; undefined while more are owed. */
+  nextOfEnclosure(): Exclude<EnclosureStep, { kind: 'broken' }> | undefined {
+    const step = this.#enclosures.next();
+    if (step?.kind === 'undone') this.#undone = step.verdict;
+    return step;
+  }
+
+  /** There is more output of an enclosure than can be withheld. */
+  overflows(): 'stream' | 'swallow' {
+    return this.#enclosures.overflows();
   }
 
   /** Why a held gate would do something else now than it was shown to do; undefined if it would not. */
@@ -237,6 +292,11 @@ export class Session {
   /** Reads one backend frame. `now` in monotonic milliseconds. */
   onBackend(frame: FrameView, now: number): BackendStep {
     this.#outcomes.now = now;
+    const { part } = this.#replies;
+    if (part !== undefined) {
+      const step = this.#enclosures.onBackend(frame, part);
+      if (step !== undefined) return step;
+    }
     switch (frame.type) {
       case backendType.errorResponse:
         return this.#errorResponse(frame);
@@ -244,6 +304,8 @@ export class Session {
         return this.#parameterStatus(frame);
       case backendType.notificationResponse:
         return notified(frame, this.#options.pids);
+      case backendType.noticeResponse:
+        return this.#adopting && readErrorFields(frame).get('C') === blockOpen ? dropped : forwarded;
       case backendType.copyBothResponse:
       case backendType.authentication:
       case backendType.backendKeyData:
@@ -258,6 +320,7 @@ export class Session {
   /** The connection to the server is gone: what it still owed is unknown for ever. */
   lost(): void {
     this.#outbox.abandon();
+    this.#enclosures.lost();
     this.#outcomes.lost();
     // A COMMIT may have been on its way.
     if (this.settings.defining) this.#options.catalog.changed();
@@ -333,11 +396,14 @@ export class Session {
       value,
     }));
     const gate = this.#gate('extended', chosen?.sql ?? noBytes, own, resolved, types, parameters);
-    const step = this.#judge(frame, gate);
-    if (step.kind !== 'replace') {
-      if (executesName(gate)) this.#mirror.noteLatePortal(read.portal);
+    const step = this.#judge(frame, gate, portal);
+    if (step.kind !== 'replace' && step.kind !== 'barrier') {
+      const { enclosure } = gate.verdict;
+      // Rows that a FETCH of SQL makes it change would not be counted.
+      if (executesName(gate) || enclosure?.kind === 'rows') this.#mirror.noteLatePortal(read.portal);
       else this.#mirror.noteCursor(read.portal);
-      this.#portals.set(portal, gate);
+      if (enclosure?.kind === 'read-only') this.#mirror.noteEnclosed(read.portal);
+      this.#portals.set(portal, step.kind === 'hold' ? step.gate : gate);
     }
     return step;
   }
@@ -363,9 +429,56 @@ export class Session {
       const change = this.changeOf(gate);
       if (change !== undefined) return this.#refuse(frame, staleError(change));
     }
+    if (gate === undefined ? this.#mirror.isEnclosed(portal) : gate.verdict.enclosure !== undefined)
+      return this.#executeEnclosed(frame, gate, key);
+    if (this.#enclosures.segment.ours && gate !== undefined && begins(gate)) {
+      if (this.#mayWait) return barrier;
+      this.#adopting = true;
+    }
+    return this.#forwardExecute(gate);
+  }
+
+  #forwardExecute(gate: Gate | undefined): FrontendStep {
+    this.#enclosures.segment.executes(gate);
     this.#code.executed(gate);
     this.#outbox.forward(expected(frontendType.execute, gate));
     return this.#outbox.deferring ? deferred : passed;
+  }
+
+  /** A portal that was bound in an enclosure runs in one, each time. */
+  #executeEnclosed(frame: FrameView, gate: Gate | undefined, key: string | undefined): FrontendStep {
+    const undone = this.#undone;
+    this.#undone = undefined;
+    if (undone !== undefined) return this.#refuse(frame, writesError(undone));
+    if (gate === undefined || this.#replies.discarding) return this.#refuse(frame, changedError());
+    const position = this.#enclosures.position(false);
+    if (position === 'wait') return barrier;
+    if (position === 'failed') return this.#forwardExecute(gate);
+    if (position === 'unclear') return this.#refuse(frame, changedError());
+    const flush = this.#outbox.flush();
+    this.#enclosures.begin(gate, key, frame);
+    return { kind: 'enclose', flush, run: false };
+  }
+
+  /** Frames behind the first of an enclosure: they go with it as far as they belong to it. */
+  #collect(frame: FrameView): FrontendStep {
+    if (frame.type === frontendType.execute && this.enclosed?.explainedBy !== this.#options.catalog.reach)
+      return runFirst;
+    const what = this.#enclosures.collect(frame, (name) => this.#mirror.key(name));
+    if (what === 'other') return runFirst;
+    if (frame.type === frontendType.sync) this.#segment += 1;
+    if (frame.type === frontendType.execute) this.#code.executed(this.enclosed);
+    return what === 'last' ? enclosedLast : enclosed;
+  }
+
+  #sync(): FrontendStep {
+    this.#segment += 1;
+    this.#code.synced(this.#outcomes.status);
+    const flush = this.#outbox.flush();
+    const after = this.#enclosures.syncs();
+    if (after !== undefined) return { kind: 'pass', gate: undefined, flush, after };
+    this.#outbox.forward(expected(frontendType.sync));
+    return flush ? passedFlushing : passed;
   }
 
   /** Describe and Close: they run nothing. */
@@ -423,8 +536,9 @@ export class Session {
   ): Gate {
     this.#gates += 1;
     const statements = this.#explain(resolved, parameterTypes);
-    const verdict = this.#verdict(statements, own);
+    const verdict = this.#verdict(statements, own, sql);
     const held = verdict.action === 'hold';
+    const kept = held || verdict.enclosure !== undefined;
     return createGate({
       n: this.#gates,
       proto,
@@ -435,7 +549,7 @@ export class Session {
       parameterTypes,
       explainedBy: this.#options.catalog.reach,
       verdict,
-      parameters: held ? parameters.map(copyParameter) : parameters,
+      parameters: kept ? parameters.map(copyParameter) : parameters,
       behind,
     });
   }
@@ -445,17 +559,32 @@ export class Session {
     return decide(policy(), statements, actor, { spending, alone: own.length === 1 });
   }
 
-  #verdict(statements: readonly Statement[], own: readonly Statement[]): Verdict {
+  #verdict(statements: readonly Statement[], own: readonly Statement[], sql: Buffer): Verdict {
     const verdict = this.#decide(statements, own);
     const again = this.#again;
+    const undone = this.#undone;
     this.#again = undefined;
+    this.#undone = undefined;
+    if (verdict.action === 'pass' && undone !== undefined) return undone;
+    if (verdict.enclosure !== undefined) {
+      const reason = unenclosable(statements, verdict.enclosure) ?? this.#enclosures.writer(sql);
+      return reason === undefined ? verdict : heldInstead(verdict, reason);
+    }
     if (again === undefined || verdict.action !== 'hold') return verdict;
     return { ...verdict, reason: `${verdict.reason} (held again after an approval: ${again})` };
   }
 
-  #judge(frame: FrameView, gate: Gate): FrontendStep {
+  /** `portal`: the mirror's key of what a Bind binds. */
+  #judge(frame: FrameView, gate: Gate, portal?: string): FrontendStep {
     const { verdict } = gate;
+    if (verdict.enclosure !== undefined) return this.#enclose(frame, gate, portal);
     if (verdict.action === 'pass') {
+      const before = this.#enclosures.leaves(gate);
+      if (before !== undefined) {
+        const flush = this.#outbox.flush();
+        this.#dispatch(gate);
+        return { kind: 'pass', gate, flush, before };
+      }
       if (gate.proto === 'extended' && this.#outbox.deferring) {
         this.#dispatch(gate);
         return { kind: 'defer', gate };
@@ -474,13 +603,46 @@ export class Session {
     return { kind: 'hold', gate };
   }
 
+  /** The gate passes within a transaction or savepoint of ours, where that can be told apart from the client's. */
+  #enclose(frame: FrameView, gate: Gate, portal: string | undefined): FrontendStep {
+    if (this.#replies.discarding) return this.#refuse(frame, skippedError(), gate);
+    const position = this.#enclosures.position(gate.proto === 'simple');
+    if (position === 'wait') {
+      this.#gates -= 1;
+      return barrier;
+    }
+    const flush = this.#outbox.flush();
+    if (position === 'failed') {
+      this.#dispatch(gate);
+      return { kind: 'pass', gate, flush };
+    }
+    const reason = position === 'unclear' ? unclearPosition : cursorConflict(gate, position === 'block');
+    if (reason !== undefined) {
+      const sql = gate.proto === 'simple' ? Buffer.from(gate.sql) : gate.sql;
+      return { kind: 'hold', gate: createGate({ ...gate, sql, verdict: heldInstead(gate.verdict, reason) }) };
+    }
+    this.#reserve(gate);
+    this.#enclosures.begin(gate, portal, frame);
+    return { kind: 'enclose', flush, run: gate.proto === 'simple' };
+  }
+
   #dispatch(gate: Gate): void {
     const type = gate.proto === 'simple' ? frontendType.query : frontendType.bind;
-    const { budget } = gate.verdict;
-    // Nothing can have been spent since the verdict: it was given in this call.
-    if (budget !== undefined) gate.reserved = this.#options.spending.reserve(this.#options.actor, budget);
-    gate.defines = stageNames(gate.own, gate.statements, gate.sql, this.#mirror);
+    this.#reserve(gate);
+    this.#stage(gate);
     this.#outbox.forward(expected(type, gate));
+  }
+
+  /** Nothing can have been spent since the verdict: it was given in this call. */
+  #reserve(gate: Gate): void {
+    const { budget } = gate.verdict;
+    if (budget !== undefined) gate.reserved = this.#options.spending.reserve(this.#options.actor, budget);
+  }
+
+  /** What the gate may change of the session, once it is on its way. */
+  #stage(gate: Gate): void {
+    gate.defines = stageNames(gate.own, gate.statements, gate.sql, this.#mirror);
+    if (gate.verdict.enclosure !== undefined) noteEnclosedCursors(gate.statements, this.#mirror);
     this.settings.note(gate.statements);
     this.#code.dispatched(gate);
   }
@@ -519,6 +681,7 @@ export class Session {
       if (gate.state !== 'waiting' && !this.#outcomes.has(gate)) this.#portals.delete(portal);
     }
     if (this.#replies.outstanding) return;
+    this.#adopting = false;
     this.settings.ready(before, status);
     this.#standIns.clear();
     this.#code.ready(status);
@@ -546,4 +709,6 @@ export class Session {
 /** The frames of a session after login; CopyData streams by. */
 const judged = typeTable('QPBFEDCHScfX');
 const noBytes = Buffer.alloc(0);
+/** "there is already a transaction in progress" */
+const blockOpen = '25001';
 const unreadable: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['protocol-violation', 'bad-encoding']);

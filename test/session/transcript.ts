@@ -72,6 +72,9 @@ export class Transcript {
     while (framer.next() === FRAME) {
       const step = this.session.onBackend(framer, 7);
       if (step.kind === 'close') seen.push(`close ${step.error.sqlstate}`);
+      else if (step.kind === 'drop') continue;
+      else if (step.kind === 'withhold')
+        seen.push(`(${String.fromCharCode(framer.type)}${step.place === 'next' ? '' : ` ${step.place}`})`);
       else if (step.kind === 'pass') seen.push(String.fromCharCode(framer.type));
       else {
         const fields = readErrorFields(asFrame(step.bytes));
@@ -88,7 +91,8 @@ export class Transcript {
   }
 
   #word(step: FrontendStep): string {
-    if (step.kind === 'analyze' || step.kind === 'later' || step.kind === 'barrier') return step.kind;
+    if (step.kind === 'enclose') return step.run ? 'enclose run' : 'enclose';
+    if (!('gate' in step)) return step.kind;
     if (step.gate !== undefined) this.#record(step.gate);
     const flush = 'flush' in step && step.flush ? '>' : '';
     if (step.kind === 'replace') return `${flush}refuse ${step.error.sqlstate}`;
