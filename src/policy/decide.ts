@@ -70,6 +70,7 @@ class Text implements Spending {
   /** More than one kind of enclosure is asked for. */
   mixed = false;
   #need: Need | undefined;
+  #selects = false;
   readonly #before: Spending;
   readonly #spends = new Map<string, Spend>();
 
@@ -91,6 +92,7 @@ class Text implements Spending {
     const { enclosure } = verdict;
     if (enclosure === undefined) return;
     if (this.enclosing !== undefined && this.enclosing.enclosure.kind !== enclosure.kind) this.mixed = true;
+    if (enclosure.kind === 'rows' && enclosure.selects === true) this.#selects = true;
     if (this.enclosing === undefined || rowsOf(enclosure) < rowsOf(this.enclosing.enclosure))
       this.enclosing = { ...verdict, enclosure };
   }
@@ -102,9 +104,11 @@ class Text implements Spending {
     if (strictest.action === 'hold') return { ...strictest, ...need };
     if (strictest.action === 'deny') return strictest;
     const budget = this.#spends.size === 0 ? {} : { budget: [...this.#spends.values()] };
-    return this.enclosing === undefined
-      ? { ...strictest, ...budget }
-      : { ...this.enclosing, ...need, ...budget };
+    if (this.enclosing === undefined) return { ...strictest, ...budget };
+    const { enclosure } = this.enclosing;
+    const whole =
+      enclosure.kind === 'rows' && this.#selects ? { ...enclosure, selects: true as const } : enclosure;
+    return { ...this.enclosing, enclosure: whole, ...need, ...budget };
   }
 }
 

@@ -35,9 +35,6 @@ const enclosable: ReadonlySet<string> = new Set(['SELECT', 'VALUES', 'TABLE', 'E
 /** What `rowsMax` and `budget` count. */
 export const changing: ReadonlySet<Effect> = new Set<Effect>(['insert', 'update', 'update-all', 'delete']);
 
-/** Commands of which the command tag counts rows changed; that of a SELECT counts rows shown. */
-const counting: ReadonlySet<string> = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE', 'COPY']);
-
 /** `rule` is a pass rule that matches the statement. */
 export function termsOf(rule: Rule, statement: Statement, actor: Actor, spending: Spending): Terms {
   if (rule.readOnly) return readOnlyTerms(statement, actor);
@@ -63,15 +60,19 @@ function rowTerms(rule: Rule, statement: Statement, actor: Actor, spending: Spen
   }
   const rowsMax = Math.min(rule.rowsMax ?? Infinity, left);
   const certain = statement.rowsAtMost !== undefined && statement.rowsAtMost <= rowsMax;
-  if (!certain && (statement.untagged === true || !counting.has(statement.command))) {
+  if (!certain && statement.tagged !== true) {
     return { kind: 'unmet', why: 'it changes rows in a part of it that the server does not count' };
   }
   const rows = certain ? statement.rowsAtMost! : rowsMax;
   return {
     kind: 'bound',
-    enclosure: certain ? undefined : { kind: 'rows', rowsMax },
+    enclosure: certain ? undefined : enclosureOf(statement, rowsMax),
     spend: budgetRows === undefined ? undefined : { rule: rule.name, rows, rowsPerHour: budgetRows },
   };
+}
+
+function enclosureOf({ command }: Statement, rowsMax: number): Enclosure {
+  return command === 'SELECT' ? { kind: 'rows', rowsMax, selects: true } : { kind: 'rows', rowsMax };
 }
 
 /** `10,000 rows`. */

@@ -26,7 +26,12 @@ export type Enclosure =
   /** A READ ONLY transaction or savepoint; a write in it is undone and held. */
   | { readonly kind: 'read-only' }
   /** A transaction or savepoint of its own; if a command tag counts more rows, it is undone and held. */
-  | { readonly kind: 'rows'; readonly rowsMax: number };
+  | {
+      readonly kind: 'rows';
+      readonly rowsMax: number;
+      /** The tag of a SELECT counts as well: it shows each row that a WITH query in it changes. */
+      readonly selects?: true;
+    };
 
 export interface Verdict {
   readonly action: Action;

@@ -13,7 +13,8 @@ export type Change = Required<Pick<Statement, 'assigns' | 'pinned' | 'rowsAtMost
 /** The changes of one statement, those of its WITH queries among them. */
 export class Changes {
   #count = 0;
-  #untagged = false;
+  /** Changes whose rows no command tag counts. */
+  #untagged = 0;
   readonly #assigns = new Set<string>();
   #assigning = false;
   #pinned: readonly string[] | undefined;
@@ -22,7 +23,7 @@ export class Changes {
   /** `root`: the rows are those that the command tag counts. */
   add({ assigns, pinned, rowsAtMost }: Change, root: boolean): void {
     this.#count += 1;
-    if (!root) this.#untagged = true;
+    if (!root) this.#untagged += 1;
     if (assigns !== undefined) this.#assigning = true;
     for (const column of assigns ?? []) this.#assigns.add(column);
     this.#pinned = pinned;
@@ -33,20 +34,25 @@ export class Changes {
   include(inner: Changes): void {
     if (inner.#count === 0) return;
     this.#count += inner.#count;
-    this.#untagged = true;
+    this.#untagged += inner.#count;
     this.#assigning ||= inner.#assigning;
     for (const column of inner.#assigns) this.#assigns.add(column);
     this.#pinned = inner.#pinned;
     this.#rows += inner.#rows;
   }
 
+  /** The rows of the only change are those that the SELECT around it counts. */
+  counted(): void {
+    if (this.#count === 1) this.#untagged = 0;
+  }
+
   /** With several targets a pinned column would not say of which. */
-  facts(): Pick<Statement, 'assigns' | 'pinned' | 'rowsAtMost' | 'untagged'> {
+  facts(): Pick<Statement, 'assigns' | 'pinned' | 'rowsAtMost' | 'tagged'> {
     return {
       ...(this.#assigning ? { assigns: [...this.#assigns] } : {}),
       ...(this.#count === 1 && this.#pinned !== undefined ? { pinned: this.#pinned } : {}),
       ...(this.#count > 0 && this.#rows < Infinity ? { rowsAtMost: this.#rows } : {}),
-      ...(this.#untagged ? { untagged: true as const } : {}),
+      ...(this.#count > 0 && this.#untagged === 0 ? { tagged: true as const } : {}),
     };
   }
 }
@@ -154,4 +160,44 @@ function mayBeMoreRows(value: unknown): boolean {
     pending.push(...childrenOf(type, node));
   }
   return true;
+}
+
+/**
+ * True of a SELECT that shows each row of a WITH query as it comes: `WITH u AS (UPDATE … RETURNING …) SELECT * FROM u`.
+ * Its command tag counts what the query returns.
+ */
+export function showsEachRow(select: Tree): boolean {
+  if (shaping.some((field) => select[field] !== undefined) || select.op !== 'SETOP_NONE') return false;
+  if (select.limitCount !== undefined || select.limitOffset !== undefined) return false;
+  const [from, ...more] = listAt(select, 'fromClause').map((item) => unwrap(item));
+  const queries = nodeAt(select, 'withClause');
+  if (from?.type !== 'RangeVar' || more.length > 0 || queries === undefined) return false;
+  if (from.node.schemaname !== undefined) return false;
+  const shown = listAt(queries, 'ctes').find((item) => unwrap(item)?.node.ctename === from.node.relname);
+  const query = shown === undefined ? undefined : unwrap(unwrap(shown)?.node.ctequery);
+  if (query === undefined || !returning.has(query.type)) return false;
+  return listAt(select, 'targetList').every((item) => {
+    const target = unwrap(item);
+    return target?.type === 'ResTarget' && isColumn(target.node.val);
+  });
+}
+
+/** What makes of rows others, or fewer. */
+const shaping = [
+  'distinctClause',
+  'whereClause',
+  'groupClause',
+  'havingClause',
+  'valuesLists',
+  'lockingClause',
+];
+const returning: ReadonlySet<string> = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt']);
+
+/** A column, `*`, or a cast of a column: no function that returns a set, as `u.f` may be, and none that sums up. */
+function isColumn(value: unknown): boolean {
+  const child = value === undefined ? undefined : unwrap(value);
+  if (child?.type === 'TypeCast') return isColumn(child.node.arg);
+  if (child?.type !== 'ColumnRef') return false;
+  const fields = listAt(child.node, 'fields');
+  return fields.length === 1 || (fields.length === 2 && unwrap(fields[1])?.type === 'A_Star');
 }

@@ -2,7 +2,7 @@
 // Effects of the expressions inside come from the walk. A statement without an entry is not understood (walk.ts).
 // Source: PostgreSQL 18, src/backend/parser/gram.y and SQL Commands in the manual.
 
-import { assignedBy, pinnedColumns, rowsInserted } from './changes.ts';
+import { assignedBy, pinnedColumns, rowsInserted, showsEachRow } from './changes.ts';
 import type { Command } from './command.ts';
 import { beginsTransaction, optionIsOn, setVariable, writesCatalog } from './configure.ts';
 import { definitions } from './definitions.ts';
@@ -37,8 +37,9 @@ function name(draft: Draft, kind: NameUse['kind'], value: string | undefined, in
 }
 
 const statements: Readonly<Record<string, Command>> = {
-  SelectStmt(draft) {
+  SelectStmt(draft, node, _walkInner, root) {
     draft.does('read');
+    if (root && showsEachRow(node)) draft.countsRowsShown();
     return { access: 'read' };
   },
   InsertStmt(draft, node, _walkInner, root) {

@@ -33,6 +33,7 @@ export class Draft {
   #unresolved = false;
   #notUnderstood = false;
   readonly #changes = new Changes();
+  #counted = false;
   #since: number | undefined;
 
   constructor(start: number, end: number) {
@@ -94,6 +95,11 @@ export class Draft {
     this.#changes.add(change, root);
   }
 
+  /** The statement is a SELECT that shows each row of a query in it that changes some. */
+  countsRowsShown(): void {
+    this.#counted = true;
+  }
+
   /** Servers before this major version read the text as something else. */
   needs(since: number): void {
     this.#since = Math.max(since, this.#since ?? 0);
@@ -140,6 +146,7 @@ export class Draft {
   }
 
   finish(command: string): Statement {
+    if (this.#counted) this.#changes.counted();
     return {
       command,
       // Nothing found means nothing understood.

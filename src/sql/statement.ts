@@ -120,8 +120,8 @@ export interface Statement {
   readonly missing?: true | undefined;
   /** Set by the catalog: code behind it may change or remove rows that its command tag does not count. */
   readonly uncounted?: true | undefined;
-  /** Set where a part of it changes rows that its command tag does not count: a WITH query, EXPLAIN ANALYZE. */
-  readonly untagged?: true | undefined;
+  /** Set where its command tag counts every row that its own words change; not so under EXPLAIN ANALYZE, say. */
+  readonly tagged?: true | undefined;
   /** True if the text carries a password or another secret, which must not reach any log. */
   readonly secret: boolean;
   /** Byte offsets of this statement in the text it came in. */

@@ -80,7 +80,7 @@ const statements = fc.array(
       access: fc.constantFrom(...accesses),
       rowsAtMost: maybe(fc.constantFrom(1, 10, 50)),
       uncounted: maybe(fc.constant(true as const)),
-      untagged: maybe(fc.constant(true as const)),
+      tagged: fc.constantFrom(true as const, undefined),
     })
     .map(({ command, effects, relations, functions, access, ...rows }) =>
       statement(command, effects, {
