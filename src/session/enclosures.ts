@@ -267,9 +267,9 @@ export class Enclosures {
 
   #count(current: Enclosure, tag: string): void {
     if (current.kind.kind !== 'rows') return;
-    const { rowsMax } = current.kind;
-    // Of several statements the SELECTs only read; a single one with that tag changes rows in a WITH.
-    if (tag.startsWith('SELECT') && current.gate.statements.length > 1) return;
+    const { rowsMax, selects } = current.kind;
+    // Other SELECTs only read.
+    if (tag.startsWith('SELECT') && selects !== true) return;
     const rows = Number(/ (\d+)$/.exec(tag)?.[1] ?? 0);
     if (rows <= rowsMax) return;
     const { rule } = current.gate.verdict;
