@@ -66,7 +66,7 @@ function url(port: number, database = 'postgres', user = role): string {
   return `postgres://${user}:${encodeURIComponent(a.server.password)}@127.0.0.1:${port}/${database}`;
 }
 
-type TargetYaml = { url: string; environment: string; systemIdentifier?: string };
+type TargetYaml = { url: string; environment: string; systemIdentifier?: string; server?: string };
 
 function production(change: Partial<TargetYaml> = {}): TargetYaml {
   return { url: url(way.port), environment: 'production', ...change };
@@ -187,6 +187,9 @@ describe('a production target', () => {
 describe('a staging target', () => {
   test('that leads to the production server is refused, also when it is listed first and after production is gone', async () => {
     await start({ stage: staging(), shop: production() });
+    expect(reports.filter((each) => each.startsWith('error the target is refused'))).toEqual([
+      expect.stringContaining('"target":"stage"'),
+    ]);
     expect(await served('shop')).toBe(a.id);
     const said = `target stage is staging, but it leads to server ${a.id}, which is pinned as production by target shop`;
     expect((await refusal('stage')).message).toBe(said);
@@ -216,6 +219,25 @@ describe('a staging target', () => {
       `target stage leads to another server than before: ${b.id}, no longer ${a.id}`,
     );
   });
+});
+
+test('a fork of PostgreSQL is refused until its target accepts it', async () => {
+  await a.admin.query('create database forked');
+  const inside = new pg.Client({ connectionString: a.server.url('forked') });
+  await inside.connect();
+  const words = 'PostgreSQL 12.12 (Greenplum Database 7.0.0 build commit:0a7a3566) on x86_64-pc-linux-gnu';
+  await inside.query(
+    `create or replace function pg_catalog.version() returns text language sql as $$ select '${words}' $$`,
+  );
+  await inside.end();
+  const forked = { url: url(a.server.port, 'forked'), environment: 'production' };
+  await start({ shop: forked });
+  expect((await refusal('shop')).message).toContain('says it is Greenplum, not community PostgreSQL');
+  const { status, body } = await readyz();
+  expect([status, body.failing[0]?.problem]).toEqual([503, expect.stringContaining('server: patched')]);
+  await start({ shop: { ...forked, server: 'patched' } });
+  expect(await served('shop')).toBe(a.id);
+  expect((await readyz()).body.warnings[0]?.warning).toContain('the server is Greenplum');
 });
 
 test('a client sees nothing of what the server was asked about itself', async () => {
