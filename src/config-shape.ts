@@ -117,6 +117,13 @@ export const configShape = z.strictObject({
       values: z.enum(['none', 'clear']).default('none'),
     })
     .prefault({}),
+  catalog: z
+    .strictObject({
+      pollMs: ms(100, 600_000)
+        .default(2000)
+        .describe('How often a target is asked whether definitions were changed from elsewhere.'),
+    })
+    .prefault({}),
   slack: z
     .strictObject({
       token: z.string(),

@@ -86,6 +86,7 @@ export interface Config {
     /** Whether parameter values stand in the log in clear, or only commitments to them. */
     readonly values: 'none' | 'clear';
   };
+  readonly catalog: { readonly pollMs: number };
   readonly limits: {
     readonly connectionsMax: number;
     readonly statementBytesMax: number;
@@ -182,6 +183,7 @@ function compose(file: File, from: { file: string | undefined; baseDir: string }
     hold: value.hold,
     store: 'memory',
     audit: { ...value.audit, reads: 'kill-safe' },
+    catalog: value.catalog,
     limits: value.limits,
   };
 }

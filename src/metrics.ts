@@ -21,6 +21,8 @@ export interface TargetMetrics {
   decision(decision: 'approve' | 'reject', level: string): void;
   readonly upstreamErrors: Count;
   readonly pending: { inc(): void; dec(): void; set(requests: number): void };
+  /** Asked at every scrape: seconds since the target's catalog was last seen as it is known; undefined: not watched. */
+  catalogAge(age: () => number | undefined): void;
 }
 
 /** All metrics of one process. Durations are in seconds, as Prometheus wants them. */
@@ -36,6 +38,10 @@ export interface Metrics {
   readonly parseCacheMisses: Count;
   /** From the hold to its settlement. */
   readonly requestWaitSeconds: { observe(seconds: number): void };
+  /** A reading of a target's catalog after something in it had changed. */
+  readonly catalogReadSeconds: { observe(seconds: number): void };
+  /** A look that found a target's catalog unchanged. */
+  readonly catalogPollSeconds: { observe(seconds: number): void };
   readonly auditRecords: Count;
   /** Age of the oldest record that is not sealed and on disk. */
   readonly auditSealLagSeconds: { set(seconds: number): void };
@@ -84,6 +90,8 @@ class Tally {
 const overheadBuckets = [
   0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1,
 ];
+/** From a small database to one of 100,000 objects on a slow link. */
+const catalogBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 /** From a second to the hour that a request stays open by default. */
 const waitBuckets = [1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600];
 
@@ -128,6 +136,16 @@ export function createMetrics(options: { version?: string; process?: boolean } =
       'Time from a hold to its settlement.',
       waitBuckets,
     ),
+    catalogReadSeconds: histogram(
+      'holdpoint_catalog_read_seconds',
+      "Time to read what has changed in a target's catalog.",
+      catalogBuckets,
+    ),
+    catalogPollSeconds: histogram(
+      'holdpoint_catalog_poll_seconds',
+      "Time to see that a target's catalog has not changed.",
+      catalogBuckets,
+    ),
     auditRecords: tally('holdpoint_audit_records_total', 'Records appended to the log.').cell({}),
     auditSealLagSeconds: gauge(
       'holdpoint_audit_seal_lag_seconds',
@@ -169,6 +187,20 @@ function targetMetrics(
     labelNames: ['target'],
     registers: [registry],
   });
+  const ages = new Map<string, () => number | undefined>();
+  new Gauge({
+    name: 'holdpoint_catalog_age_seconds',
+    help: 'Time since the catalog of a target with sessions was last seen to be as it is known.',
+    labelNames: ['target'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [target, age] of ages) {
+        const seconds = age();
+        if (seconds !== undefined) this.set({ target }, seconds);
+      }
+    },
+  });
   const known = new Map<string, TargetMetrics>();
   return (target) => {
     const before = known.get(target);
@@ -191,6 +223,7 @@ function targetMetrics(
         dec: () => pending.dec({ target }),
         set: (requests) => pending.set({ target }, requests),
       },
+      catalogAge: (age) => ages.set(target, age),
     };
     made.pending.set(0);
     known.set(target, made);

@@ -22,10 +22,10 @@ import type { ClientTls } from '../proxy/login.ts';
 import type { Admit } from '../proxy/upstream.ts';
 import { type Agent, mayEnter, Registry } from '../registry.ts';
 import { Analyzer } from '../sql/parse.ts';
-import type { Statement } from '../sql/statement.ts';
 import { MemoryStore } from '../store/memory.ts';
 import { tlsServerEndPoint } from '../wire/channel-binding.ts';
 import { parseVerifier } from '../wire/scram.ts';
+import { type CatalogParts, catalogOf } from './catalogs.ts';
 import { keyAt } from './keys.ts';
 import type { Parts } from './parts.ts';
 import { admissions, meetTargets, requireRootCerts } from './targets.ts';
@@ -106,7 +106,16 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
       config.listen.http.port === 0 ? await freePort(config.listen.http.host) : config.listen.http.port;
     const publicUrl = config.publicUrl.replace(/:0$/, `:${httpPort}`);
     const store = new MemoryStore();
-    const targets = targetsOf(config, policies, await admissions(config, report));
+    const targets = targetsOf(config, policies, await admissions(config, report), {
+      analyzer,
+      metrics,
+      report,
+      pollMs: config.catalog.pollMs,
+    });
+    const closeCatalogs = (): void => {
+      for (const { catalog } of targets.values()) catalog.close();
+    };
+    undo.push(closeCatalogs);
     const linkKey = await keyAt(join(config.dataDir, 'keys', 'link.jwk'));
     const common = { config, publicUrl, log, store, linkKey, registry, metrics, targets, analyzer, report };
     const desk = openDesk(common, options.notify);
@@ -138,6 +147,7 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
       async close() {
         clearInterval(refresh);
         await listener.close(config.limits.drainMs);
+        closeCatalogs();
         await http.close();
         desk.close();
         // A disk that hangs must not keep the process for ever.
@@ -226,20 +236,16 @@ function endHolds(log: AuditLog, recovered: Recovered): void {
   for (const rid of recovered.holds) log.append({ kind: 'cancel', rid, by: 'holdpoint', reason: 'restart' });
 }
 
-const plain = {
-  reach: { epoch: '', searchPath: [], explain: (statement: Statement) => statement },
-  pending: undefined,
-  async refresh() {},
-  changed() {},
-};
-
 function targetsOf(
   config: Config,
   policies: ReadonlyMap<string, Policy>,
   admission: (target: string) => Admit,
+  catalogs: CatalogParts,
 ): Map<string, Target> {
   const targets = new Map<string, Target>();
-  for (const { name, address, environment, approval, hold } of config.targets.values())
+  for (const target of config.targets.values()) {
+    const { name, address, environment, approval, hold } = target;
+    const admit = admission(name);
     targets.set(name, {
       name,
       address,
@@ -247,9 +253,10 @@ function targetsOf(
       approval,
       hold,
       policy: () => policies.get(name)!,
-      admit: admission(name),
-      catalog: plain,
+      admit,
+      catalog: catalogOf(target, admit, catalogs),
     });
+  }
   return targets;
 }
 

@@ -33,7 +33,8 @@ export interface Target {
   readonly policy: () => Policy;
   /** Whether the server that answers is the one this target means. */
   readonly admit: Admit;
-  readonly catalog: Catalog;
+  /** Told when sessions begin and end, so that it is read while there are any. */
+  readonly catalog: Catalog & { enter(): void; leave(): void; close(): void };
 }
 
 export interface ListenerMetrics {
@@ -332,6 +333,7 @@ export class Listener {
       ended: (error) => {
         slot.free();
         this.#relays.delete(relay);
+        target.catalog.leave();
         options.metrics.closed();
         if (error !== undefined)
           options.report('warn', 'session ended', {
@@ -351,6 +353,7 @@ export class Listener {
       cancelUpstream: () => cancelUpstream(target.address, upstream.pid, upstream.key),
     });
     this.#relays.set(relay, actor);
+    target.catalog.enter();
     options.metrics.opened();
     client.write(greeting(upstream, slot.pid, slot.key));
     relay.start(head, upstream.head);
