@@ -60,6 +60,8 @@ export interface Agenda {
   add(task: Task): void;
   /** Everything that a stored expression or query refers to. */
   addAll(references: References, scope: Scope, way: Way): void;
+  /** What that access to any relation of the database may reach. */
+  addAny(access: Access, scope: Scope, way: Way): void;
   /** Code on that way has the effect: `what` is a predicate, such as `deletes rows of public.t`. */
   does(effect: Effect, what: string, way: Way): void;
   /** A name or an OID is in no place where it could be: the snapshot may be older than it. */

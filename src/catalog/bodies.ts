@@ -53,11 +53,11 @@ export class Bodies {
     this.#parser = parser;
   }
 
-  /** The body of a function in SQL or PL/pgSQL. */
+  /** The body of a function in PL/pgSQL, or of one in SQL that the server keeps as text. */
   body(fn: FunctionObject, snapshot: Snapshot): BodyAnswer {
     return this.#remember(`f${fn.oid}:${fn.version}`, () => {
       if (fn.body.length > bodyBytesMax) return unread('is too long to be read');
-      return fn.language === 'plpgsql' ? this.#plpgsql(fn, snapshot) : this.#sql(fn);
+      return fn.language === 'plpgsql' ? this.#plpgsql(fn, snapshot) : this.#statements(fn.body);
     });
   }
 
@@ -80,18 +80,6 @@ export class Bodies {
     }
     this.#young.set(key, body);
     return body;
-  }
-
-  #sql(fn: FunctionObject): BodyAnswer {
-    if (fn.compiled === undefined) return this.#statements(fn.body);
-    if (fn.body.trim() === '') return unread('has a body that is not known');
-    // BEGIN ATOMIC … END and RETURN … are a part of CREATE FUNCTION.
-    const body = this.#statements(`CREATE FUNCTION holdpoint() RETURNS void ${fn.body}`);
-    if (body === 'busy' || body.opaque !== undefined) return body;
-    return {
-      ...body,
-      parts: body.parts.map((part) => ({ ...part, statement: withoutCreate(part.statement) })),
-    };
   }
 
   #statements(text: string): BodyAnswer {
@@ -168,11 +156,6 @@ function isOnlyOfRelations(statement: Statement): boolean {
 
 function unread(opaque: string): Body {
   return { parts: [], opaque, types: [], calls: [] };
-}
-
-/** What the CREATE FUNCTION around a body adds to the facts of it. */
-function withoutCreate(statement: Statement): Statement {
-  return { ...statement, effects: statement.effects.filter((effect) => effect !== 'create') };
 }
 
 function shapeOfName(snapshot: Snapshot, { schema, name }: NameInSchema): 'row' | 'scalar' | undefined {

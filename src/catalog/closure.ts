@@ -8,15 +8,9 @@ import { qualifiedName, step } from './agenda.ts';
 import type { Bodies } from './bodies.ts';
 import { visitStatement } from './meaning.ts';
 import { doesBuiltin, labelOf, visitFunction, visitOperator, visitType } from './routines.ts';
-import type {
-  CatalogObject,
-  FunctionObject,
-  References,
-  RelationObject,
-  Snapshot,
-} from './snapshot.ts';
+import type { CatalogObject, FunctionObject, References, RelationObject, Snapshot } from './snapshot.ts';
 import { visitRelation } from './tables.ts';
-import { sentence, sentencesMax, type Way } from './words.ts';
+import { phrase, sentence, sentencesMax, type Way } from './words.ts';
 
 /** What a READ ONLY transaction refuses to do, whatever code asks for it (measured on 15 and 18). */
 const stoppable: ReadonlySet<Effect> = new Set([
@@ -39,6 +33,9 @@ const losing: ReadonlySet<Effect> = new Set(['update', 'update-all', 'delete', '
 /** Objects visited for one statement; what reaches more is not known. */
 const visitsMax = 200_000;
 
+/** What an access to any relation reaches, worked out once a snapshot: by access and path. */
+export type AnyRelation = Map<string, Closure>;
+
 export class Closure implements Agenda {
   readonly snapshot: Snapshot;
   readonly bodies: Bodies;
@@ -59,9 +56,12 @@ export class Closure implements Agenda {
   /** True where the way was certain. */
   readonly #visited = new Map<string, boolean>();
 
-  constructor(snapshot: Snapshot, bodies: Bodies) {
+  readonly #anyRelation: AnyRelation;
+
+  constructor(snapshot: Snapshot, bodies: Bodies, anyRelation: AnyRelation) {
     this.snapshot = snapshot;
     this.bodies = bodies;
+    this.#anyRelation = anyRelation;
   }
 
   /** Works the agenda off. */
@@ -76,16 +76,18 @@ export class Closure implements Agenda {
       }
       const key = keyOf(task);
       // A certain visit may have come after an uncertain one was put on the agenda.
-      if (!task.way.certain && this.#visited.get(key) === true) continue;
+      if (!task.way.certain && key !== undefined && this.#visited.get(key) === true) continue;
       visit(this, task);
     }
   }
 
   add(task: Task): void {
     const key = keyOf(task);
-    const seen = this.#visited.get(key);
-    if (seen === true || seen === task.way.certain) return;
-    this.#visited.set(key, task.way.certain);
+    if (key !== undefined) {
+      const seen = this.#visited.get(key);
+      if (seen === true || seen === task.way.certain) return;
+      this.#visited.set(key, task.way.certain);
+    }
     (task.way.certain ? this.#certain : this.#uncertain).push(task);
   }
 
@@ -110,6 +112,29 @@ export class Closure implements Agenda {
         this.add({ kind: 'relation', object, access: 'read', assigns: undefined, scope, way });
       }
     }
+  }
+
+  addAny(access: Access, scope: Scope, way: Way): void {
+    const key = `${access} ${scope.path?.join('\0') ?? '*'}`;
+    let any = this.#anyRelation.get(key);
+    if (any === undefined) {
+      any = new Closure(this.snapshot, this.bodies, this.#anyRelation);
+      // Code that does the same again adds nothing to what is being found.
+      this.#anyRelation.set(key, any);
+      const alone = { ...scope, temporary: new Map(), shadowed: false, own: new Set<string>() };
+      const from: Way = { certain: true, label: way.label, from: undefined };
+      for (const object of this.snapshot.relations()) {
+        if (!hidesCode(object, access)) continue;
+        any.add({ kind: 'relation', object, access, assigns: undefined, scope: alone, way: from });
+      }
+      any.run();
+      if (any.waiting) this.#anyRelation.delete(key);
+    }
+    for (const effect of any.effects) this.does(effect, phrase(effect), way);
+    this.waiting ||= any.waiting;
+    this.missing ||= any.missing;
+    // Whatever of it changes, this may mean something else.
+    this.objects.add(`any ${access}:${this.snapshot.epoch}`);
   }
 
   does(effect: Effect, what: string, way: Way): void {
@@ -144,6 +169,12 @@ export class Closure implements Agenda {
   }
 }
 
+function hidesCode(object: RelationObject, access: Access): boolean {
+  if (access !== 'read') return object.triggers.length + object.rules.length + object.referencedBy.length > 0;
+  const { functions, operators } = object.policies;
+  return object.kind === 'v' || object.kind === 'f' || functions.length + operators.length > 0;
+}
+
 function visit(agenda: Agenda, task: Task): void {
   switch (task.kind) {
     case 'function':
@@ -163,10 +194,8 @@ function visit(agenda: Agenda, task: Task): void {
   }
 }
 
-let statements = 0;
-const statementKeys = new WeakMap<object, number>();
-
-function keyOf(task: Task): string {
+/** Undefined for a statement: each is put on the agenda by the one function that it stands in. */
+function keyOf(task: Task): string | undefined {
   const path = task.scope.path?.join('\0') ?? '*';
   switch (task.kind) {
     case 'function':
@@ -177,10 +206,7 @@ function keyOf(task: Task): string {
       return `t${task.oid}:${task.checks}:${path}`;
     case 'relation':
       return `r${task.object.oid}:${task.access}:${task.moves ?? ''}:${task.assigns?.join('\0') ?? '*'}:${path}`;
-    case 'statement': {
-      const key = statementKeys.get(task.statement) ?? (statements += 1);
-      statementKeys.set(task.statement, key);
-      return `s${key}:${path}`;
-    }
+    case 'statement':
+      return undefined;
   }
 }

@@ -17,7 +17,7 @@ const permanentSchema = (schema: string) => `${owned} AND ${schema} NOT IN ${tem
 /** Which rows of a catalog count. */
 const counted: Readonly<Record<Exclude<CatalogName, 'pg_class'>, string>> = {
   pg_namespace: `${owned} AND nspname !~ '^pg_(toast_)?temp_'`,
-  pg_attribute: 'attrelid >= 16384',
+  pg_attribute: 'attnum > 0 AND attrelid >= 16384',
   pg_type: permanentSchema('typnamespace'),
   pg_range: 'rngtypid >= 16384',
   // All: what a superuser replaces among the server's own must be seen too.
@@ -63,7 +63,7 @@ WITH classes AS MATERIALIZED (
 SELECT 'pg_class', rows, ages FROM classes
 ${names.map((name) => `UNION ALL SELECT '${name}', pg_catalog.count(*), pg_catalog.sum(pg_catalog.age(xmin)) FROM pg_catalog.${name} WHERE ${counted[name]}`).join('\n')}
 UNION ALL SELECT '${temporaryColumns}', pg_catalog.count(*), pg_catalog.sum(pg_catalog.age(xmin))
-FROM pg_catalog.pg_attribute WHERE attrelid IN (SELECT oid FROM temporary)`;
+FROM pg_catalog.pg_attribute WHERE attnum > 0 AND attrelid IN (SELECT oid FROM temporary)`;
 
 /** `epochAge`: the age of a fixed transaction, asked for in the same transaction, against which the ages are set. */
 export function digestsOf(rows: readonly Row[], epochAge: number): Digests {

@@ -13,10 +13,7 @@ function schemasOf(path: Path): readonly string[] | undefined {
   return path.includes('pg_catalog') ? path : ['pg_catalog', ...path];
 }
 
-/**
- * Those that the name may stand for: the ones in its schema or on the path, or if there is none the ones of that name
- * anywhere, for the path may be longer than we know and the statement fails otherwise.
- */
+/** Those in the schema of the name, or on the path in its order. */
 function visible<T extends { readonly schema: string }>(
   found: readonly T[],
   schema: string | undefined,
@@ -24,23 +21,25 @@ function visible<T extends { readonly schema: string }>(
 ): readonly T[] {
   if (schema !== undefined) return found.filter((object) => object.schema === schema);
   const schemas = schemasOf(path);
-  if (schemas === undefined) return found;
-  const onPath = found
+  if (schemas === undefined || found.length === 0) return found;
+  return found
     .filter((object) => schemas.includes(object.schema))
     .toSorted((a, b) => schemas.indexOf(a.schema) - schemas.indexOf(b.schema));
-  return onPath.length > 0 ? onPath : found;
 }
 
-/** The first on the path hides the others. */
+/**
+ * The first on the path hides the others. If there is none, those of other schemas: the statement fails, or the path is
+ * longer than we know.
+ */
 function firstVisible<T extends { readonly schema: string }>(
   found: readonly T[],
   schema: string | undefined,
   path: Path,
 ): readonly T[] {
   const candidates = visible(found, schema, path);
-  const hides =
-    schema === undefined && path !== undefined && schemasOf(path)?.includes(candidates[0]?.schema ?? '');
-  return hides ? candidates.filter((object) => object.schema === candidates[0]?.schema) : candidates;
+  if (schema !== undefined || path === undefined) return candidates;
+  const [first] = candidates;
+  return first === undefined ? found : candidates.filter((object) => object.schema === first.schema);
 }
 
 export function relationsMeant(snapshot: Snapshot, use: NameInSchema, path: Path): readonly RelationObject[] {
@@ -67,7 +66,7 @@ export function functionsMeant(snapshot: Snapshot, use: FunctionUse, path: Path)
   });
 }
 
-/** User operators that a symbol may mean. */
+/** User operators that a symbol may mean, by its schema or the path. */
 export function operatorsMeant(snapshot: Snapshot, use: NameInSchema, path: Path): readonly OperatorObject[] {
   return visible(snapshot.operatorsNamed(use.name), use.schema, path);
 }

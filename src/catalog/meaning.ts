@@ -61,7 +61,10 @@ function followRelation(
 ): void {
   const { statement, scope, way } = task;
   if (task.template && (use.name === anyName || use.schema === anyName)) {
-    followAnyRelation(agenda, use, scope, way);
+    if (use.access === 'read') {
+      agenda.does('unproven', 'reads a relation whose name is found when it runs', way);
+    }
+    agenda.addAny(use.access, scope, step(way, 'any relation', use.access !== 'read'));
     return;
   }
   const { access } = use;
@@ -82,7 +85,9 @@ function followRelation(
     for (const oid of object.types) touch(agenda, oid, touched);
     const assigns = access === 'update' ? statement.assigns : undefined;
     agenda.add({ kind: 'relation', object, access, assigns, scope, way: inner });
-    if (checks) for (const oid of object.types) agenda.add({ kind: 'type', oid, checks, scope, way: step(inner, '', false) });
+    if (checks)
+      for (const oid of object.types)
+        agenda.add({ kind: 'type', oid, checks, scope, way: step(inner, '', false) });
     if (runsAll) followMaintenance(agenda, object, scope, inner);
   }
 }
@@ -95,7 +100,12 @@ function followMaintenance(agenda: Agenda, object: RelationObject, scope: Scope,
 }
 
 /** True if the name stands for a temporary relation, or for one that nobody can tell. */
-function followTemporary(agenda: Agenda, task: StatementTask, use: RelationUse, touched: Set<number>): boolean {
+function followTemporary(
+  agenda: Agenda,
+  task: StatementTask,
+  use: RelationUse,
+  touched: Set<number>,
+): boolean {
   const { scope, way } = task;
   const inTemporary = use.schema !== undefined && /^pg_temp(_\d+)?$/.test(use.schema);
   if (use.schema !== undefined && !inTemporary) return false;
@@ -124,11 +134,21 @@ function followMaker(
   const inner = step(task.way, `temporary relation ${use.name}`);
   // What it is made of is older than itself.
   const temporary = new Map([...scope.temporary].filter(([name]) => name !== use.name));
-  const runs = maker.command === 'CREATE VIEW' || (use.access !== 'read' && !/ AS$|INTO$/.test(maker.command));
+  if (!/^(CREATE (VIEW|TABLE|SEQUENCE|TABLE AS)|SELECT INTO)$/.test(maker.command)) {
+    agenda.does('unproven', `names ${use.name}, which code of an earlier statement made`, inner);
+  }
+  const runs =
+    maker.command === 'CREATE VIEW' || (use.access !== 'read' && !/ AS$|INTO$/.test(maker.command));
   const sources = maker.relations.filter((source) => source.access !== 'define');
   if (runs) {
     const made = { ...maker, relations: sources };
-    follow(agenda, { kind: 'statement', statement: made, template: false, scope: { ...scope, temporary }, way: inner });
+    follow(agenda, {
+      kind: 'statement',
+      statement: made,
+      template: false,
+      scope: { ...scope, temporary },
+      way: inner,
+    });
   }
   for (const source of sources) {
     for (const object of relationsMeant(agenda.snapshot, source, scope.path)) {
@@ -141,20 +161,6 @@ function followMaker(
   }
   for (const type of maker.types) {
     for (const { oid } of typesMeant(agenda.snapshot, type, scope.path)) touch(agenda, oid, touched);
-  }
-}
-
-/** A statement with a placeholder for a relation: any may be meant, and what it does to that one is certain. */
-function followAnyRelation(agenda: Agenda, use: RelationUse, scope: Scope, way: Way): void {
-  const reads = use.access === 'read';
-  if (reads) agenda.does('unproven', 'reads a relation whose name is found when it runs', way);
-  const inner = step(way, 'any relation', !reads);
-  for (const object of agenda.snapshot.relations()) {
-    const hides = reads
-      ? object.kind === 'v' || object.kind === 'f' || object.policies.functions.length > 0
-      : object.triggers.length + object.rules.length + object.referencedBy.length > 0;
-    if (!hides) continue;
-    agenda.add({ kind: 'relation', object, access: use.access, assigns: undefined, scope, way: inner });
   }
 }
 
@@ -171,7 +177,13 @@ function followFunction(agenda: Agenda, task: StatementTask, use: FunctionUse, t
   }
   for (const { oid } of types) {
     touch(agenda, oid, touched);
-    agenda.add({ kind: 'type', oid, checks: true, scope, way: alone ? way : step(way, `type ${use.name}`, false) });
+    agenda.add({
+      kind: 'type',
+      oid,
+      checks: true,
+      scope,
+      way: alone ? way : step(way, `type ${use.name}`, false),
+    });
   }
   if (builtin || meant.length + types.length > 0) return;
   if (use.schema === undefined && syntax.has(use.name)) return;
@@ -188,6 +200,9 @@ function followFunction(agenda: Agenda, task: StatementTask, use: FunctionUse, t
 
 function followType(agenda: Agenda, use: NameInSchema, scope: Scope, way: Way, touched: Set<number>): void {
   const types = typesMeant(agenda.snapshot, use, scope.path);
+  if (use.schema === undefined && scope.shadowed && agenda.snapshot.temporaryNames.has(use.name)) {
+    agenda.does('unproven', `may name a temporary type ${use.name} that is not known`, way);
+  }
   for (const { oid } of types) {
     touch(agenda, oid, touched);
     agenda.add({ kind: 'type', oid, checks: true, scope, way });
@@ -222,7 +237,8 @@ function followOperator(
   if (use.schema === 'pg_catalog' && isBuiltinOperator(use.schema, use.name)) return;
   const builtin = isBuiltinOperator(use.schema, use.name);
   const named = operatorsMeant(agenda.snapshot, use, scope.path);
-  const meant = builtin ? named.filter((operator) => mayMatch(operator, touched)) : named;
+  const others = builtin || named.length > 0 ? named : operatorsMeant(agenda.snapshot, use, undefined);
+  const meant = builtin ? named.filter((operator) => mayMatch(operator, touched)) : others;
   const alone = !builtin && meant.length === 1;
   for (const object of meant) addOperator(agenda, object, scope, way, alone);
   if (!builtin && meant.length === 0) {
@@ -246,7 +262,8 @@ function followComparisons(agenda: Agenda, scope: Scope, way: Way, touched: Read
   if (touched.size === 0) return;
   for (const symbol of ['=', '<', '>', '<=', '>=', '<>']) {
     for (const object of agenda.snapshot.operatorsNamed(symbol)) {
-      if (touched.has(object.left) || touched.has(object.right)) addOperator(agenda, object, scope, way, false);
+      if (touched.has(object.left) || touched.has(object.right))
+        addOperator(agenda, object, scope, way, false);
     }
   }
 }
@@ -262,7 +279,8 @@ export function visitStatement(agenda: Agenda, task: StatementTask): void {
     if (effect === 'read') continue;
     agenda.does(effect, whatOf(agenda, statement, effect, scope), way);
   }
-  if (statement.functions.some((use) => use.name === 'lo_unlink')) doesBuiltin(agenda, 'lo_unlink', undefined, way);
+  if (statement.functions.some((use) => use.name === 'lo_unlink'))
+    doesBuiltin(agenda, 'lo_unlink', undefined, way);
   // They would change what the session's own names stand for.
   if (statement.names.length > 0) agenda.does('code', 'prepares or runs a statement by name', way);
   for (const setting of statement.settings) agenda.sets(setting);
@@ -276,6 +294,16 @@ function whatOf(agenda: Agenda, statement: Statement, effect: Effect, scope: Sco
   const [found] = relationsMeant(agenda.snapshot, use, scope.path);
   if (use.name === anyName) return phrase(effect, 'a relation whose name is found when it runs');
   return phrase(effect, found === undefined ? spell(use) : qualifiedName(found));
+}
+
+/** The sentence that the text alone gives for an effect that a name suggests; see sql/expressions.ts. */
+export function guessedSentences(statement: Statement): ReadonlySet<string> {
+  const guesses = statement.functions.filter(({ schema, name }) => !isBuiltinFunction(schema, name));
+  return new Set(
+    guesses.flatMap((use) =>
+      byPattern.map((effect) => `calls ${spell(use)}(), which has the effect ${effect}`),
+    ),
+  );
 }
 
 const onlyByCalls = /^(SELECT|VALUES|INSERT|UPDATE|DELETE|MERGE)$/;

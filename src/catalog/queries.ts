@@ -131,6 +131,9 @@ UNION ALL
 SELECT 'operator', amopfamily::text, amoplefttype::text, amoprighttype::text, amopopr::text, NULL
 FROM pg_catalog.pg_amop WHERE amopopr >= 16384`;
 
+/** pg_toast, which holds nothing that a statement names. */
+const toastSchema = 99;
+
 // Not xmin: TRUNCATE, REFRESH and GRANT change the row and not the definition. An array of a row type comes with it.
 const relations = `
 SELECT c.oid, c.relkind, n.nspname, c.relname,
@@ -142,7 +145,7 @@ FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_type a ON a.typelem = c.reltype AND a.typelem <> 0 AND a.typcategory = 'A' AND a.typtype = 'b'
 LEFT JOIN pg_catalog.pg_am m ON m.oid = c.relam
-WHERE c.relpersistence <> 't' AND c.relkind <> 't' AND (c.oid >= 16384 OR c.relkind IN ('r', 'v', 'm', 'p', 'f', 'S'))`;
+WHERE c.relpersistence <> 't' AND c.relkind <> 't' AND c.relnamespace <> ${toastSchema} AND (c.oid >= 16384 OR c.relkind IN ('r', 'v', 'm', 'p', 'f', 'S'))`;
 
 /** All columns in their order, also dropped ones, whose name is empty and whose type is 0. */
 const attributes = `
@@ -161,7 +164,7 @@ const inheritance = `
 SELECT inhparent, inhrelid, xmin FROM pg_catalog.pg_inherits ORDER BY inhparent, inhseqno, inhrelid`;
 
 const permanent = (relation: string) =>
-  `JOIN pg_catalog.pg_class c ON c.oid = ${relation} AND c.oid >= 16384 AND c.relpersistence <> 't'`;
+  `JOIN pg_catalog.pg_class c ON c.oid = ${relation} AND c.oid >= 16384 AND c.relpersistence <> 't' AND c.relkind <> 't'`;
 
 const views = `
 SELECT r.ev_class, r.xmin, r.ev_action, r.ev_qual

@@ -3,14 +3,14 @@
 // is understood. Knows names and definitions; refuses to know data, privileges and what the planner makes of it.
 
 import { createHash } from 'node:crypto';
-import type { Effect, FunctionUse, RelationUse, Statement } from '../sql/statement.ts';
 import { isBuiltinFunction, isBuiltinType } from '../sql/functions.ts';
+import type { Effect, FunctionUse, RelationUse, Statement } from '../sql/statement.ts';
 import type { Scope } from './agenda.ts';
 import { step } from './agenda.ts';
 import type { Bodies } from './bodies.ts';
-import { Closure } from './closure.ts';
+import { type AnyRelation, Closure } from './closure.ts';
 import { operatorsMeant, relationsMeant } from './lookup.ts';
-import { effectsByText, follow } from './meaning.ts';
+import { effectsByText, follow, guessedSentences } from './meaning.ts';
 import type { NameContext, Reacher } from './names.ts';
 import type { Snapshot } from './snapshot.ts';
 import { firstUserOid } from './snapshot.ts';
@@ -26,7 +26,7 @@ interface Explained {
 const contextsMax = 8;
 
 const noTypes: readonly number[] = [];
-const unexplained = / which is not a known builtin$/;
+const unexplained = /, which is not a known builtin$/;
 const root: Way = { certain: true, label: '', from: undefined };
 
 /** Bodies may serve several snapshots one after another. A context must not be changed after it was passed. */
@@ -35,6 +35,7 @@ export class SnapshotReacher implements Reacher {
   readonly #snapshot: Snapshot;
   readonly #bodies: Bodies;
   readonly #explained = new WeakMap<Statement, Explained[]>();
+  readonly #anyRelation: AnyRelation = new Map();
   /** A temporary type can stand in front of the server's own. */
   readonly #shadowsTypes: boolean;
 
@@ -50,9 +51,13 @@ export class SnapshotReacher implements Reacher {
   }
 
   explain(statement: Statement, context: NameContext, parameterTypes: readonly number[]): Statement {
-    const userTypes = parameterTypes.some((oid) => oid >= firstUserOid || isFloat(oid)) ? parameterTypes : noTypes;
+    const userTypes = parameterTypes.some((oid) => oid >= firstUserOid || isFloat(oid))
+      ? parameterTypes
+      : noTypes;
     const remembered = this.#explained.get(statement) ?? [];
-    const found = remembered.find((one) => sameContext(one.context, context) && sameList(one.types, userTypes));
+    const found = remembered.find(
+      (one) => sameContext(one.context, context) && sameList(one.types, userTypes),
+    );
     if (found !== undefined) return found.statement;
     const { explained, waiting } = this.#explain(statement, context, userTypes);
     if (!waiting) {
@@ -63,7 +68,7 @@ export class SnapshotReacher implements Reacher {
   }
 
   #explain(statement: Statement, context: NameContext, types: readonly number[]) {
-    const closure = new Closure(this.#snapshot, this.#bodies);
+    const closure = new Closure(this.#snapshot, this.#bodies, this.#anyRelation);
     const scope: Scope = { ...context, own: new Set(), trigger: false };
     const effects = new Set(effectsByText(statement));
     if (statement.since !== undefined && statement.since > this.#snapshot.serverVersion) {
@@ -71,7 +76,8 @@ export class SnapshotReacher implements Reacher {
       closure.does('unknown', `${versions}: it may read it otherwise`, root);
     }
     follow(closure, { kind: 'statement', statement, template: false, scope, way: root }, types);
-    if (evaluates(effects)) closure.addAll(this.#snapshot.everywhere, scope, step(root, 'a cast or index', false));
+    if (evaluates(effects))
+      closure.addAll(this.#snapshot.everywhere, scope, step(root, 'a cast or index', false));
     if (defines(effects)) closure.addAll(this.#snapshot.onDefine, scope, step(root, 'an event trigger'));
     if (context.changed) this.#changed(statement, closure);
     if (context.shadowed && this.#shadowsTypes) {
@@ -110,7 +116,14 @@ export class SnapshotReacher implements Reacher {
   ): Statement {
     for (const effect of closure.effects) effects.add(effect);
     if (effects.size === 0) effects.add('read');
-    const kept = statement.why.filter((why) => !unexplained.test(why) || this.#staysUnknown(statement));
+    const sameEffects =
+      effects.size === statement.effects.length && statement.effects.every((one) => effects.has(one));
+    if (sameEffects && closure.objects.size === 0 && closure.why.size === 0) return statement;
+    const guesses = guessedSentences(statement);
+    const stays = effectsByText(statement).includes('function');
+    const kept = statement.why.filter((why) => (stays || !unexplained.test(why)) && !guesses.has(why));
+    // The session takes what is defined beside a temporary effect for the temporary relation.
+    const hidden = new Map([...closure.relations].filter(([, use]) => use.access !== 'define'));
     const rowsAtMost = this.#rowsAtMost(statement, scope, types) ?? statement.rowsAtMost;
     const { unresolved, ...facts } = statement;
     return {
@@ -119,9 +132,10 @@ export class SnapshotReacher implements Reacher {
       ...(unresolved === undefined || closure.effects.has('unknown') ? {} : { unresolved }),
       ...(closure.missing ? { missing: true as const } : {}),
       effects: [...effects].sort(),
-      relations: joined(statement.relations, closure.relations),
+      relations: joined(statement.relations, hidden),
       functions: joined(statement.functions, closure.functions),
-      settings: closure.settings.length === 0 ? statement.settings : [...statement.settings, ...closure.settings],
+      settings:
+        closure.settings.length === 0 ? statement.settings : [...statement.settings, ...closure.settings],
       why: [...new Set([...kept, ...closure.why])],
       identity: identityOf(closure.objects),
       ...(closure.changesRows ? { uncounted: true as const } : {}),
@@ -129,17 +143,13 @@ export class SnapshotReacher implements Reacher {
     };
   }
 
-  /** Builtins whose effect is `function` stay what they are. */
-  #staysUnknown(statement: Statement): boolean {
-    return effectsByText(statement).includes('function');
-  }
-
   /** One, if `pinned` holds a unique key of the only target. */
   #rowsAtMost(statement: Statement, scope: Scope, types: readonly number[]): number | undefined {
     const { pinned } = statement;
     if (pinned === undefined || types.some(isFloat)) return undefined;
     const [target, ...others] = statement.relations.filter((use) => /^(update|delete)$/.test(use.access));
-    if (target === undefined || others.length > 0 || scope.temporary.has(target.name) || scope.changed) return undefined;
+    if (target === undefined || others.length > 0 || scope.temporary.has(target.name) || scope.changed)
+      return undefined;
     const [relation, ...more] = relationsMeant(this.#snapshot, target, scope.path);
     if (relation === undefined || more.length > 0 || !/^[rp]$/.test(relation.kind)) return undefined;
     if (relation.children.length > 0 && !relation.partitioned) return undefined;
@@ -147,7 +157,8 @@ export class SnapshotReacher implements Reacher {
     const equals = operatorsMeant(this.#snapshot, { schema: undefined, name: '=' }, scope.path);
     const userTypes = new Set(relation.types);
     const mayBeMeant = equals.some(
-      ({ left, right }) => userTypes.has(left) || userTypes.has(right) || left < firstUserOid || right < firstUserOid,
+      ({ left, right }) =>
+        userTypes.has(left) || userTypes.has(right) || left < firstUserOid || right < firstUserOid,
     );
     if (mayBeMeant) return undefined;
     return relation.uniques.some((key) => key.every((column) => pinned.includes(column))) ? 1 : undefined;
@@ -159,7 +170,16 @@ function isFloat(oid: number): boolean {
   return oid === 700 || oid === 701;
 }
 
-const evaluating: readonly Effect[] = ['read', 'insert', 'update', 'update-all', 'delete', 'code', 'maintain', 'create'];
+const evaluating: readonly Effect[] = [
+  'read',
+  'insert',
+  'update',
+  'update-all',
+  'delete',
+  'code',
+  'maintain',
+  'create',
+];
 
 function evaluates(effects: ReadonlySet<Effect>): boolean {
   return evaluating.some((effect) => effects.has(effect));
@@ -169,7 +189,10 @@ function defines(effects: ReadonlySet<Effect>): boolean {
   return (['create', 'alter', 'drop', 'grant', 'temporary'] as const).some((effect) => effects.has(effect));
 }
 
-function joined<T extends RelationUse | FunctionUse>(own: readonly T[], hidden: ReadonlyMap<string, T>): readonly T[] {
+function joined<T extends RelationUse | FunctionUse>(
+  own: readonly T[],
+  hidden: ReadonlyMap<string, T>,
+): readonly T[] {
   if (hidden.size === 0) return own;
   const keyOf = (use: T) => JSON.stringify([use.schema, use.name, 'access' in use ? use.access : '']);
   const present = new Set(own.map(keyOf));
@@ -178,12 +201,15 @@ function joined<T extends RelationUse | FunctionUse>(own: readonly T[], hidden: 
 
 function identityOf(objects: ReadonlySet<string>): string | undefined {
   if (objects.size === 0) return undefined;
-  return createHash('sha256').update([...objects].sort().join('\n')).digest('base64url');
+  return createHash('sha256')
+    .update([...objects].sort().join('\n'))
+    .digest('base64url');
 }
 
 function sameContext(a: NameContext, b: NameContext): boolean {
   if (a === b) return true;
-  const samePath = a.path === undefined || b.path === undefined ? a.path === b.path : sameList(a.path, b.path);
+  const samePath =
+    a.path === undefined || b.path === undefined ? a.path === b.path : sameList(a.path, b.path);
   // Of temporary relations only the map itself tells whether they are the same.
   const temporary = a.temporary === b.temporary || a.temporary.size + b.temporary.size === 0;
   return samePath && temporary && a.shadowed === b.shadowed && a.changed === b.changed;

@@ -36,20 +36,23 @@ export const noReferences: References = {
  * out, its functions are not.
  */
 export function referencesIn(...trees: (string | null | undefined)[]): References {
+  return union(
+    trees.map((tree) => (tree === null || tree === undefined ? noReferences : referencesOf(tree))),
+  );
+}
+
+function referencesOf(tree: string): References {
   const found = {
     functions: new Set<number>(),
     operators: new Set<number>(),
     types: new Set<number>(),
     relations: new Set<number>(),
   };
-  for (const tree of trees) {
-    if (tree === null || tree === undefined) continue;
-    for (const [, oid] of tree.matchAll(functionField)) found.functions.add(Number(oid));
-    for (const match of tree.matchAll(largeNumber)) {
-      const oid = Number(match[1]);
-      const kind = oid < firstUserOid ? undefined : kindOf(fieldAt(tree, match.index));
-      if (kind !== undefined) found[kind].add(oid);
-    }
+  for (const [, oid] of tree.matchAll(functionField)) found.functions.add(Number(oid));
+  for (const match of tree.matchAll(largeNumber)) {
+    const oid = Number(match[1]);
+    const kind = oid < firstUserOid ? undefined : kindOf(fieldAt(tree, match.index));
+    if (kind !== undefined) found[kind].add(oid);
   }
   return frozen(found);
 }

@@ -4,7 +4,7 @@
 // Source: the manual, "pg_class", "pg_attribute", "pg_rewrite", "pg_trigger", "pg_constraint", "pg_attrdef", "pg_index".
 
 import { references, referencesIn, union } from './references.ts';
-import { append, elements, flag, number, numbers, type Row, rowDigest, type Table, text } from './row.ts';
+import { append, elements, flag, number, numbers, type Row, type Table, text } from './row.ts';
 import {
   type ForeignKey,
   firstUserOid,
@@ -39,8 +39,6 @@ export interface RelationTable extends Table {
   readonly byArrayType: ReadonlyMap<number, StoredRelation>;
   readonly byArrayName: ReadonlyMap<string, readonly StoredRelation[]>;
   readonly arrayTypeOf: ReadonlyMap<number, number>;
-  /** Another as soon as a row is. */
-  readonly digest: string;
 }
 
 export function relationTable(): RelationTable {
@@ -50,7 +48,6 @@ export function relationTable(): RelationTable {
   const byArrayType = new Map<number, StoredRelation>();
   const byArrayName = new Map<string, StoredRelation[]>();
   const arrayTypeOf = new Map<number, number>();
-  const digest = rowDigest();
   return {
     byOid,
     byName,
@@ -58,11 +55,7 @@ export function relationTable(): RelationTable {
     byArrayType,
     byArrayName,
     arrayTypeOf,
-    get digest() {
-      return digest.text;
-    },
-    add(row) {
-      const [oid, kind, schema, name, version, rowType, rowSecurity, arrayType, arrayName, handler] = row;
+    add([oid, kind, schema, name, version, rowType, rowSecurity, arrayType, arrayName, handler]) {
       const made: StoredRelation = {
         oid: number(oid),
         kind: text(kind),
@@ -73,7 +66,6 @@ export function relationTable(): RelationTable {
         rowSecurity: flag(rowSecurity),
         handler: number(handler),
       };
-      digest.add(row);
       byOid.set(made.oid, made);
       append(byName, made.name, made);
       if (made.rowType !== 0 && made.kind !== 'c') byRowType.set(made.rowType, made);
@@ -84,6 +76,17 @@ export function relationTable(): RelationTable {
       }
     },
   };
+}
+
+/** Whether both tell the same of the same relations. */
+export function sameRelations(some: RelationTable, others: RelationTable): boolean {
+  if (some.byOid.size !== others.byOid.size) return false;
+  for (const [oid, one] of some.byOid) {
+    const other = others.byOid.get(oid);
+    if (other === undefined || one.version !== other.version || one.name !== other.name) return false;
+    if (one.schema !== other.schema || one.kind !== other.kind) return false;
+  }
+  return true;
 }
 
 /** Kept as the texts they came in and read when asked for. */

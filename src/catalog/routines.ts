@@ -69,6 +69,10 @@ function visitCode(agenda: Agenda, object: FunctionObject, scope: Scope, way: Wa
     isOpaque(agenda, object, 'is read by another lexer than ours', way);
     return;
   }
+  if (object.compiled !== undefined) {
+    visitCompiled(agenda, object, object.compiled, { ...scope, path: settings.path ?? scope.path }, way);
+    return;
+  }
   const body = agenda.bodies.body(object, agenda.snapshot);
   if (body === 'busy') {
     agenda.waits();
@@ -80,7 +84,6 @@ function visitCode(agenda: Agenda, object: FunctionObject, scope: Scope, way: Wa
   for (const { statement, template } of body.parts) {
     agenda.add({ kind: 'statement', statement, template, scope: inner, way });
   }
-  if (object.compiled !== undefined) visitCompiled(agenda, object, object.compiled, inner, way);
   for (const name of body.types) {
     for (const { oid } of typesMeant(agenda.snapshot, name, inner.path)) {
       agenda.add({ kind: 'type', oid, checks: true, scope: inner, way });
@@ -117,7 +120,13 @@ function scopeOf(body: Body, path: Scope['path'], object: FunctionObject, outer:
 }
 
 /** A body of the form BEGIN ATOMIC names nothing: its tree tells what it runs, and to which relations it does what. */
-function visitCompiled(agenda: Agenda, object: FunctionObject, refers: References, scope: Scope, way: Way): void {
+function visitCompiled(
+  agenda: Agenda,
+  object: FunctionObject,
+  refers: References,
+  scope: Scope,
+  way: Way,
+): void {
   agenda.addAll(refers, scope, way);
   for (const access of object.compiledWrites ?? []) {
     for (const oid of refers.relations) {

@@ -55,36 +55,3 @@ export function append<K, V>(map: Map<K, V[]>, key: K, value: V): void {
   if (list === undefined) map.set(key, [value]);
   else list.push(value);
 }
-
-/**
- * A digest of rows that come in any order: the number of them and the sums of two 32-bit hashes of each (FNV-1a, with two
- * starts). Against chance, not against somebody who seeks a collision.
- */
-export function rowDigest(): Table & { readonly text: string } {
-  const sums = [0, 0];
-  let rows = 0;
-  return {
-    get text() {
-      return [rows, ...sums].join('.');
-    },
-    add(row) {
-      const [first, second] = hashes(row.join('\u0000'));
-      sums[0] = (sums[0]! + first) % Number.MAX_SAFE_INTEGER;
-      sums[1] = (sums[1]! + second) % Number.MAX_SAFE_INTEGER;
-      rows += 1;
-    },
-  };
-}
-
-const fnvPrime = 0x01000193;
-
-function hashes(joined: string): [number, number] {
-  let first = 0x811c9dc5;
-  let second = 0x9e3779b9;
-  for (let at = 0; at < joined.length; at += 1) {
-    const code = joined.charCodeAt(at);
-    first = Math.imul(first ^ code, fnvPrime);
-    second = Math.imul(second ^ (code + at), fnvPrime);
-  }
-  return [first >>> 0, second >>> 0];
-}

@@ -109,12 +109,9 @@ export function storedSnapshot(tables: Tables, facts: ServerFacts, epoch: string
 }
 
 /** Another text as soon as anything is that a snapshot is made of; short, without names. */
-export function epochOf(digests: Digests, tables: Tables, facts: ServerFacts): string {
+export function epochOf(digests: Digests, facts: ServerFacts): string {
   const hash = createHash('sha256');
-  for (const [name, digest] of digests) {
-    // TRUNCATE and GRANT change rows of pg_class, not what they define.
-    hash.update(`${name} ${name === 'pg_class' ? tables.relations.digest : digest}\n`);
-  }
+  for (const entry of digests) hash.update(entry.join(' '));
   hash.update(JSON.stringify([facts.serverVersion, facts.role, facts.searchPath]));
   return hash.digest('base64url').slice(0, digestLength);
 }

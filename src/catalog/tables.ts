@@ -41,7 +41,8 @@ export function visitRelation(agenda: Agenda, task: RelationTask): void {
 /** A materialized view is read as it stands. Virtual columns and the rows a view shows are computed for writes too. */
 function readsQuery(agenda: Agenda, { object, scope, way }: RelationTask): void {
   if (object.kind === 'm') return;
-  const label = object.kind === 'v' ? `view ${qualifiedName(object)}` : `a column of ${qualifiedName(object)}`;
+  const label =
+    object.kind === 'v' ? `view ${qualifiedName(object)}` : `a column of ${qualifiedName(object)}`;
   agenda.addAll(object.onRead, scope, step(way, label));
 }
 
@@ -56,7 +57,8 @@ function writes(agenda: Agenda, task: RelationTask, event: WriteEvent): void {
   let instead = false;
   for (const trigger of object.triggers) {
     if (!trigger.events.some((one) => fires(one, event, task))) continue;
-    if (trigger.events.includes('update') && event === 'update' && !isAssigned(trigger.columns, task)) continue;
+    if (trigger.events.includes('update') && event === 'update' && !isAssigned(trigger.columns, task))
+      continue;
     instead ||= object.kind === 'v';
     agenda.looksAt('trigger', trigger);
     const inner = step(way, `trigger ${trigger.name} on ${name}`);

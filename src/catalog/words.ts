@@ -74,9 +74,12 @@ export function sentence(what: string, way: Way | undefined): string {
   if (labels.length === 0) return what;
   const uncertain = firstUncertain(way);
   if (uncertain === undefined) return `${what} via ${labels.join(' → ')}`;
-  const rest = labelsOf(way).slice(labels.indexOf(uncertain.label) + 1);
-  const via = rest.length === 0 ? '' : ` via ${rest.join(' → ')}`;
-  return `may reach ${uncertain.label}, which ${what}${via}`;
+  const at = labels.indexOf(uncertain.label);
+  const via = labels.length > at + 1 ? ` via ${labels.slice(at + 1).join(' → ')}` : '';
+  const from = at > 0 ? ` (from ${labels.slice(0, at).join(' → ')})` : '';
+  const called = /^(?:function|procedure) (.*)$/.exec(uncertain.label)?.[1];
+  const may = called === undefined ? `may reach ${uncertain.label}` : `may call ${called}`;
+  return `${may}, which ${what}${via}${from}`;
 }
 
 function labelsOf(way: Way | undefined): string[] {
