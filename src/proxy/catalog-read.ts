@@ -4,6 +4,7 @@
 
 import { type Digests, digestsOf, digestsQuery, outdated } from '../catalog/digests.ts';
 import { rulesWithoutText, type SectionName, sections } from '../catalog/queries.ts';
+import { sameRelations } from '../catalog/relations.ts';
 import type { Row, Table } from '../catalog/row.ts';
 import { flag, number, text, texts } from '../catalog/row.ts';
 import type { Snapshot } from '../catalog/snapshot.ts';
@@ -13,7 +14,9 @@ import { type Side, SideError } from './side.ts';
 export interface Reading {
   readonly snapshot: Snapshot;
   readonly tables: Tables;
+  /** Of the rows as they are, and of those that the epoch is of. */
   readonly digests: Digests;
+  readonly defining: Digests;
   readonly facts: ServerFacts;
   /** pg_current_snapshot() where equal ones see equal rows; else undefined. */
   readonly seen: string | undefined;
@@ -128,11 +131,18 @@ async function readOnce(
   await side.ask(temporaryNamesQuery, ([name]) => temporaryNames.add(text(name)));
   await side.ask('COMMIT', () => undefined);
   const facts: ServerFacts = { ...known, temporaryNames };
+  const defining = definingDigests(digests, tables, before);
+  const snapshot = storedSnapshot(tables, facts, epochOf(defining, facts) + (ruleTexts ? '' : '-'));
+  const reading = { snapshot, tables, digests, defining, facts, seen: seen ?? undefined };
+  if (ruleTexts) return reading;
   // Rules without their texts are to be read again by the next reading, whatever it finds.
-  const settled = ruleTexts ? digests : new Map(digests).set('pg_rewrite', '');
-  const epoch = epochOf(digests, tables, facts);
-  const snapshot = storedSnapshot(tables, facts, ruleTexts ? epoch : `${epoch}-`);
-  return { snapshot, tables, digests: settled, facts, seen: ruleTexts ? (seen ?? undefined) : undefined };
+  return { ...reading, digests: new Map(digests).set('pg_rewrite', ''), seen: undefined };
+}
+
+/** TRUNCATE and GRANT change rows of pg_class and not what they define. */
+function definingDigests(digests: Digests, tables: Tables, before: Reading | undefined): Digests {
+  if (before === undefined || !sameRelations(before.tables.relations, tables.relations)) return digests;
+  return new Map(digests).set('pg_class', before.defining.get('pg_class') ?? '');
 }
 
 async function readSections(
