@@ -27,10 +27,20 @@ const free: Terms = { kind: 'free' };
 const readOnly: Terms = { kind: 'bound', enclosure: { kind: 'read-only' }, spend: undefined };
 
 /**
- * Commands that a READ ONLY transaction can be put around: what they run has ended when they have. The query of a
- * DECLARE runs at FETCH, behind the transaction.
+ * Commands that a READ ONLY transaction can be put around. Of a cursor that was declared in one, the session takes each
+ * FETCH for unproven too.
  */
-const enclosable: ReadonlySet<string> = new Set(['SELECT', 'VALUES', 'TABLE', 'EXPLAIN', 'COPY', 'EXECUTE']);
+const enclosable: ReadonlySet<string> = new Set([
+  'SELECT',
+  'VALUES',
+  'TABLE',
+  'EXPLAIN',
+  'COPY',
+  'EXECUTE',
+  'DECLARE',
+  'FETCH',
+  'MOVE',
+]);
 
 /** What `rowsMax` and `budget` count. */
 export const changing: ReadonlySet<Effect> = new Set<Effect>(['insert', 'update', 'update-all', 'delete']);
