@@ -234,7 +234,6 @@ function followOperator(
   way: Way,
   touched: ReadonlySet<number>,
 ): void {
-  if (use.schema === 'pg_catalog' && isBuiltinOperator(use.schema, use.name)) return;
   const builtin = isBuiltinOperator(use.schema, use.name);
   const named = operatorsMeant(agenda.snapshot, use, scope.path);
   const others = builtin || named.length > 0 ? named : operatorsMeant(agenda.snapshot, use, undefined);

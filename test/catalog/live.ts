@@ -50,6 +50,7 @@ export const publicPath: NameContext = {
 
 export interface Explainer {
   readonly reacher: SnapshotReacher;
+  typeOid(name: string): number;
   explain(sql: string, context?: Partial<NameContext>, types?: readonly number[]): Statement;
 }
 
@@ -57,6 +58,7 @@ export function explainerOf(snapshot: Snapshot): Explainer {
   const reacher = new SnapshotReacher(snapshot, new Bodies(analyzer));
   return {
     reacher,
+    typeOid: (name) => snapshot.typesNamed(name)[0]?.oid ?? 0,
     explain: (sql, context = {}, types = []) =>
       reacher.explain(factsOf(sql), { ...publicPath, ...context }, types),
   };

@@ -1,0 +1,432 @@
+// Reach against a real server: each kind of hidden code, the harmless twin and the one that deletes.
+
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { factsOf } from '../sql/facts.ts';
+import { createDatabase, type TestDatabase } from '../support/postgres.ts';
+import { type Explainer, explainerOf, publicPath, snapshotOf } from './live.ts';
+import { vectorsSql } from './vectors.ts';
+
+let database: TestDatabase;
+let explainer: Explainer;
+
+beforeAll(async () => {
+  database = await createDatabase();
+  const client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  await client.query(vectorsSql);
+  await client.end();
+  explainer = explainerOf(await snapshotOf(database.url));
+});
+
+afterAll(async () => {
+  await database.drop();
+});
+
+const effectsOf = (sql: string) => explainer.explain(sql).effects.join(' ');
+const whyOf = (sql: string) => explainer.explain(sql).why;
+
+const reads: readonly (readonly [vector: string, harmless: string, writer: string, effects: string])[] = [
+  ['a PL/pgSQL function', 'SELECT good_code()', 'SELECT bad_code()', 'delete read'],
+  ['a function in FROM', 'SELECT * FROM good_code()', 'SELECT * FROM bad_code()', 'delete read'],
+  ['an escaped identifier', 'SELECT U&"good\\005fcode"()', 'SELECT U&"bad\\005fcode"()', 'delete read'],
+  ['an SQL function', 'SELECT good_sql()', 'SELECT bad_sql()', 'delete read'],
+  ['BEGIN ATOMIC', 'SELECT good_atomic()', 'SELECT bad_atomic()', 'delete read'],
+  ['RETURN', 'SELECT good_return()', 'SELECT bad_return()', 'delete read'],
+  ['a function of a function', 'SELECT good_nested()', 'SELECT bad_nested()', 'delete read'],
+  ['the default of a parameter', 'SELECT good_default()', 'SELECT bad_default()', 'delete read'],
+  ['a label IMMUTABLE', 'SELECT good_immutable(1)', 'SELECT bad_immutable(1)', 'delete read'],
+  ['EXPLAIN', 'EXPLAIN SELECT good_immutable(1)', 'EXPLAIN SELECT bad_immutable(1)', 'delete read'],
+  ['a view', 'SELECT * FROM good_view', 'SELECT * FROM bad_view', 'delete read'],
+  ['a view over a view', 'SELECT * FROM good_over', 'SELECT * FROM bad_over', 'delete read'],
+  ['an operator', 'SELECT 1 ### 2', 'SELECT 1 #-# 2', 'delete read'],
+  ['a builtin symbol', 'SELECT 1 = 2', 'SELECT 1 # $1', 'read unproven'],
+  ['a cast to a domain', 'SELECT 5::good_domain', 'SELECT 5::bad_domain', 'delete read'],
+  ['a typed literal', "SELECT good_domain '5'", "SELECT bad_domain '5'", 'delete read'],
+  ['a type called as a function', 'SELECT good_domain(5)', 'SELECT bad_domain(5)', 'delete read'],
+  ['a domain in a row type', 'SELECT ROW(1)::good_row', 'SELECT ROW(1)::bad_row', 'delete read'],
+  [
+    'a row made from JSON',
+    "SELECT jsonb_populate_record(null::good_row, '{}')",
+    "SELECT jsonb_populate_record(null::bad_row, '{}')",
+    'delete read',
+  ],
+  [
+    'a row made from JSON by a table',
+    "SELECT json_populate_record(g, '{}') FROM good_domains g",
+    "SELECT json_populate_record(b, '{}') FROM bad_domains b",
+    'read unproven',
+  ],
+  ['a cast of a user type', "SELECT '1'::email", 'SELECT ROW(1)::boxed::int', 'read unproven'],
+  [
+    'column notation',
+    'SELECT g.good_column FROM good_columns g',
+    'SELECT g.bad_column FROM good_columns g',
+    'read unproven',
+  ],
+  [
+    'field notation',
+    'SELECT (g).good_column FROM good_columns g',
+    'SELECT 1 FROM good_columns g ORDER BY (g).bad_column',
+    'read unproven',
+  ],
+  ['an overload of a builtin', "SELECT lower('X')", "SELECT md5('x'::varchar)", 'read unproven'],
+  ['one of two overloads', 'SELECT good_default(1)', 'SELECT overloaded(1)', 'read unproven'],
+  [
+    'an aggregate',
+    'SELECT good_aggregate(id) FROM victims',
+    'SELECT bad_aggregate(id) FROM victims',
+    'delete read',
+  ],
+  [
+    'a window function',
+    'SELECT good_aggregate(id) OVER () FROM victims',
+    'SELECT bad_aggregate(id) OVER () FROM victims',
+    'delete read',
+  ],
+  ['a row-level policy', 'SELECT * FROM good_policy', 'SELECT * FROM bad_policy', 'delete read'],
+  [
+    'a cursor',
+    'DECLARE c CURSOR FOR SELECT good_code()',
+    'DECLARE c CURSOR FOR SELECT bad_code()',
+    'delete read',
+  ],
+  [
+    'COPY of a query',
+    'COPY (SELECT good_code()) TO STDOUT',
+    'COPY (SELECT bad_code()) TO STDOUT',
+    'delete read',
+  ],
+  ['a subquery in LIMIT', 'SELECT 1 LIMIT good_code()', 'SELECT 1 LIMIT bad_code()', 'delete read'],
+];
+
+describe('a read through', () => {
+  test.each(reads)(
+    '%s shows the deletion, and its harmless twin stays a read',
+    (_, harmless, writer, effects) => {
+      expect(effectsOf(harmless)).toBe('read');
+      expect(effectsOf(writer)).toBe(effects);
+      const { uncounted, identity, missing } = explainer.explain(writer);
+      expect({ uncounted, known: identity !== undefined, missing }).toEqual({
+        uncounted: true,
+        known: true,
+        missing: undefined,
+      });
+    },
+  );
+});
+
+const insert = 'insert read';
+const writes: readonly (readonly [
+  string,
+  harmless: string,
+  same: string,
+  writer: string,
+  effects: string,
+])[] = [
+  [
+    'a trigger',
+    'INSERT INTO good_trigger VALUES (1)',
+    insert,
+    'UPDATE bad_trigger SET n = 1 WHERE id = 1',
+    'delete update',
+  ],
+  [
+    'an audit trigger',
+    'INSERT INTO audited VALUES (1)',
+    insert,
+    'UPDATE audited SET id = 1 WHERE id = 2',
+    'insert update',
+  ],
+  [
+    'the condition of a trigger',
+    'INSERT INTO transitions VALUES (1)',
+    insert,
+    'INSERT INTO when_bad VALUES (1)',
+    'delete insert read',
+  ],
+  [
+    'a rule',
+    'INSERT INTO good_rule VALUES (1)',
+    insert,
+    'INSERT INTO bad_rule VALUES (1)',
+    'delete insert read',
+  ],
+  [
+    'a rule that selects',
+    'UPDATE good_rule SET id = 1 WHERE id = 2',
+    'update',
+    'UPDATE bad_rule_update SET id = 1 WHERE id = 2',
+    'delete update',
+  ],
+  [
+    'a default',
+    'INSERT INTO numbers (n) VALUES (1)',
+    insert,
+    'INSERT INTO bad_column_default (n) VALUES (1)',
+    'delete insert read',
+  ],
+  [
+    'a generated column',
+    'INSERT INTO good_generated VALUES (1)',
+    insert,
+    'INSERT INTO bad_generated VALUES (1)',
+    'delete insert read',
+  ],
+  [
+    'the expression of an index',
+    'INSERT INTO victims VALUES (1)',
+    insert,
+    'INSERT INTO bad_index VALUES (1)',
+    'delete insert read',
+  ],
+  [
+    'a CHECK constraint',
+    'COPY victims FROM STDIN',
+    'insert',
+    'COPY bad_constraint FROM STDIN',
+    'delete insert',
+  ],
+  [
+    'the domain of a column',
+    'INSERT INTO good_domains VALUES (1)',
+    insert,
+    'INSERT INTO bad_domains VALUES (1, 2)',
+    'delete insert read',
+  ],
+  [
+    'a partition',
+    'INSERT INTO victims VALUES (1)',
+    insert,
+    'INSERT INTO parted VALUES (1, 1)',
+    'delete insert read',
+  ],
+  [
+    'an heir',
+    'INSERT INTO ancestor VALUES (1)',
+    insert,
+    'UPDATE ancestor SET id = 1 WHERE id = 2',
+    'delete update',
+  ],
+  [
+    'a view',
+    "INSERT INTO good_writable VALUES (1, 'x')",
+    insert,
+    'UPDATE bad_writable SET n = 1 WHERE id = 1',
+    'delete update',
+  ],
+  [
+    'MERGE',
+    'MERGE INTO victims v USING log l ON v.id = l.id WHEN NOT MATCHED THEN INSERT VALUES (1)',
+    insert,
+    'MERGE INTO bad_trigger b USING log l ON b.id = l.id WHEN MATCHED THEN UPDATE SET n = 1',
+    'delete read update',
+  ],
+  [
+    'ON CONFLICT',
+    "INSERT INTO parents VALUES (1) ON CONFLICT (id) DO UPDATE SET note = 'x'",
+    'insert read update',
+    'INSERT INTO parted VALUES (1) ON CONFLICT DO NOTHING',
+    'delete insert read',
+  ],
+];
+
+describe('a write through', () => {
+  test.each(writes)(
+    '%s shows what else it does, and its twin does nothing else',
+    (_, harmless, same, writer, effects) => {
+      expect(effectsOf(harmless)).toBe(same);
+      expect(effectsOf(writer)).toBe(effects);
+    },
+  );
+
+  test('a trigger on columns that are not assigned does not fire', () => {
+    expect(effectsOf('UPDATE bad_trigger SET id = 1 WHERE id = 2')).toBe('update');
+  });
+
+  test('a row that moves between partitions fires the triggers of INSERT', () => {
+    expect(effectsOf('UPDATE parted SET k = 1 WHERE id = 2')).toBe('delete update');
+  });
+
+  test('an INSTEAD OF trigger takes the place of the table behind the view', () => {
+    expect(effectsOf('UPDATE instead_view SET id = 1 WHERE id = 2')).toBe('insert update');
+    expect(explainer.explain('UPDATE instead_view SET id = 1 WHERE id = 2').uncounted).toBeUndefined();
+  });
+
+  test('a foreign key deletes and updates, over several tables and into their triggers', () => {
+    const { why, uncounted } = explainer.explain('DELETE FROM parents WHERE id = 1');
+    expect(effectsOf('DELETE FROM parents WHERE id = 1')).toBe('delete update');
+    expect(uncounted).toBe(true);
+    expect(why).toContain(
+      'deletes rows of public.victims via foreign key children_parent_fkey of public.children → foreign key grandchildren_child_fkey of public.grandchildren → trigger fire on public.grandchildren → function public.bad_fire()',
+    );
+  });
+
+  test('a foreign key acts on an update of the columns that it refers to alone', () => {
+    expect(explainer.explain("UPDATE parents SET note = 'x' WHERE id = 1").uncounted).toBeUndefined();
+    expect(explainer.explain('UPDATE parents SET id = 2 WHERE id = 1').uncounted).toBe(true);
+  });
+
+  test('REFRESH runs the query of a materialized view, reading it does not', () => {
+    expect(effectsOf('SELECT * FROM bad_materialized')).toBe('read');
+    expect(effectsOf('REFRESH MATERIALIZED VIEW good_materialized')).toBe('maintain rewrite');
+    expect(effectsOf('REFRESH MATERIALIZED VIEW bad_materialized')).toBe('delete maintain rewrite');
+  });
+
+  test('CALL stays code, with what the procedure does', () => {
+    expect(effectsOf('CALL good_procedure()')).toBe('code');
+    expect(effectsOf('CALL bad_procedure()')).toBe('code delete transaction');
+  });
+
+  test('the next number of a sequence is a part of INSERT and an effect of nextval()', () => {
+    expect(effectsOf("SELECT nextval('numbers_id_seq')")).toBe('read sequence');
+  });
+});
+
+describe('names', () => {
+  test('one that is in no schema makes a statement unknown, and says so', () => {
+    for (const [sql, name] of [
+      ['SELECT * FROM nosuch', 'nosuch'],
+      ['SELECT nosuch()', 'nosuch()'],
+      ["SELECT '1'::nosuch", 'nosuch'],
+      ['SELECT 1 #?# 2', '#?#'],
+      ['SELECT * FROM other.nosuch', 'other.nosuch'],
+    ] as const) {
+      const { effects, missing, why } = explainer.explain(sql);
+      expect({ sql, effects, missing }).toEqual({ sql, effects: ['read', 'unknown'], missing: true });
+      expect(why.join()).toContain(`${name}, which is not known in this database`);
+    }
+  });
+
+  test('what is about to be made or dropped need not be known', () => {
+    expect(effectsOf('CREATE TABLE fresh (id int)')).toBe('create');
+    expect(effectsOf('DROP TABLE IF EXISTS nosuch')).toBe('drop');
+  });
+
+  test("the server's own catalogs are read without further effects", () => {
+    const sql = 'SELECT * FROM pg_class, pg_catalog.pg_proc, information_schema.tables';
+    expect(explainer.explain(sql)).toBe(factsOf(sql));
+  });
+
+  test('a name qualified with pg_catalog means the builtin', () => {
+    expect(effectsOf("SELECT pg_catalog.md5('x')")).toBe('read');
+    expect(effectsOf('SELECT 1 OPERATOR(pg_catalog.#) 2')).toBe('read');
+  });
+
+  test('an overload that is not on the path cannot be meant', () => {
+    expect(explainer.explain("SELECT md5('x')", { path: ['other'] }).effects).toEqual(['read']);
+    expect(explainer.explain("SELECT md5('x')", { path: undefined }).effects).toContain('unproven');
+  });
+
+  test('a relation is looked for along the path, and anywhere where the path is not known', () => {
+    const relationsOf = (path: readonly string[] | undefined) =>
+      explainer.explain('DELETE FROM victims WHERE id = 1', { path }).relations.map(({ schema }) => schema);
+    expect(relationsOf(['other', 'public'])).toEqual([undefined, 'other']);
+    expect(relationsOf(['public', 'other'])).toEqual([undefined, 'public']);
+    expect(relationsOf(undefined)).toEqual([undefined, 'other', 'public']);
+  });
+
+  test('a function with a path of its own finds by that, another by the path of its caller', () => {
+    expect(effectsOf('SELECT own_path()')).toBe('read');
+    expect(explainer.explain('SELECT callers_path()', { path: ['public', 'other'] }).effects).toEqual([
+      'read',
+    ]);
+  });
+
+  test('code that changes the path tells the session', () => {
+    expect(explainer.explain('SELECT changes_path()').settings.map(({ name }) => name)).toEqual([
+      'search_path',
+    ]);
+  });
+
+  test('code that is read by another lexer is not believed', () => {
+    expect(effectsOf('SELECT other_lexer()')).toBe('function read');
+  });
+
+  test('a function in a schema off the path is found by its schema', () => {
+    expect(effectsOf('SELECT other.bad_elsewhere()')).toBe('delete read');
+  });
+
+  test('an overload that READ ONLY would not stop shows what it does', () => {
+    expect(effectsOf('SELECT upper(1)')).toBe('read sessions');
+  });
+
+  test('hidden relations and functions are there for the rules that go by name', () => {
+    const { relations, functions } = explainer.explain('SELECT bad_nested()');
+    expect(functions).toContainEqual({ schema: 'public', name: 'bad_code' });
+    expect(relations).toContainEqual({ schema: 'public', name: 'victims', access: 'delete' });
+  });
+
+  test('a declared parameter of a domain runs its check', () => {
+    const oid = explainer.typeOid('bad_domain');
+    expect(explainer.explain('SELECT $1', {}, [oid]).effects).toEqual(['delete', 'read']);
+    expect(explainer.explain('SELECT $1', {}, [9_999_999]).effects).toEqual(['read', 'unknown']);
+    expect(explainer.explain('SELECT $1', {}, [23]).effects).toEqual(['read']);
+  });
+});
+
+describe('the session', () => {
+  const maker = (sql: string) => ({ temporary: new Map([['t', factsOf(sql)]]) });
+
+  test('a temporary view runs its query, a temporary table does not', () => {
+    const explain = (sql: string, made: string) => explainer.explain(sql, maker(made)).effects.join(' ');
+    expect(explain('SELECT * FROM t', 'CREATE TEMP VIEW t AS SELECT bad_code()')).toBe('delete read');
+    expect(explain('SELECT * FROM t', 'CREATE TEMP TABLE t AS SELECT bad_code()')).toBe('read');
+    expect(explain('SELECT * FROM pg_temp.t', 'CREATE TEMP TABLE t (id int)')).toBe('read');
+    expect(explain('INSERT INTO t VALUES (1)', 'CREATE TEMP TABLE t (id int DEFAULT bad_code())')).toBe(
+      'delete insert read',
+    );
+    expect(explain('INSERT INTO t VALUES (1)', 'CREATE TEMP TABLE t (LIKE bad_column_default)')).toBe(
+      'delete insert read',
+    );
+    expect(explain('SELECT * FROM t', 'SELECT good_code()')).toBe('read unproven');
+  });
+
+  test('a schema pg_temp that nothing is known of makes a statement unknown', () => {
+    expect(effectsOf('SELECT * FROM pg_temp.t')).toBe('read unknown');
+    expect(explainer.explain('SELECT * FROM pg_temp.t', { shadowed: true }).effects).toEqual([
+      'read',
+      'unproven',
+    ]);
+  });
+
+  test('after a change of definitions no user name is known, builtins may be another', () => {
+    const changed = { changed: true };
+    expect(explainer.explain('SELECT * FROM victims', changed).effects).toEqual(['read', 'unknown']);
+    expect(explainer.explain('SELECT good_code()', changed).effects).toEqual(['read', 'unknown']);
+    expect(explainer.explain('SELECT now()', changed).effects).toEqual(['read', 'unproven']);
+    expect(explainer.explain('SELECT 1 FROM pg_class', changed).effects).toEqual(['read']);
+  });
+});
+
+describe('the answer', () => {
+  test('is the same object for the same question', () => {
+    const statement = factsOf('SELECT good_code(), 1');
+    const { reacher } = explainer;
+    const first = reacher.explain(statement, publicPath, []);
+    expect(reacher.explain(statement, { ...publicPath }, [23])).toBe(first);
+    expect(reacher.explain(statement, { ...publicPath, path: ['other'] }, [])).not.toBe(first);
+  });
+
+  test('has one row at most where a unique key is pinned and `=` can only be the builtin', () => {
+    const rows = (sql: string, types: readonly number[] = []) => explainer.explain(sql, {}, types).rowsAtMost;
+    expect(rows('UPDATE parents SET note = $1 WHERE id = 1')).toBe(1);
+    expect(rows("DELETE FROM parents WHERE code = 'x' AND note = 'y'")).toBe(1);
+    expect(rows('UPDATE parents SET note = $1 WHERE note = $2')).toBeUndefined();
+    expect(rows('UPDATE ancestor SET id = 1 WHERE id = 2')).toBeUndefined();
+    expect(rows('UPDATE good_writable SET note = $1 WHERE id = 1')).toBeUndefined();
+    expect(rows('UPDATE parents SET note = $1 WHERE id = $2', [25, 701])).toBeUndefined();
+  });
+
+  test('names the way, and says when the code runs as its owner', () => {
+    expect(whyOf('SELECT bad_definer()')).toEqual([
+      'deletes rows of public.victims via function public.bad_definer() (SECURITY DEFINER) → function public.bad_code()',
+    ]);
+    expect(whyOf("SELECT md5('x')")).toContain(
+      'may call public.md5(character varying), which deletes rows of public.victims via function public.bad_code()',
+    );
+    expect(whyOf('SELECT * FROM bad_over')).toEqual([
+      'deletes rows of public.victims via view public.bad_over → view public.bad_view → function public.bad_code()',
+    ]);
+  });
+});

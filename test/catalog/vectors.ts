@@ -1,0 +1,128 @@
+// Vectors: a schema in which every kind of hidden code stands twice: once as `good_…`, which reads at most, and once as
+// `bad_…`, which deletes the rows of public.victims. Needs PostgreSQL 14.
+
+export const vectorsSql = `
+CREATE TABLE victims (id int PRIMARY KEY, note text);
+CREATE TABLE log (id int GENERATED ALWAYS AS IDENTITY, what text);
+CREATE TABLE numbers (id serial PRIMARY KEY, n int, at timestamptz DEFAULT now());
+
+CREATE FUNCTION good_code() RETURNS int LANGUAGE plpgsql AS $$
+BEGIN RETURN (SELECT count(*) FROM victims); END $$;
+CREATE FUNCTION bad_code() RETURNS int LANGUAGE plpgsql AS $$
+BEGIN DELETE FROM victims; RETURN 1; END $$;
+
+CREATE FUNCTION good_sql() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM victims';
+CREATE FUNCTION bad_sql() RETURNS void LANGUAGE sql AS 'DELETE FROM victims';
+CREATE FUNCTION good_atomic() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM victims; END;
+CREATE FUNCTION bad_atomic() RETURNS void LANGUAGE sql BEGIN ATOMIC DELETE FROM victims; END;
+CREATE FUNCTION good_return() RETURNS int LANGUAGE sql RETURN 1;
+CREATE FUNCTION bad_return() RETURNS int LANGUAGE sql RETURN bad_code();
+CREATE FUNCTION good_nested() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN good_code(); END $$;
+CREATE FUNCTION bad_nested() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN bad_code(); END $$;
+CREATE FUNCTION good_default(n int DEFAULT good_code()) RETURNS int LANGUAGE sql AS 'SELECT n';
+CREATE FUNCTION bad_default(n int DEFAULT bad_code()) RETURNS int LANGUAGE sql AS 'SELECT n';
+CREATE FUNCTION good_immutable(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN n; END $$;
+CREATE FUNCTION bad_immutable(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$
+BEGIN PERFORM bad_code(); RETURN n; END $$;
+CREATE FUNCTION bad_definer() RETURNS int SECURITY DEFINER LANGUAGE plpgsql AS $$ BEGIN RETURN bad_code(); END $$;
+
+CREATE VIEW good_view AS SELECT good_code() AS n;
+CREATE VIEW bad_view AS SELECT bad_code() AS n;
+CREATE VIEW good_over AS SELECT * FROM good_view;
+CREATE VIEW bad_over AS SELECT * FROM bad_view;
+CREATE MATERIALIZED VIEW good_materialized AS SELECT good_code() AS n WITH NO DATA;
+CREATE MATERIALIZED VIEW bad_materialized AS SELECT bad_code() AS n WITH NO DATA;
+
+CREATE FUNCTION bad_add(int, int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN bad_code(); END $$;
+CREATE OPERATOR ### (LEFTARG = int, RIGHTARG = int, FUNCTION = int4pl);
+CREATE OPERATOR #-# (LEFTARG = int, RIGHTARG = int, FUNCTION = bad_add);
+CREATE FUNCTION bad_equal(int, text) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RETURN bad_code() = 1; END $$;
+CREATE OPERATOR # (LEFTARG = int, RIGHTARG = text, FUNCTION = bad_equal);
+
+CREATE FUNCTION good_check(int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RETURN $1 > 0; END $$;
+CREATE FUNCTION bad_check(int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RETURN bad_code() > 0; END $$;
+CREATE DOMAIN good_domain AS int CHECK (good_check(VALUE));
+CREATE DOMAIN bad_domain AS int CHECK (bad_check(VALUE));
+CREATE TYPE good_row AS (n good_domain);
+CREATE TYPE bad_row AS (n bad_domain);
+CREATE TYPE mood AS ENUM ('sad', 'ok');
+CREATE DOMAIN email AS text CHECK (VALUE ~ '^[^@]+@[^@]+$');
+CREATE TYPE boxed AS (n int);
+CREATE FUNCTION bad_cast(boxed) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN bad_code(); END $$;
+CREATE CAST (boxed AS int) WITH FUNCTION bad_cast(boxed);
+
+CREATE TABLE good_domains (id int, n good_domain, m mood, mail email);
+CREATE TABLE bad_domains (id int, n bad_domain);
+CREATE TABLE good_columns (id int, total text);
+CREATE FUNCTION good_column(good_columns) RETURNS int LANGUAGE sql AS 'SELECT $1.id';
+CREATE FUNCTION bad_column(good_columns) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN bad_code(); END $$;
+
+CREATE FUNCTION lower(int) RETURNS text LANGUAGE sql AS 'SELECT ''x''::text';
+CREATE FUNCTION md5(varchar) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM bad_code(); RETURN ''; END $$;
+CREATE FUNCTION overloaded(int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION overloaded(text) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN bad_code(); END $$;
+
+CREATE AGGREGATE good_aggregate (int) (SFUNC = int4pl, STYPE = int);
+CREATE AGGREGATE bad_aggregate (int) (SFUNC = bad_add, STYPE = int);
+
+CREATE TABLE good_policy (id int); ALTER TABLE good_policy ENABLE ROW LEVEL SECURITY;
+CREATE POLICY p ON good_policy USING (good_check(id));
+CREATE TABLE bad_policy (id int); ALTER TABLE bad_policy ENABLE ROW LEVEL SECURITY;
+CREATE POLICY p ON bad_policy USING (bad_check(id));
+
+CREATE TABLE good_rule (id int); CREATE RULE r AS ON INSERT TO good_rule DO ALSO INSERT INTO log (what) VALUES ('i');
+CREATE TABLE bad_rule (id int); CREATE RULE r AS ON INSERT TO bad_rule DO INSTEAD DELETE FROM victims;
+CREATE TABLE bad_rule_update (id int); CREATE RULE r AS ON UPDATE TO bad_rule_update DO ALSO SELECT bad_code();
+
+CREATE TABLE good_trigger (id int, n int, updated_at timestamptz);
+CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN NEW.updated_at := now(); IF TG_OP = 'UPDATE' AND NEW.n <> OLD.n THEN NEW.n = NEW.n + 1; END IF; RETURN NEW; END $$;
+CREATE TRIGGER touch BEFORE INSERT OR UPDATE ON good_trigger FOR EACH ROW EXECUTE FUNCTION touch();
+CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN INSERT INTO log (what) VALUES (TG_TABLE_NAME || row_to_json(NEW)::text); RETURN NULL; END $$;
+CREATE TABLE audited (id int); CREATE TRIGGER audit AFTER INSERT OR UPDATE ON audited FOR EACH ROW EXECUTE FUNCTION audit();
+CREATE TABLE bad_trigger (id int, n int);
+CREATE FUNCTION bad_fire() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM victims; RETURN NULL; END $$;
+CREATE TRIGGER fire AFTER UPDATE OF n ON bad_trigger FOR EACH ROW EXECUTE FUNCTION bad_fire();
+CREATE FUNCTION transition() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN INSERT INTO log (what) SELECT id::text FROM fresh; RETURN NULL; END $$;
+CREATE TABLE transitions (id int);
+CREATE TRIGGER t AFTER INSERT ON transitions REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION transition();
+CREATE TABLE when_bad (id int); CREATE TRIGGER w BEFORE INSERT ON when_bad FOR EACH ROW WHEN (bad_check(NEW.id)) EXECUTE FUNCTION audit();
+
+CREATE TABLE bad_column_default (id int DEFAULT bad_code(), n int);
+CREATE TABLE good_generated (id int, n int GENERATED ALWAYS AS (good_immutable(id)) STORED);
+CREATE TABLE bad_generated (id int, n int GENERATED ALWAYS AS (bad_immutable(id)) STORED);
+CREATE TABLE bad_index (id int); CREATE INDEX ON bad_index (bad_immutable(id));
+CREATE TABLE bad_constraint (id int CHECK (bad_check(id)));
+
+CREATE TABLE parents (id int PRIMARY KEY, code text UNIQUE, note text);
+CREATE TABLE children (id int PRIMARY KEY, parent int REFERENCES parents ON DELETE CASCADE ON UPDATE CASCADE);
+CREATE TABLE cousins (id int PRIMARY KEY, parent int REFERENCES parents ON DELETE SET NULL);
+CREATE TABLE grandchildren (id int, child int REFERENCES children ON DELETE CASCADE);
+CREATE TRIGGER fire AFTER DELETE ON grandchildren FOR EACH ROW EXECUTE FUNCTION bad_fire();
+
+CREATE TABLE parted (id int, k int) PARTITION BY LIST (k);
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1);
+CREATE TRIGGER fire AFTER INSERT ON parted_1 FOR EACH ROW EXECUTE FUNCTION bad_fire();
+CREATE TABLE ancestor (id int PRIMARY KEY); CREATE TABLE heir () INHERITS (ancestor);
+CREATE TRIGGER fire AFTER UPDATE ON heir FOR EACH ROW EXECUTE FUNCTION bad_fire();
+
+CREATE VIEW good_writable AS SELECT id, note FROM victims;
+CREATE VIEW bad_writable AS SELECT id, n FROM bad_trigger;
+CREATE VIEW instead_view AS SELECT id FROM bad_trigger;
+CREATE FUNCTION instead_of() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log (what) VALUES ('x'); RETURN NEW; END $$;
+CREATE TRIGGER i INSTEAD OF UPDATE ON instead_view FOR EACH ROW EXECUTE FUNCTION instead_of();
+
+CREATE PROCEDURE good_procedure() LANGUAGE plpgsql AS $$ BEGIN PERFORM good_code(); END $$;
+CREATE PROCEDURE bad_procedure() LANGUAGE plpgsql AS $$ BEGIN DELETE FROM victims; COMMIT; END $$;
+
+CREATE SCHEMA other; CREATE TABLE other.secrets (id int); CREATE TABLE other.victims (id int);
+CREATE FUNCTION other.bad_elsewhere() RETURNS int LANGUAGE sql AS 'SELECT bad_code()';
+CREATE FUNCTION own_path() RETURNS bigint LANGUAGE sql SET search_path = other AS 'SELECT count(*) FROM secrets';
+CREATE FUNCTION callers_path() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT count(*) FROM secrets); END $$;
+CREATE FUNCTION changes_path() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('search_path', 'other', false); END $$;
+CREATE FUNCTION other_lexer() RETURNS int LANGUAGE sql SET standard_conforming_strings = off AS 'SELECT 1';
+CREATE FUNCTION kills() RETURNS bool LANGUAGE sql AS 'SELECT pg_terminate_backend(1)';
+CREATE FUNCTION upper(int) RETURNS text LANGUAGE sql AS 'SELECT pg_terminate_backend(1)::text';
+`;
