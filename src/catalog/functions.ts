@@ -132,6 +132,7 @@ function writesIn(tree: string | null | undefined): readonly WriteEvent[] {
     for (const event of writesOf[Number(command)] ?? ['insert', 'update', 'delete', 'truncate'])
       found.add(event);
   }
+  if (tree?.includes(':onConflict {ONCONFLICTEXPR :action 2')) found.add('update');
   return [...found];
 }
 
