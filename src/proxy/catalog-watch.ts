@@ -3,9 +3,11 @@
 // forgets after the last, so that a database which sleeps when nobody is connected can. Refuses to know what a snapshot is
 // worth (the Reacher that is made of it) and whom its reports go to.
 
-import type { Catalog, Reacher } from '../catalog/names.ts';
+import type { Reacher } from '../catalog/names.ts';
 import type { Snapshot } from '../catalog/snapshot.ts';
 import { HoldpointError } from '../errors.ts';
+import type { ServerIdentity } from '../server-pins.ts';
+import { sameDatabase, type WatchedCatalog } from './catalog-of.ts';
 import { type Reading, readCatalog, SettingsChanged } from './catalog-read.ts';
 import { Side, SideError } from './side.ts';
 import type { Upstream } from './upstream.ts';
@@ -13,7 +15,7 @@ import type { Upstream } from './upstream.ts';
 export interface CatalogTimes {
   /** Between two looks at the digests. */
   readonly pollMs: number;
-  /** How long a snapshot is believed after the last look that succeeded. */
+  /** How long a snapshot is believed after the last look that succeeded; by default as long as three take. */
   readonly staleMs: number;
   /** statement_timeout of the side connection. */
   readonly statementMs: number;
@@ -23,13 +25,14 @@ export interface CatalogTimes {
   readonly pendingMs: number;
 }
 
-export const catalogTimesDefault: CatalogTimes = {
+const timesDefault: Omit<CatalogTimes, 'staleMs'> = {
   pollMs: 2_000,
-  staleMs: 10_000,
   statementMs: 15_000,
   lingerMs: 15_000,
   pendingMs: 10_000,
 };
+/** A look that takes this long is still in time. */
+const lookMs = 4_000;
 
 /** Longest pause between two attempts to connect, as a multiple of pollMs. */
 const backOffPollsMax = 8;
@@ -57,11 +60,13 @@ interface Pending {
   readonly settle: () => void;
 }
 
-export class CatalogWatch implements Catalog {
+export class CatalogWatch implements WatchedCatalog {
   readonly #options: CatalogWatchOptions;
   readonly #times: CatalogTimes;
   #sessions = 0;
   #side: Side | undefined;
+  /** Where `#reacher` was read. */
+  #database: ServerIdentity | undefined;
   #reading: Reading | undefined;
   #reacher: Reacher | undefined;
   /** `performance.now()` of the beginning of the last look that succeeded. */
@@ -69,6 +74,8 @@ export class CatalogWatch implements Catalog {
   /** Counts what makes an earlier look worthless. */
   #generation = 0;
   #seenGeneration = -1;
+  /** Counts how often everything was forgotten: what was begun before is of no use. */
+  #lifetime = 0;
   #looking: Promise<void> | undefined;
   #pending: Pending | undefined;
   #failures = 0;
@@ -78,7 +85,8 @@ export class CatalogWatch implements Catalog {
 
   constructor(options: CatalogWatchOptions) {
     this.#options = options;
-    this.#times = { ...catalogTimesDefault, ...options.times };
+    const times = { ...timesDefault, ...options.times };
+    this.#times = { staleMs: 3 * times.pollMs + lookMs, ...times };
   }
 
   get reach(): Reacher | undefined {
@@ -101,10 +109,17 @@ export class CatalogWatch implements Catalog {
     return (performance.now() - this.#seenAt) / 1000;
   }
 
-  /** A session begins. Call `leave` once when it has ended. */
-  enter(): void {
+  get database(): ServerIdentity | undefined {
+    return this.#database;
+  }
+
+  /** A session in that database begins. Call `leave` once when it has ended. */
+  enter(database?: ServerIdentity): void {
     this.#sessions += 1;
-    if (this.#sessions > 1) return;
+    const elsewhere = this.#database !== undefined && database !== undefined;
+    const moved = elsewhere && !sameDatabase(this.#database!, database);
+    if (moved) this.#disconnect();
+    else if (this.#sessions > 1) return;
     clearTimeout(this.#lingerTimer);
     // Nobody looked while nobody was there.
     this.changed();
@@ -125,11 +140,13 @@ export class CatalogWatch implements Catalog {
 
   changed(): void {
     this.#generation += 1;
+    if (this.#sessions === 0) return;
     this.#await();
     void this.#look();
   }
 
   async refresh(): Promise<void> {
+    if (this.#sessions === 0) return;
     // A look that is under way may have begun before what the caller wants to see.
     await this.#looking;
     await this.#look();
@@ -139,6 +156,7 @@ export class CatalogWatch implements Catalog {
   close(): void {
     clearTimeout(this.#lingerTimer);
     this.#sessions = 0;
+    this.#failures = 0;
     this.#forget();
   }
 
@@ -176,48 +194,35 @@ export class CatalogWatch implements Catalog {
 
   async #lookUntilCurrent(): Promise<void> {
     clearTimeout(this.#pollTimer);
-    for (;;) {
-      const generation = this.#generation;
-      const succeeded = await this.#lookOnce(generation);
-      if (!succeeded) {
-        // What cannot be read now is not waited for.
-        this.#settle(this.#pending);
-        return;
-      }
-      if (generation === this.#generation) {
-        this.#settle(this.#pending);
-        return;
-      }
-    }
+    let generation: number;
+    do {
+      generation = this.#generation;
+      await this.#lookOnce(generation);
+    } while (generation !== this.#generation && this.#sessions > 0);
+    // Whether it could be read or not: what cannot be read now is not waited for.
+    this.#settle(this.#pending);
   }
 
-  async #lookOnce(generation: number): Promise<boolean> {
+  async #lookOnce(generation: number): Promise<void> {
+    const lifetime = this.#lifetime;
     const begun = performance.now();
-    let side: Side | undefined;
     try {
-      side = await this.#connected();
+      const side = await this.#connected();
       const before = this.#reading;
-      const reading = await readCatalog(side, before, {
-        outdated: () => {
-          if (before === undefined) return;
-          this.#generation = Math.max(this.#generation, generation);
-          this.#seenGeneration = -1;
-          this.#await();
-        },
-      });
-      if (this.#side !== side) return false;
-      this.#take(reading, generation, begun);
-      return true;
-    } catch (error) {
-      if (side !== undefined && this.#side !== side) return false;
-      if (error instanceof SettingsChanged) {
-        this.#disconnect();
+      const outdated = () => {
+        if (before === undefined) return;
         this.#seenGeneration = -1;
         this.#await();
-        return this.#lookOnce(generation);
-      }
-      this.#failed(error);
-      return false;
+      };
+      const reading = await readCatalog(side, before, { statementMs: this.#times.statementMs, outdated });
+      if (lifetime === this.#lifetime) this.#take(reading, generation, begun);
+    } catch (error) {
+      if (lifetime !== this.#lifetime) return;
+      if (!(error instanceof SettingsChanged)) return this.#failed(error);
+      this.#seenGeneration = -1;
+      this.#await();
+      this.#disconnect();
+      await this.#lookOnce(generation);
     }
   }
 
@@ -226,7 +231,7 @@ export class CatalogWatch implements Catalog {
     const same = reading.tables === this.#reading?.tables && reading.facts === this.#reading.facts;
     if (same) this.#options.metrics?.pollSeconds(seconds);
     else this.#options.metrics?.readSeconds(seconds);
-    if (this.#reacher === undefined || this.#reacher.epoch !== reading.snapshot.epoch)
+    if (this.#reading?.snapshot.epoch !== reading.snapshot.epoch || this.#reacher === undefined)
       this.#reacher = this.#options.reacher(reading.snapshot);
     this.#reading = reading;
     this.#seenAt = begun;
@@ -240,19 +245,16 @@ export class CatalogWatch implements Catalog {
   async #connected(): Promise<Side> {
     if (this.#side?.open === true) return this.#side;
     this.#disconnect();
-    const { statementMs } = this.#times;
+    const lifetime = this.#lifetime;
     const upstream = await this.#options.connect([
       ['client_encoding', 'UTF8'],
       ['standard_conforming_strings', 'on'],
       ['application_name', 'holdpoint catalog'],
-      ['statement_timeout', String(statementMs)],
-      ['lock_timeout', String(lockMs)],
-      ['idle_in_transaction_session_timeout', String(statementMs)],
-      ['jit', 'off'],
-      ['work_mem', '65536'],
     ]);
-    this.#side = new Side(upstream, statementMs);
-    return this.#side;
+    const side = new Side(upstream, this.#times.statementMs);
+    if (lifetime === this.#lifetime) this.#side = side;
+    else side.close();
+    return side;
   }
 
   /** What was read on another connection may be of another server. */
@@ -286,13 +288,12 @@ export class CatalogWatch implements Catalog {
 
   #forget(): void {
     clearTimeout(this.#pollTimer);
+    this.#lifetime += 1;
     this.#generation += 1;
     this.#disconnect();
     this.#reacher = undefined;
+    this.#database = undefined;
     this.#seenAt = Number.NEGATIVE_INFINITY;
     this.#settle(this.#pending);
   }
 }
-
-/** Catalogs are locked against reading only for a moment, if ever; the objects that a rule names may be for long. */
-const lockMs = 1_000;

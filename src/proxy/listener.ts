@@ -5,11 +5,11 @@ import { randomBytes } from 'node:crypto';
 import net from 'node:net';
 import type { Level } from '../approval/request.ts';
 import type { RecordBody } from '../audit/record.ts';
-import type { Catalog } from '../catalog/names.ts';
 import { HoldpointError } from '../errors.ts';
 import type { Ledger } from '../policy/budget.ts';
 import type { Policy } from '../policy/rules.ts';
 import type { Actor, Environment } from '../policy/verdict.ts';
+import type { ServerIdentity } from '../server-pins.ts';
 import { Session } from '../session/session.ts';
 import type { Analyzer } from '../sql/parse.ts';
 import type { TargetAddress } from '../target-url.ts';
@@ -17,6 +17,7 @@ import { backendKeyData, errorFrom, parameterStatus, readyForQuery } from '../wi
 import { readOnlySettings } from '../wire/startup-settings.ts';
 import { type BookLog, type BookMetrics, SessionBook } from './bookkeeping.ts';
 import { CancelKeys } from './cancel.ts';
+import { catalogOf, type WatchedCatalog } from './catalog-of.ts';
 import { type Login, LoginFailure, type LoginOptions, login } from './login.ts';
 import type { ParkingDesk } from './parking.ts';
 import { Relay, type RelayLog } from './relay.ts';
@@ -34,7 +35,7 @@ export interface Target {
   /** Whether the server that answers is the one this target means. */
   readonly admit: Admit;
   /** Told when sessions begin and end, so that it is read while there are any. */
-  readonly catalog: Catalog & { enter(): void; leave(): void; close(): void };
+  readonly catalog: WatchedCatalog & { enter(database: ServerIdentity): void; leave(): void; close(): void };
 }
 
 export interface ListenerMetrics {
@@ -271,6 +272,7 @@ export class Listener {
   ): void {
     const options = this.#options;
     const sid = randomBytes(9).toString('base64url');
+    const catalog = catalogOf(target.catalog, upstream.identity);
     const book = new SessionBook({
       facts: {
         sid,
@@ -288,7 +290,7 @@ export class Listener {
       },
       log: options.log,
       desk: options.desk,
-      catalog: target.catalog,
+      catalog,
       metrics: options.metrics.book(target.name),
       publicUrl: options.publicUrl,
       policyDigest: () => target.policy().digest,
@@ -301,7 +303,7 @@ export class Listener {
     const slot = this.#keys.allocate(startup.minor);
     const session = new Session({
       analyzer: options.analyzer,
-      catalog: target.catalog,
+      catalog,
       policy: target.policy,
       spending: options.spending,
       actor,
@@ -353,7 +355,7 @@ export class Listener {
       cancelUpstream: () => cancelUpstream(target.address, upstream.pid, upstream.key),
     });
     this.#relays.set(relay, actor);
-    target.catalog.enter();
+    target.catalog.enter(upstream.identity);
     options.metrics.opened();
     client.write(greeting(upstream, slot.pid, slot.key));
     relay.start(head, upstream.head);

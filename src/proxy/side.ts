@@ -4,6 +4,7 @@
 // Source: PostgreSQL manual, "Simple Query".
 
 import { HoldpointError } from '../errors.ts';
+import type { ServerIdentity } from '../server-pins.ts';
 import { FRAME, Framer, type FrameView, headerBytes } from '../wire/framer.ts';
 import { backendKnown, backendType, readErrorFields } from '../wire/messages/backend.ts';
 import { query } from '../wire/messages/frontend.ts';
@@ -68,6 +69,10 @@ export class Side {
   /** False once the connection has ended. */
   get open(): boolean {
     return this.#failure === undefined;
+  }
+
+  get identity(): ServerIdentity {
+    return this.#upstream.identity;
   }
 
   /**

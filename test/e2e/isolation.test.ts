@@ -221,6 +221,30 @@ describe('a staging target', () => {
   });
 });
 
+test('what is known of the names on one server is not believed of another in its place', async () => {
+  for (const [{ admin }, body] of [
+    [a, 'select count(*) from kept'],
+    [b, 'with gone as (delete from kept returning 1) select count(*) from gone'],
+  ] as const) {
+    await admin.query('create table kept as select 1 as n; grant all on kept to public');
+    await admin.query(`create function peek() returns bigint language sql as '${body}'`);
+  }
+  await start({ stage: staging() });
+  const first = await connect('stage');
+  const peek = async (client: RawClient): Promise<string[]> => {
+    client.send(query('select peek()'));
+    return transcript(await client.until('Z'), 'TSNC');
+  };
+  expect(await peek(first)).toEqual(['D 1', 'Z I']);
+  way.lead(b.server);
+  const second = await connect('stage');
+  expect((await peek(second))[0]).toContain('E ERROR 42501');
+  // One watch cannot know two servers: the session that was there before may not rely on the new one's names.
+  expect((await peek(first))[0]).toContain('E ERROR 42501');
+  expect((await b.admin.query('select count(*)::int as n from kept')).rows).toEqual([{ n: 1 }]);
+  for (const client of [first, second]) client.destroy();
+});
+
 test('a fork of PostgreSQL is refused until its target accepts it', async () => {
   await a.admin.query('create database forked');
   const inside = new pg.Client({ connectionString: a.server.url('forked') });
