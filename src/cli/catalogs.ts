@@ -5,7 +5,7 @@ import { Bodies } from '../catalog/bodies.ts';
 import { SnapshotReacher } from '../catalog/reach.ts';
 import type { TargetConfig } from '../config.ts';
 import type { Metrics } from '../metrics.ts';
-import { CatalogWatch, catalogTimesDefault } from '../proxy/catalog-watch.ts';
+import { CatalogWatch } from '../proxy/catalog-watch.ts';
 import type { Report } from '../proxy/listener.ts';
 import { type Admit, connectUpstream } from '../proxy/upstream.ts';
 import type { Analyzer } from '../sql/parse.ts';
@@ -17,9 +17,6 @@ export interface CatalogParts {
   readonly report: Report;
   readonly pollMs: number;
 }
-
-/** Looks that may fail before what was read is not believed any more. */
-const staleLooks = 3;
 
 /** `admit`: whether the server that answers is the one this target means. */
 export function catalogOf(
@@ -37,7 +34,7 @@ export function catalogOf(
       readSeconds: (seconds) => metrics.catalogReadSeconds.observe(seconds),
       pollSeconds: (seconds) => metrics.catalogPollSeconds.observe(seconds),
     },
-    times: { pollMs, staleMs: Math.max(catalogTimesDefault.staleMs, staleLooks * pollMs) },
+    times: { pollMs },
   });
   metrics.target(name).catalogAge(() => watch.ageSeconds);
   return watch;

@@ -47,10 +47,14 @@ const memberships = [
  * The search path is that of a fresh session, so it is asked for before ours is set, by names that no schema can change
  * the meaning of. On a standby equal snapshots may see different rows.
  */
-const opening = `
+const opening = (statementMs: number) => `
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SELECT pg_catalog.to_json(pg_catalog.current_schemas(false));
 SET LOCAL search_path TO pg_catalog, pg_temp;
+SET LOCAL statement_timeout TO ${statementMs};
+SET LOCAL lock_timeout TO ${lockMs};
+SET LOCAL work_mem TO ${workKib};
+SET LOCAL jit TO off;
 SELECT pg_catalog.current_setting('server_version_num'), current_user,
   CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_current_snapshot() END, pg_catalog.age('3'::xid);
 SELECT r.rolname, r.rolname = current_user, r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolreplication, r.rolbypassrls
@@ -66,8 +70,14 @@ UNION SELECT t.typname FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n 
 WHERE n.nspname ~ '^pg_temp_'`;
 
 const lockNotAvailable = '55P03';
+/** Catalogs are locked against reading only for a moment, if ever; the objects that a rule names may be for long. */
+const lockMs = 1_000;
+/** Enough to sort the columns of 50,000 relations in memory. */
+const workKib = 65_536;
 
 export interface ReadOptions {
+  /** statement_timeout. */
+  readonly statementMs: number;
   /** Gets to know, before anything is asked for again, that the earlier reading is not true any more. */
   readonly outdated: () => void;
 }
@@ -100,7 +110,7 @@ async function readOnce(
   options: ReadOptions,
   ruleTexts: boolean,
 ): Promise<Reading> {
-  const [path = [], server = [], roles = []] = await answers(side, opening, 3);
+  const [path = [], server = [], roles = []] = await answers(side, opening(options.statementMs), 3);
   const [version, role, seen, epochAge] = server[0] ?? [];
   const serverVersion = Math.trunc(number(version) / 10_000);
   const searchPath = texts(path[0]?.[0]);

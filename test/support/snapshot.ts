@@ -20,15 +20,13 @@ export async function openSide(url: string): Promise<Side> {
   const settings = [
     ['client_encoding', 'UTF8'],
     ['standard_conforming_strings', 'on'],
-    ['statement_timeout', String(statementMs)],
-    ['lock_timeout', '1000'],
   ] as const;
   return new Side(await connectTo(url)(settings), statementMs);
 }
 
 /** Reads again on the same side; the second of two readings that saw the same is the first. */
 export function readAgain(side: Side, before?: Reading): Promise<Reading> {
-  return readCatalog(side, before, { outdated: () => undefined });
+  return readCatalog(side, before, { statementMs, outdated: () => undefined });
 }
 
 export async function readSnapshot(url: string): Promise<Snapshot> {
