@@ -93,7 +93,7 @@ function hiddenWays({ why }: Statement, minded: readonly Effect[]): Map<Effect, 
     const way = why.find(
       (each) =>
         (each.startsWith(verb) && each.includes(' via ')) ||
-        (each.startsWith('may reach ') && each.includes(`, which ${verb}`)),
+        (each.startsWith('may ') && each.includes(`, which ${verb}`)),
     );
     if (way !== undefined) ways.set(effect, way);
   }

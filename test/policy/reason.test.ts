@@ -25,7 +25,7 @@ test('what code may do is told as such', () => {
     why: [sentence(phrase('delete', 'public.orders'), doubtful)],
   });
   expect(reasonFor(of, ['delete'], undefined)).toBe(
-    'SELECT may reach function public.purge_old(), which deletes rows of public.orders',
+    'SELECT may call public.purge_old(), which deletes rows of public.orders',
   );
 });
 
