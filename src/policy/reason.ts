@@ -93,7 +93,8 @@ function hiddenWays({ why }: Statement, minded: readonly Effect[]): Map<Effect, 
     const way = why.find(
       (each) =>
         (each.startsWith(verb) && each.includes(' via ')) ||
-        (each.startsWith('may ') && each.includes(`, which ${verb}`)),
+        // Which writer it is that it may reach says more than that it may reach one.
+        (each.startsWith('may ') && (effect === 'unproven' || each.includes(`, which ${verb}`))),
     );
     if (way !== undefined) ways.set(effect, way);
   }

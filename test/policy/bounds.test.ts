@@ -116,13 +116,13 @@ test('a hold gives way only within the bounds of the rule that overrides it, wha
 
 test('two holds that give way to two bounded rules give way within the narrower bound', () => {
   const second = [
-    '  - { name: orders, action: hold, relations: [orders] }',
-    '  - { name: fewer, action: pass, effects: [delete], rowsMax: 5, overrides: [orders] }\n',
+    '  - { name: z-orders, action: hold, relations: [orders] }',
+    '  - { name: z-fewer, action: pass, effects: [delete], rowsMax: 5, overrides: [z-orders] }\n',
   ].join('\n');
   const of = { ...remove, relations: [relation('orders', 'delete')] };
   expect(verdictOf(deletes + second, of)).toMatchObject({
     action: 'pass',
-    rule: 'fewer',
+    rule: 'z-fewer',
     enclosure: { kind: 'rows', rowsMax: 5 },
     budget: [{ rule: 'few', rowsPerHour: 250 }],
   });

@@ -29,6 +29,16 @@ test('what code may do is told as such', () => {
   );
 });
 
+test('what is not proven is told by what may be reached', () => {
+  const why = [sentence(phrase('delete', 'public.orders'), doubtful)];
+  expect(reasonFor(statement('SELECT', ['read', 'unproven'], { why }), ['unproven'], undefined)).toBe(
+    'SELECT may call public.purge_old(), which deletes rows of public.orders',
+  );
+  expect(reasonFor(statement('SELECT', ['read', 'unproven']), ['unproven'], undefined)).toBe(
+    'SELECT may run code that is not proven harmless',
+  );
+});
+
 test('what the statement does by its own words is told beside what a trigger does', () => {
   const of = statement('DELETE', ['delete'], {
     relations: [relation('orders', 'delete')],
