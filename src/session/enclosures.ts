@@ -54,9 +54,10 @@ export class Enclosures {
 
   /** Where a statement would run that came now; `simple`: by a Query. */
   position(simple: boolean): Position {
-    const { unclear, statusOutstanding, outstanding, unsynced } = this.#replies;
+    const { feeding, unclear, statusOutstanding, unsynced } = this.#replies;
+    if (feeding) return 'unclear';
+    if (statusOutstanding) return 'wait';
     if (unclear) return 'unclear';
-    if (statusOutstanding && outstanding) return 'wait';
     // Servers differ in what a Query does to an implicit transaction.
     if (simple && (unsynced || this.segment.ours)) return 'unclear';
     return this.segment.position(this.#outcomes.status);

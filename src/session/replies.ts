@@ -113,9 +113,14 @@ export class Replies {
     return this.#unsynced;
   }
 
-  /** True if the transaction status cannot be told from the last ReadyForQuery, whatever is waited for. */
+  /** True if the transaction status cannot be told from the last ReadyForQuery. */
   get unclear(): boolean {
-    return this.#mingled || this.#copyIn || this.#skipping === 'perhaps';
+    return this.#mingled || this.#skipping === 'perhaps';
+  }
+
+  /** True while COPY IN waits for data of the client's: it is not the server that answers next. */
+  get feeding(): boolean {
+    return this.#copyIn;
   }
 
   /** True if a ReadyForQuery is still to come that will tell the transaction status. */
