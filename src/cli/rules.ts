@@ -26,6 +26,7 @@ interface ActorOptions {
   agent: string;
   target: string;
   env: Environment;
+  access?: 'read-only';
 }
 
 const terminal: Output = {
@@ -57,6 +58,7 @@ export function register(program: Command): void {
         .choices(['production', 'staging', 'development'])
         .default(someActor.environment),
     )
+    .addOption(new Option('--access <access>', 'as an agent that only reads').choices(['read-only']))
     .addOption(json())
     .action((sql: string, options: ActorOptions & { rules: string; json?: boolean }) =>
       finish(explainSql(sql === '-' ? readFileSync(0) : Buffer.from(sql, 'utf8'), options, terminal)),
@@ -110,7 +112,8 @@ export async function explainSql(
 ): Promise<number> {
   const read = attempt(() => loadNamed(options.rules));
   if ('code' in read) return refuse(read, options, output);
-  const actor = { agent: options.agent, target: options.target, environment: options.env };
+  const { agent, target, env: environment, access } = options;
+  const actor = { agent, target, environment, ...(access !== undefined && { access }) };
   const analyzer = await Analyzer.load();
   try {
     const explanation = explain(read.policy, sql, await analyzer.analyze(sql), actor, classOf);

@@ -137,7 +137,8 @@ const sqlCharsShown = 300;
 /** The explanation for a person; ends with a line feed. */
 export function explanationText(explanation: Explanation): string {
   const { rules, actor, statements, refused, verdict } = explanation;
-  const asked = `as ${actor.agent} on ${actor.target} (${actor.environment}), rules ${rules.name}${rules.observe ? ', observing' : ''}`;
+  const reader = actor.access === undefined ? '' : `, ${actor.access}`;
+  const asked = `as ${actor.agent} on ${actor.target} (${actor.environment}${reader}), rules ${rules.name}${rules.observe ? ', observing' : ''}`;
   if (refused !== undefined) {
     const where = refused.position === undefined ? '' : ` at character ${refused.position}`;
     return `REFUSE   it never reaches the rules: ${visible(refused.message, sqlCharsShown)}${where}\n         ${asked}\n`;

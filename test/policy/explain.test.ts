@@ -94,3 +94,48 @@ test('invisible characters of the statement are made visible', () => {
   const text = explanationText(explained('SELECT "\u202e"', of(statement('SELECT', ['read'], { end: 12 }))));
   expect(text).toContain('SELECT "\\u{202e}"');
 });
+
+const bounded = policyOf(
+  [
+    '  - { name: removal, action: hold, effects: [delete] }',
+    '  - { name: unproven, action: pass, effects: [read, unproven], readOnly: true }',
+    '  - { name: few, action: pass, effects: [read, delete], rowsMax: 100, budget: { rows: 5000 }, overrides: [removal] }\n',
+  ].join('\n'),
+);
+
+test('what a statement passes within is told, and the budget on which it does', () => {
+  const few = statement('DELETE', ['delete'], { tagged: true });
+  expect(explanationText(explained('DELETE', of(few), bounded))).toContain(
+    'verdict    pass: it is sent at once; if it changes more than 100 rows, it is undone and held; its rows count against the budget of few (5,000 rows an hour)',
+  );
+  const maybe = statement('SELECT', ['read', 'unproven']);
+  expect(explanationText(explained('SELECT', of(maybe), bounded))).toContain(
+    'verdict    pass: it is sent at once, within READ ONLY; if it writes, it is undone and held',
+  );
+});
+
+test('a pass rule whose bounds are not kept is shown with the reason, also in JSON', () => {
+  const cascading = statement('DELETE', ['delete'], { tagged: true, uncounted: true });
+  const explanation = explained('DELETE', of(cascading), bounded);
+  const why = 'code behind it may change rows that the server does not count';
+  expect(explanation.statements[0]?.matched).toMatchObject([
+    { name: 'few', unmet: why },
+    { name: 'removal' },
+  ]);
+  expect(explanationText(explanation)).toContain(`also few (pass, but ${why}) at test.yaml:5`);
+});
+
+test('a text that is held though each of its statements passes says why', () => {
+  const maybe = statement('SELECT', ['read', 'unproven']);
+  expect(explanationText(explained('SELECT; SELECT', of(maybe, maybe), bounded))).toContain(
+    'HOLD   the whole text, by unproven: rule unproven lets a statement pass within a transaction of its own, and the text holds other statements; send it by itself',
+  );
+});
+
+test('what is denied to an agent that only reads is explained as that', () => {
+  const reader = { ...someActor, access: 'read-only' as const };
+  const analysis = of(statement('INSERT', ['insert']));
+  const text = explanationText(explain(bounded, Buffer.from('INSERT'), analysis, reader, classOf));
+  expect(text).toContain('rule       the agent is read-only: no rule can allow this');
+  expect(text).toContain('as agent on main (production, read-only)');
+});
