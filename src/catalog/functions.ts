@@ -1,13 +1,13 @@
 // Functions of users and extensions, from the rows of the question `functions`, by OID and by name; and the names of the
 // server's own. Refuses to know what a body does. Source: the manual, "pg_proc" and "pg_aggregate".
 
-import { references, referencesIn, union } from './references.ts';
-import { append, flag, number, numbers, type Row, type Table, text, texts } from './row.ts';
+import { references, type TreeReader, treeReader, union } from './references.ts';
+import { flag, Listing, number, numbers, type Row, type Table, text, texts } from './row.ts';
 import type { FunctionObject, WriteEvent } from './snapshot.ts';
 
 export interface FunctionTable extends Table {
   readonly byOid: ReadonlyMap<number, FunctionObject>;
-  readonly byName: ReadonlyMap<string, readonly FunctionObject[]>;
+  readonly byName: Listing<string, FunctionObject>;
 }
 
 export interface BuiltinTable extends Table {
@@ -18,14 +18,15 @@ const kinds = { f: 'function', p: 'procedure', a: 'aggregate', w: 'window' } as 
 
 export function functionTable(): FunctionTable {
   const byOid = new Map<number, FunctionObject>();
-  const byName = new Map<string, FunctionObject[]>();
+  const byName = new Listing<string, FunctionObject>();
+  const read = treeReader();
   return {
     byOid,
     byName,
     add(row) {
-      const made = functionOf(row);
+      const made = functionOf(row, read);
       byOid.set(made.oid, made);
-      append(byName, made.name, made);
+      byName.add(made.name, made);
     },
   };
 }
@@ -40,7 +41,7 @@ export function builtinTable(): BuiltinTable {
   };
 }
 
-function functionOf(row: Row): FunctionObject {
+function functionOf(row: Row, read: TreeReader): FunctionObject {
   const [oid, xmin, schema, name, kind, language, source, library, extension, compiled, defaults, support] =
     row;
   const [
@@ -77,10 +78,10 @@ function functionOf(row: Row): FunctionObject {
     body: kind === 'a' ? '' : text(source),
     library: library ?? undefined,
     extension: extension ?? undefined,
-    compiled: compiled === null ? undefined : referencesIn(compiled),
+    compiled: compiled === null ? undefined : read(compiled),
     compiledWrites: writesIn(compiled),
     parts: union([
-      referencesIn(defaults),
+      read(defaults),
       references({
         functions: [...numbers(aggregateParts), number(support)],
         operators: [number(sortOperator)],

@@ -1,17 +1,17 @@
 // Operators of users and extensions, from the rows of the question `operators`, by OID and by symbol. Refuses to know
 // what they compute. Source: the manual, "pg_operator".
 
-import { append, number, numbers, type Table, text } from './row.ts';
+import { Listing, number, numbers, type Table, text } from './row.ts';
 import type { OperatorObject } from './snapshot.ts';
 
 export interface OperatorTable extends Table {
   readonly byOid: ReadonlyMap<number, OperatorObject>;
-  readonly bySymbol: ReadonlyMap<string, readonly OperatorObject[]>;
+  readonly bySymbol: Listing<string, OperatorObject>;
 }
 
 export function operatorTable(): OperatorTable {
   const byOid = new Map<number, OperatorObject>();
-  const bySymbol = new Map<string, OperatorObject[]>();
+  const bySymbol = new Listing<string, OperatorObject>();
   return {
     byOid,
     bySymbol,
@@ -27,7 +27,7 @@ export function operatorTable(): OperatorTable {
         functions: numbers(functions).filter((func) => func !== 0),
       };
       byOid.set(made.oid, made);
-      append(bySymbol, made.name, made);
+      bySymbol.add(made.name, made);
     },
   };
 }

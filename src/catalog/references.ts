@@ -31,15 +31,26 @@ export const noReferences: References = {
   relations: nothing,
 };
 
-/**
- * What the trees name together; null where there is none. The server's own types, operators and relations are left
- * out, its functions are not.
- */
-export function referencesIn(...trees: (string | null | undefined)[]): References {
-  return union(
-    trees.map((tree) => (tree === null || tree === undefined ? noReferences : referencesOf(tree))),
-  );
+/** What the trees name together; null where there is none. The server's own types, operators and relations are left out. */
+export type TreeReader = (...trees: (string | null | undefined)[]) => References;
+
+/** Gives one and the same References for trees that name the same: of 50,000 defaults a few are different. */
+export function treeReader(): TreeReader {
+  const known = new Map<string, References>();
+  return (...trees) => {
+    const found = union(
+      trees.map((tree) => (tree === null || tree === undefined ? noReferences : referencesOf(tree))),
+    );
+    if (found === noReferences) return found;
+    const key = [found.functions, found.operators, found.types, found.relations].join(';');
+    const before = known.get(key);
+    if (before !== undefined) return before;
+    if (known.size < keptMax) known.set(key, found);
+    return found;
+  };
 }
+
+const keptMax = 1_000;
 
 function referencesOf(tree: string): References {
   const found = {

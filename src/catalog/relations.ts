@@ -3,8 +3,8 @@
 // is asked for (stored.ts). Refuses to know types and functions but by OID.
 // Source: the manual, "pg_class", "pg_attribute", "pg_rewrite", "pg_trigger", "pg_constraint", "pg_attrdef", "pg_index".
 
-import { references, referencesIn, union } from './references.ts';
-import { append, elements, flag, number, numbers, type Row, type Table, text } from './row.ts';
+import { references, treeReader, union } from './references.ts';
+import { elements, flag, interning, Listing, number, numbers, type Row, type Table, text } from './row.ts';
 import {
   type ForeignKey,
   firstUserOid,
@@ -13,9 +13,14 @@ import {
   type WriteEvent,
 } from './snapshot.ts';
 
-/** A table whose rows belong to objects, by the OID of the object. */
+/** A table with at most one row an object, by the OID of the object. */
 export interface TableOf<Value> extends Table {
   readonly of: ReadonlyMap<number, Value>;
+}
+
+/** A table with any number of rows an object. */
+export interface ListOf<Value extends object> extends Table {
+  readonly of: Listing<number, Value>;
 }
 
 export interface StoredRelation {
@@ -24,7 +29,9 @@ export interface StoredRelation {
   readonly schema: string;
   readonly name: string;
   readonly version: string;
+  /** Of a composite type, which is a type of its own, these are 0. */
   readonly rowType: number;
+  readonly arrayType: number;
   readonly rowSecurity: boolean;
   /** The handler of an access method that is not the server's own, else 0. */
   readonly handler: number;
@@ -32,48 +39,45 @@ export interface StoredRelation {
 
 export interface RelationTable extends Table {
   readonly byOid: ReadonlyMap<number, StoredRelation>;
-  readonly byName: ReadonlyMap<string, readonly StoredRelation[]>;
+  readonly byName: Listing<string, StoredRelation>;
   /** Relations by the OID of their row type. */
   readonly byRowType: ReadonlyMap<number, StoredRelation>;
   /** Relations by the OID of the array of their row type, and by its name where that is not `_` and their own. */
   readonly byArrayType: ReadonlyMap<number, StoredRelation>;
-  readonly byArrayName: ReadonlyMap<string, readonly StoredRelation[]>;
-  readonly arrayTypeOf: ReadonlyMap<number, number>;
+  readonly byArrayName: Listing<string, StoredRelation>;
 }
 
 export function relationTable(): RelationTable {
   const byOid = new Map<number, StoredRelation>();
-  const byName = new Map<string, StoredRelation[]>();
+  const byName = new Listing<string, StoredRelation>();
   const byRowType = new Map<number, StoredRelation>();
   const byArrayType = new Map<number, StoredRelation>();
-  const byArrayName = new Map<string, StoredRelation[]>();
-  const arrayTypeOf = new Map<number, number>();
+  const byArrayName = new Listing<string, StoredRelation>();
+  const common = interning();
   return {
     byOid,
     byName,
     byRowType,
     byArrayType,
     byArrayName,
-    arrayTypeOf,
     add([oid, kind, schema, name, version, rowType, rowSecurity, arrayType, arrayName, handler]) {
       const made: StoredRelation = {
         oid: number(oid),
-        kind: text(kind),
-        schema: text(schema),
+        kind: common(kind),
+        schema: common(schema),
         name: text(name),
         version: text(version),
-        rowType: number(rowType),
+        rowType: kind === 'c' ? 0 : number(rowType),
+        arrayType: kind === 'c' ? 0 : number(arrayType),
         rowSecurity: flag(rowSecurity),
         handler: number(handler),
       };
       byOid.set(made.oid, made);
-      append(byName, made.name, made);
-      if (made.rowType !== 0 && made.kind !== 'c') byRowType.set(made.rowType, made);
-      if (number(arrayType) !== 0 && made.kind !== 'c') {
-        byArrayType.set(number(arrayType), made);
-        arrayTypeOf.set(made.oid, number(arrayType));
-        if (arrayName !== null && arrayName !== undefined) append(byArrayName, arrayName, made);
-      }
+      byName.add(made.name, made);
+      if (made.rowType !== 0) byRowType.set(made.rowType, made);
+      if (made.arrayType !== 0) byArrayType.set(made.arrayType, made);
+      if (made.arrayType !== 0 && arrayName !== null && arrayName !== undefined)
+        byArrayName.add(arrayName, made);
     },
   };
 }
@@ -89,38 +93,54 @@ export function sameRelations(some: RelationTable, others: RelationTable): boole
   return true;
 }
 
-/** Kept as the texts they came in and read when asked for. */
+/** All columns of a relation in their order, kept as they came: few are ever read. */
+export interface StoredColumns {
+  /** Array of names; a dropped one is empty. */
+  readonly names: string;
+  /** Array of type OIDs. */
+  readonly types: string;
+  /** Their modifiers, summed up. */
+  readonly modifiers: string;
+  /** Arrays of column numbers by pg_attribute.attgenerated, or empty. */
+  readonly stored: string;
+  readonly virtual: string;
+}
+
 export interface Columns {
-  /** In their order; a dropped one is empty. */
   readonly names: readonly string[];
   /** User types, each once. */
   readonly types: readonly number[];
-  /** Numbers of generated columns, by pg_attribute.attgenerated. */
-  readonly generated: Readonly<Record<'s' | 'v', readonly number[]>>;
+  /** Numbers of generated columns. */
+  readonly stored: ReadonlySet<number>;
+  readonly virtual: ReadonlySet<number>;
   /** All that is kept of them, as one text. */
   readonly version: string;
 }
 
-export function columnTable(): TableOf<Columns> {
-  const of = new Map<number, Columns>();
+export function columnTable(): TableOf<StoredColumns> {
+  const of = new Map<number, StoredColumns>();
   return {
     of,
     add([relation, names, types, modifiers, stored, virtual]) {
       of.set(number(relation), {
-        get names() {
-          return elements(names);
-        },
-        get types() {
-          return [...new Set(numbers(types).filter((type) => type >= firstUserOid))];
-        },
-        get generated() {
-          return { s: numbers(stored), v: numbers(virtual) };
-        },
-        get version() {
-          return [names, types, modifiers, stored, virtual].join();
-        },
+        names: text(names),
+        types: text(types),
+        modifiers: text(modifiers),
+        stored: text(stored),
+        virtual: text(virtual),
       });
     },
+  };
+}
+
+/** Of a relation without columns there is nothing stored. */
+export function columnsOf(stored: StoredColumns | undefined): Columns {
+  return {
+    names: elements(stored?.names),
+    types: [...new Set(numbers(stored?.types).filter((type) => type >= firstUserOid))],
+    stored: new Set(numbers(stored?.stored)),
+    virtual: new Set(numbers(stored?.virtual)),
+    version: stored === undefined ? '' : Object.values(stored).join(),
   };
 }
 
@@ -132,20 +152,22 @@ export interface Stored {
 
 export function viewTable(): TableOf<Stored> {
   const of = new Map<number, Stored>();
+  const read = treeReader();
   return {
     of,
     add([relation, xmin, action, condition]) {
-      of.set(number(relation), { version: text(xmin), refers: referencesIn(action, condition) });
+      of.set(number(relation), { version: text(xmin), refers: read(action, condition) });
     },
   };
 }
 
-export function policyTable(): TableOf<readonly Stored[]> {
-  const of = new Map<number, Stored[]>();
+export function policyTable(): ListOf<Stored> {
+  const of = new Listing<number, Stored>();
+  const read = treeReader();
   return {
     of,
     add([relation, xmin, using, check]) {
-      append(of, number(relation), { version: text(xmin), refers: referencesIn(using, check) });
+      of.add(number(relation), { version: text(xmin), refers: read(using, check) });
     },
   };
 }
@@ -155,30 +177,27 @@ export interface DefaultExpression extends Stored {
   readonly column: number;
 }
 
-export function defaultTable(): TableOf<readonly DefaultExpression[]> {
-  const of = new Map<number, DefaultExpression[]>();
+export function defaultTable(): ListOf<DefaultExpression> {
+  const of = new Listing<number, DefaultExpression>();
+  const read = treeReader();
   return {
     of,
     add([relation, xmin, column, tree]) {
-      append(of, number(relation), {
+      of.add(number(relation), {
         version: text(xmin),
         column: number(column),
-        refers: referencesIn(tree),
+        refers: read(tree),
       });
     },
   };
 }
 
-export interface Inheritance extends Table {
-  readonly children: ReadonlyMap<number, readonly number[]>;
-}
-
-export function inheritanceTable(): Inheritance {
-  const children = new Map<number, number[]>();
+export function inheritanceTable(): ListOf<{ readonly child: number }> {
+  const of = new Listing<number, { child: number }>();
   return {
-    children,
+    of,
     add([parent, child]) {
-      append(children, number(parent), number(child));
+      of.add(number(parent), { child: number(child) });
     },
   };
 }
@@ -189,12 +208,13 @@ const ruleEvents: Readonly<Record<string, RuleObject['event']>> = {
   '4': 'delete',
 };
 
-export function ruleTable(): TableOf<readonly RuleObject[]> {
-  const of = new Map<number, RuleObject[]>();
+export function ruleTable(): ListOf<RuleObject> {
+  const of = new Listing<number, RuleObject>();
+  const read = treeReader();
   return {
     of,
     add([oid, xmin, schema, name, relation, event, instead, action, condition, definition]) {
-      append(of, number(relation), {
+      of.add(number(relation), {
         oid: number(oid),
         version: text(xmin),
         schema: text(schema),
@@ -202,7 +222,7 @@ export function ruleTable(): TableOf<readonly RuleObject[]> {
         event: ruleEvents[event ?? ''] ?? 'update',
         instead: flag(instead),
         definition: text(definition),
-        refers: referencesIn(action, condition),
+        refers: read(action, condition),
       });
     },
   };
@@ -228,12 +248,13 @@ const triggerEvents: readonly (readonly [bit: number, event: WriteEvent])[] = [
   [32, 'truncate'],
 ];
 
-export function triggerTable(): TableOf<readonly StoredTrigger[]> {
-  const of = new Map<number, StoredTrigger[]>();
+export function triggerTable(): ListOf<StoredTrigger> {
+  const of = new Listing<number, StoredTrigger>();
+  const read = treeReader();
   return {
     of,
     add([oid, xmin, schema, name, relation, func, type, columns, when]) {
-      append(of, number(relation), {
+      of.add(number(relation), {
         oid: number(oid),
         version: text(xmin),
         schema: text(schema),
@@ -241,7 +262,7 @@ export function triggerTable(): TableOf<readonly StoredTrigger[]> {
         function: number(func),
         events: triggerEvents.filter(([bit]) => (number(type) & bit) !== 0).map(([, event]) => event),
         columns: numbers(columns),
-        when: referencesIn(when),
+        when: read(when),
       });
     },
   };
@@ -254,16 +275,17 @@ export interface StoredForeignKey extends Omit<ForeignKey, 'columns'> {
 
 export interface ConstraintTable extends Table {
   /** CHECK and exclusion constraints, and the operators of foreign keys, by relation. */
-  readonly ofRelation: ReadonlyMap<number, readonly Stored[]>;
-  readonly ofDomain: ReadonlyMap<number, readonly Stored[]>;
+  readonly ofRelation: Listing<number, Stored>;
+  readonly ofDomain: Listing<number, Stored>;
   /** By the table referred to. */
-  readonly referencing: ReadonlyMap<number, readonly StoredForeignKey[]>;
+  readonly referencing: Listing<number, StoredForeignKey>;
 }
 
 export function constraintTable(): ConstraintTable {
-  const ofRelation = new Map<number, Stored[]>();
-  const ofDomain = new Map<number, Stored[]>();
-  const referencing = new Map<number, StoredForeignKey[]>();
+  const ofRelation = new Listing<number, Stored>();
+  const ofDomain = new Listing<number, Stored>();
+  const referencing = new Listing<number, StoredForeignKey>();
+  const read = treeReader();
   return {
     ofRelation,
     ofDomain,
@@ -285,11 +307,11 @@ export function constraintTable(): ConstraintTable {
         operators,
       ] = row;
       const version = text(xmin);
-      const refers = union([referencesIn(tree), references({ operators: numbers(operators) })]);
-      if (number(domain) !== 0) append(ofDomain, number(domain), { version, refers });
-      else append(ofRelation, number(relation), { version, refers });
+      const refers = union([read(tree), references({ operators: numbers(operators) })]);
+      if (number(domain) !== 0) ofDomain.add(number(domain), { version, refers });
+      else ofRelation.add(number(relation), { version, refers });
       if (kind !== 'f') return;
-      append(referencing, number(parent), {
+      referencing.add(number(parent), {
         oid: number(oid),
         version,
         schema: text(schema),
@@ -311,17 +333,18 @@ export interface StoredIndex extends Stored {
   readonly operatorClasses: readonly number[];
 }
 
-export function indexTable(): TableOf<readonly StoredIndex[]> {
-  const of = new Map<number, StoredIndex[]>();
+export function indexTable(): ListOf<StoredIndex> {
+  const of = new Listing<number, StoredIndex>();
+  const read = treeReader();
   return {
     of,
     add([relation, oid, xmin, unique, keys, columns, classes, expressions, predicate]) {
-      append(of, number(relation), {
+      of.add(number(relation), {
         oid: number(oid),
         version: text(xmin),
         unique: flag(unique) ? numbers(columns).slice(0, number(keys)) : undefined,
         operatorClasses: numbers(classes).filter((one) => one >= firstUserOid),
-        refers: referencesIn(expressions, predicate),
+        refers: read(expressions, predicate),
       });
     },
   };
@@ -333,13 +356,14 @@ export interface StoredPartitioning extends Stored {
 
 export function partitioningTable(): TableOf<StoredPartitioning> {
   const of = new Map<number, StoredPartitioning>();
+  const read = treeReader();
   return {
     of,
     add([relation, xmin, classes, expressions]) {
       of.set(number(relation), {
         version: text(xmin),
         operatorClasses: numbers(classes).filter((one) => one >= firstUserOid),
-        refers: referencesIn(expressions),
+        refers: read(expressions),
       });
     },
   };

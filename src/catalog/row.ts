@@ -11,7 +11,7 @@ export interface Table {
   add(row: Row): void;
 }
 
-const none: readonly number[] = [];
+const none: readonly never[] = [];
 
 export function number(cell: Cell): number {
   return cell === null || cell === undefined ? 0 : Number(cell);
@@ -42,16 +42,42 @@ export function texts(cell: Cell): readonly string[] {
 
 /** A text[] in the server's own notation; no element is NULL. */
 export function elements(cell: Cell): readonly string[] {
-  if (cell === null || cell === undefined || cell === '{}') return [];
+  if (cell === null || cell === undefined || cell === '' || cell === '{}') return [];
   const inner = cell.slice(1, -1);
   if (!inner.includes('"')) return inner.split(',');
   const found = inner.matchAll(/"((?:[^"\\]|\\.)*)"|([^",]+)/g);
   return Array.from(found, ([, quoted, plain]) => plain ?? quoted!.replace(/\\(.)/g, '$1'));
 }
 
-/** Adds to a list of a map, which is made when there is none. */
-export function append<K, V>(map: Map<K, V[]>, key: K, value: V): void {
-  const list = map.get(key);
-  if (list === undefined) map.set(key, [value]);
-  else list.push(value);
+/** Lists by key. Nearly all of them have one element, which stands for itself: a list of its own would double them. */
+export class Listing<K, V extends object> {
+  readonly #of = new Map<K, V | V[]>();
+
+  add(key: K, value: V): void {
+    const before = this.#of.get(key);
+    if (before === undefined) this.#of.set(key, value);
+    else if (Array.isArray(before)) before.push(value);
+    else this.#of.set(key, [before, value]);
+  }
+
+  /** In the order in which they were added. */
+  get(key: K): readonly V[] {
+    const found = this.#of.get(key);
+    if (found === undefined) return none;
+    return Array.isArray(found) ? found : [found];
+  }
 }
+
+/** Gives one and the same text for equal ones: what is short and comes often, such as the names of schemas. */
+export function interning(): (cell: Cell) => string {
+  const known = new Map<string, string>();
+  return (cell) => {
+    const fresh = cell ?? '';
+    const before = known.get(fresh);
+    if (before !== undefined) return before;
+    if (known.size < internedMax) known.set(fresh, fresh);
+    return fresh;
+  };
+}
+
+const internedMax = 1_000;

@@ -9,6 +9,7 @@ import { operatorTable } from './operators.ts';
 import type { SectionName } from './queries.ts';
 import { noReferences, references, union } from './references.ts';
 import {
+  columnsOf,
   columnTable,
   constraintTable,
   defaultTable,
@@ -90,13 +91,13 @@ export function storedSnapshot(tables: Tables, facts: ServerFacts, epoch: string
     everywhere: everywhereOf(tables.casts, tables.support),
     onDefine: references({ functions: tables.eventTriggers.functions }),
     function: (oid) => tables.functions.byOid.get(oid),
-    functionsNamed: (name) => tables.functions.byName.get(name) ?? [],
+    functionsNamed: (name) => tables.functions.byName.get(name),
     builtin: (oid) => tables.builtins.byOid.get(oid),
     relation(oid) {
       const stored = tables.relations.byOid.get(oid);
       return stored === undefined ? undefined : relation(stored);
     },
-    relationsNamed: (name) => (tables.relations.byName.get(name) ?? []).map(relation),
+    relationsNamed: (name) => tables.relations.byName.get(name).map(relation),
     *relations() {
       for (const stored of tables.relations.byOid.values())
         if (stored.oid >= firstUserOid) yield relation(stored);
@@ -104,7 +105,7 @@ export function storedSnapshot(tables: Tables, facts: ServerFacts, epoch: string
     type,
     typesNamed: (name) => typeOidsNamed(tables, name).map((oid) => type(oid)!),
     operator: (oid) => tables.operators.byOid.get(oid),
-    operatorsNamed: (symbol) => tables.operators.bySymbol.get(symbol) ?? [],
+    operatorsNamed: (symbol) => tables.operators.bySymbol.get(symbol),
   };
 }
 
@@ -135,15 +136,15 @@ function refers(stored: readonly Stored[]): References[] {
 
 function relationOf(tables: Tables, stored: StoredRelation): RelationObject {
   const { oid, kind, schema, name } = stored;
-  const columns = tables.attributes.of.get(oid);
-  const named = columns?.names ?? [];
+  const columns = columnsOf(tables.attributes.of.get(oid));
+  const named = columns.names;
   const names = (numbers: readonly number[]) => numbers.map((at) => named[at - 1] ?? '');
   const view = tables.views.of.get(oid);
-  const defaults = tables.defaults.of.get(oid) ?? [];
-  const checks = tables.constraints.ofRelation.get(oid) ?? [];
-  const indexes = tables.indexes.of.get(oid) ?? [];
+  const defaults = tables.defaults.of.get(oid);
+  const checks = tables.constraints.ofRelation.get(oid);
+  const indexes = tables.indexes.of.get(oid);
   const partitioning = tables.partitions.of.get(oid);
-  const policies = stored.rowSecurity ? (tables.policies.of.get(oid) ?? []) : [];
+  const policies = stored.rowSecurity ? tables.policies.of.get(oid) : [];
   const classes = [...indexes, ...(partitioning === undefined ? [] : [partitioning])].flatMap(
     (one) => one.operatorClasses,
   );
@@ -153,8 +154,7 @@ function relationOf(tables: Tables, stored: StoredRelation): RelationObject {
     references({ functions: [stored.handler] }),
     ...refers(partitioning === undefined ? [] : [partitioning]),
   ];
-  const virtual = new Set(columns?.generated.v);
-  const generated = new Set(columns?.generated.s);
+  const { stored: generated, virtual } = columns;
   const ofColumns = (which: (column: number) => boolean) =>
     refers(defaults.filter((one) => which(one.column)));
   const versions = [view, partitioning, ...defaults, ...checks, ...indexes, ...policies].map(
@@ -162,7 +162,7 @@ function relationOf(tables: Tables, stored: StoredRelation): RelationObject {
   );
   return {
     oid,
-    version: shortened([stored.version, columns?.version ?? '', ...versions].join('.')),
+    version: shortened([stored.version, columns.version, ...versions].join('.')),
     schema,
     name,
     kind,
@@ -176,12 +176,12 @@ function relationOf(tables: Tables, stored: StoredRelation): RelationObject {
     ]),
     defaults: union(ofColumns((at) => !virtual.has(at) && !generated.has(at))),
     policies: union(refers(policies)),
-    types: columns?.types ?? [],
-    children: tables.inheritance.children.get(oid) ?? [],
+    types: columns.types,
+    children: tables.inheritance.of.get(oid).map((one) => one.child),
     partitioned: kind === 'p',
-    triggers: (tables.triggers.of.get(oid) ?? []).map((one) => ({ ...one, columns: names(one.columns) })),
-    rules: tables.rules.of.get(oid) ?? [],
-    referencedBy: (tables.constraints.referencing.get(oid) ?? []).map((one) => ({
+    triggers: tables.triggers.of.get(oid).map((one) => ({ ...one, columns: names(one.columns) })),
+    rules: tables.rules.of.get(oid),
+    referencedBy: tables.constraints.referencing.get(oid).map((one) => ({
       ...one,
       columns: names(one.columns),
     })),
@@ -191,27 +191,26 @@ function relationOf(tables: Tables, stored: StoredRelation): RelationObject {
 
 function typeOidsNamed(tables: Tables, name: string): number[] {
   const { relations, types } = tables;
-  const users = (stored: readonly StoredRelation[] | undefined) =>
-    (stored ?? []).filter((one) => one.oid >= firstUserOid);
-  const rows = users(relations.byName.get(name)).filter((one) => relations.byRowType.has(one.rowType));
+  const users = (stored: readonly StoredRelation[]) => stored.filter((one) => one.oid >= firstUserOid);
+  const rows = users(relations.byName.get(name)).filter((one) => one.rowType !== 0);
   const arrays = [
     ...users(relations.byArrayName.get(name)),
     ...(name.startsWith('_') ? users(relations.byName.get(name.slice(1))) : []).filter(
-      (one) => !relations.byArrayName.get(name)?.includes(one),
+      (one) => !relations.byArrayName.get(name).includes(one),
     ),
   ];
   return [
-    ...(types.byName.get(name) ?? []).map((one) => one.oid),
+    ...types.byName.get(name).map((one) => one.oid),
     ...rows.map((one) => one.rowType),
-    ...arrays.flatMap((one) => relations.arrayTypeOf.get(one.oid) ?? []),
+    ...arrays.map((one) => one.arrayType).filter((oid) => oid !== 0),
   ];
 }
 
 function typeOf(tables: Tables, oid: number): TypeObject | undefined {
   const stored = tables.types.byOid.get(oid) ?? rowTypeOf(tables, oid);
   if (stored === undefined) return undefined;
-  const checks = tables.constraints.ofDomain.get(oid) ?? [];
-  const columns = stored.relation === 0 ? undefined : tables.attributes.of.get(stored.relation);
+  const checks = tables.constraints.ofDomain.get(oid);
+  const columns = columnsOf(stored.relation === 0 ? undefined : tables.attributes.of.get(stored.relation));
   const operator = (operatorOid: number) => tables.operators.byOid.get(operatorOid);
   const functions = [
     ...stored.functions,
@@ -220,13 +219,11 @@ function typeOf(tables: Tables, oid: number): TypeObject | undefined {
   ];
   return {
     oid,
-    version: shortened(
-      [stored.version, columns?.version ?? '', ...checks.map((one) => one.version)].join('.'),
-    ),
+    version: shortened([stored.version, columns.version, ...checks.map((one) => one.version)].join('.')),
     schema: stored.schema,
     name: stored.name,
     kind: stored.kind,
-    parts: [...stored.parts, ...(columns?.types ?? [])],
+    parts: [...stored.parts, ...columns.types],
     checks: union([stored.defaults, ...refers(checks)]),
     functions: [...new Set(functions)],
   };

@@ -3,7 +3,7 @@
 // "pg_amop".
 
 import { references, union } from './references.ts';
-import { append, flag, number, type Table } from './row.ts';
+import { flag, Listing, number, type Table } from './row.ts';
 import { firstUserOid, type OperatorObject, type References } from './snapshot.ts';
 
 interface Cast {
@@ -28,36 +28,36 @@ interface Member {
 
 export interface CastTable extends Table {
   readonly all: readonly Cast[];
-  readonly byType: ReadonlyMap<number, readonly Cast[]>;
+  readonly byType: Listing<number, Cast>;
 }
 
 export interface SupportTable extends Table {
   readonly classes: ReadonlyMap<number, OperatorClass>;
-  readonly functionsByType: ReadonlyMap<number, readonly number[]>;
-  readonly operatorsByType: ReadonlyMap<number, readonly number[]>;
-  readonly functionsByFamily: ReadonlyMap<number, readonly Member[]>;
-  readonly operatorsByFamily: ReadonlyMap<number, readonly Member[]>;
+  readonly functionsByType: Listing<number, Member>;
+  readonly operatorsByType: Listing<number, Member>;
+  readonly functionsByFamily: Listing<number, Member>;
+  readonly operatorsByFamily: Listing<number, Member>;
 }
 
 export function castTable(): CastTable {
   const all: Cast[] = [];
-  const byType = new Map<number, Cast[]>();
+  const byType = new Listing<number, Cast>();
   return {
     all,
     byType,
     add([source, target, func]) {
       const cast = { source: number(source), target: number(target), function: number(func) };
       all.push(cast);
-      append(byType, cast.source, cast);
-      if (cast.target !== cast.source) append(byType, cast.target, cast);
+      byType.add(cast.source, cast);
+      if (cast.target !== cast.source) byType.add(cast.target, cast);
     },
   };
 }
 
 export function supportTable(): SupportTable {
   const classes = new Map<number, OperatorClass>();
-  const byType = { function: new Map<number, number[]>(), operator: new Map<number, number[]>() };
-  const byFamily = { function: new Map<number, Member[]>(), operator: new Map<number, Member[]>() };
+  const byType = { function: new Listing<number, Member>(), operator: new Listing<number, Member>() };
+  const byFamily = { function: new Listing<number, Member>(), operator: new Listing<number, Member>() };
   return {
     classes,
     functionsByType: byType.function,
@@ -76,8 +76,8 @@ export function supportTable(): SupportTable {
         types: [number(second), number(third)],
         oid: number(fourth),
       };
-      append(byFamily[kind], member.family, member);
-      for (const type of new Set(member.types)) append(byType[kind], type, member.oid);
+      byFamily[kind].add(member.family, member);
+      for (const type of new Set(member.types)) byType[kind].add(type, member);
     },
   };
 }
@@ -87,8 +87,8 @@ export function classReferences(support: SupportTable, oid: number): References 
   const found = support.classes.get(oid);
   if (found === undefined) return references({});
   return references({
-    functions: support.functionsByFamily.get(found.family)?.map((member) => member.oid) ?? [],
-    operators: support.operatorsByFamily.get(found.family)?.map((member) => member.oid) ?? [],
+    functions: support.functionsByFamily.get(found.family).map((member) => member.oid),
+    operators: support.operatorsByFamily.get(found.family).map((member) => member.oid),
   });
 }
 
@@ -110,9 +110,9 @@ export function functionsFor(
   operator: (oid: number) => OperatorObject | undefined,
 ): number[] {
   const all = [
-    ...(casts.byType.get(type) ?? []).map((cast) => cast.function),
-    ...(support.functionsByType.get(type) ?? []),
-    ...(support.operatorsByType.get(type) ?? []).flatMap((oid) => operator(oid)?.functions ?? []),
+    ...casts.byType.get(type).map((cast) => cast.function),
+    ...support.functionsByType.get(type).map((member) => member.oid),
+    ...support.operatorsByType.get(type).flatMap((member) => operator(member.oid)?.functions ?? []),
   ];
   return [...new Set(all.filter((oid) => oid >= firstUserOid))];
 }

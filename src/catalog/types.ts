@@ -2,8 +2,8 @@
 // put together when it is asked for, since it gathers what other sections tell of it. Refuses to know values.
 // Source: the manual, "pg_type", "pg_range".
 
-import { referencesIn } from './references.ts';
-import { append, number, numbers, type Row, type Table, text } from './row.ts';
+import { type TreeReader, treeReader } from './references.ts';
+import { Listing, number, numbers, type Row, type Table, text } from './row.ts';
 import { firstUserOid, type References } from './snapshot.ts';
 
 export interface StoredType {
@@ -25,24 +25,25 @@ export interface StoredType {
 
 export interface TypeTable extends Table {
   readonly byOid: ReadonlyMap<number, StoredType>;
-  readonly byName: ReadonlyMap<string, readonly StoredType[]>;
+  readonly byName: Listing<string, StoredType>;
 }
 
 export function typeTable(): TypeTable {
   const byOid = new Map<number, StoredType>();
-  const byName = new Map<string, StoredType[]>();
+  const byName = new Listing<string, StoredType>();
+  const read = treeReader();
   return {
     byOid,
     byName,
     add(row) {
-      const made = typeOf(row);
+      const made = typeOf(row, read);
       byOid.set(made.oid, made);
-      append(byName, made.name, made);
+      byName.add(made.name, made);
     },
   };
 }
 
-function typeOf(row: Row): StoredType {
+function typeOf(row: Row, read: TreeReader): StoredType {
   const [
     oid,
     xmin,
@@ -68,7 +69,7 @@ function typeOf(row: Row): StoredType {
     parts: [base, element, subtype, range].map(number).filter((part) => part >= firstUserOid),
     relation: number(relation),
     functions: numbers(functions).filter((func) => func >= firstUserOid),
-    defaults: referencesIn(defaults),
+    defaults: read(defaults),
     operatorClass: number(operatorClass),
   };
 }
