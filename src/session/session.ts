@@ -4,8 +4,6 @@
 // Source: DESIGN §5; wire.md §2.
 
 import type { ErrorCode, HoldpointError } from '../errors.ts';
-import { decide } from '../policy/decide.ts';
-import type { Verdict } from '../policy/verdict.ts';
 import type { Analysis, Statement } from '../sql/statement.ts';
 import { type FrameView, typeTable } from '../wire/framer.ts';
 import { backendType, readErrorFields, readParameterStatus } from '../wire/messages/backend.ts';
@@ -20,27 +18,13 @@ import {
 } from '../wire/messages/frontend.ts';
 import { attribute, notified } from './answers.ts';
 import { HiddenCode } from './code.ts';
-import { cursorConflict, heldInstead, unclearPosition, unenclosable } from './enclosable.ts';
+import { cursorConflict, heldInstead, unclearPosition } from './enclosable.ts';
 import type { EnclosureStep } from './enclosure.ts';
 import { Enclosures } from './enclosures.ts';
-import {
-  copyParameter,
-  createGate,
-  endsTransaction,
-  executesName,
-  type Gate,
-  type Parameter,
-  rowsSpent,
-} from './gate.ts';
-import { changeOf, explained, usesNames } from './meaning.ts';
-import {
-  commitNames,
-  noteEnclosedCursors,
-  type Resolved,
-  resolveNames,
-  sameBehind,
-  stageNames,
-} from './names.ts';
+import { createGate, endsTransaction, executesName, type Gate, type Parameter, rowsSpent } from './gate.ts';
+import { Judge } from './judge.ts';
+import { usesNames } from './meaning.ts';
+import { commitNames, noteEnclosedCursors, resolveNames, sameBehind, stageNames } from './names.ts';
 import { Outbox } from './outbox.ts';
 import { Outcomes } from './outcomes.ts';
 import { type Prepared, PreparedMirror } from './prepared.ts';
@@ -90,21 +74,15 @@ export class Session {
   readonly #portals = new Map<string, Gate>();
   readonly #outcomes = new Outcomes((gate) => this.#ended(gate));
   readonly #outbox: Outbox;
+  readonly #judge: Judge;
   readonly #enclosures: Enclosures;
   readonly #code = new HiddenCode(() => {
     this.#mirror.codeRan();
     this.settings.codeRan();
   });
-  /** Why the frame that is offered next was not released. */
-  #again: string | undefined;
-  /** The catalog was looked at again for the sake of the frame that is offered next. */
-  #looked = false;
-  /** The frame that is offered next ran, was undone, and is held by this. */
-  #undone: Verdict | undefined;
   /** A BEGIN of the client's goes to our block, of which the server would warn. */
   #adopting = false;
   #segment = 0;
-  #gates = 0;
   #transactionGates = 0;
 
   constructor(options: SessionOptions) {
@@ -133,6 +111,7 @@ export class Session {
     });
     this.#outbox = new Outbox(this.#replies, this.#outcomes);
     this.#enclosures = new Enclosures(this.#replies, this.#outcomes, options.newId);
+    this.#judge = new Judge(options, this.settings, (sql) => this.#enclosures.writer(sql));
   }
 
   /** Transaction status of the last ReadyForQuery: I, T or E. For display. */
@@ -257,7 +236,7 @@ export class Session {
   /** What follows from the server's answers to the enclosure; undefined while more are owed. */
   nextOfEnclosure(): Exclude<EnclosureStep, { kind: 'broken' }> | undefined {
     const step = this.#enclosures.next();
-    if (step?.kind === 'undone') this.#undone = step.verdict;
+    if (step?.kind === 'undone') this.#judge.undone(step.verdict);
     return step;
   }
 
@@ -268,12 +247,12 @@ export class Session {
 
   /** Why a held gate would do something else now than it was shown to do; undefined if it would not. */
   changeOf(gate: Gate): string | undefined {
-    return changeOf(gate.statements, this.#explain(gate.resolved, gate.parameterTypes));
+    return this.#judge.changeOf(gate);
   }
 
   /** The frame that is offered next was held and released before, and is not what was shown any more. */
   heldAgain(change: string): void {
-    this.#again = change;
+    this.#judge.heldAgain(change);
   }
 
   /** The gate of a `pass` or `defer` step is recorded and on its way. `now` in monotonic milliseconds. */
@@ -332,9 +311,10 @@ export class Session {
     if ('kind' in own) return own;
     const resolved = resolveNames(own, this.#mirror, this.#segment);
     if (resolved.open && this.#mayWait) return barrier;
-    const wait = this.#awaitsCatalog(resolved.statements, []);
+    const wait = this.#awaitsCatalog(resolved.statements);
     if (wait !== undefined) return wait;
-    return this.#judge(frame, this.#gate('simple', sql, own, resolved, [], []));
+    const text = { proto: 'simple', sql, own, resolved, parameterTypes: [], parameters: [] } as const;
+    return this.#follow(frame, this.#judge.gate(text));
   }
 
   #parse(frame: FrameView, offered: Analysis | undefined): FrontendStep {
@@ -344,11 +324,10 @@ export class Session {
     const statements = this.#facts(frame, read.sql, offered, read.name);
     if ('kind' in statements) return statements;
     const { statements: resolved } = resolveNames(statements, this.#mirror, this.#segment);
-    const wait = this.#awaitsCatalog(resolved, read.parameterOids);
+    const wait = this.#awaitsCatalog(resolved);
     if (wait !== undefined) return wait;
-    const explained = this.#explain(resolved, read.parameterOids);
-    const gated = this.#decide(explained, statements).action !== 'pass';
-    if (gated) this.#outbox.defer();
+    const explained = this.#judge.explain(resolved, read.parameterOids);
+    if (this.#judge.gates(explained, statements)) this.#outbox.defer();
     const prepared: Prepared = {
       sql: Buffer.from(read.sql),
       statements,
@@ -387,17 +366,18 @@ export class Session {
     const own = chosen?.statements ?? [unknownName(read.statement)];
     const resolved = resolveNames(own, this.#mirror, this.#segment);
     if (resolved.open && this.#mayWait) return barrier;
-    const types = chosen?.parameterOids ?? [];
-    const wait = this.#awaitsCatalog(resolved.statements, types);
+    const wait = this.#awaitsCatalog(resolved.statements);
     if (wait !== undefined) return wait;
     const parameters: Parameter[] = read.parameters.map((value, at) => ({
       oid: chosen?.parameterOids[at] ?? 0,
       format: read.parameterFormats[read.parameterFormats.length === 1 ? 0 : at] ?? 0,
       value,
     }));
-    const gate = this.#gate('extended', chosen?.sql ?? noBytes, own, resolved, types, parameters);
-    const step = this.#judge(frame, gate, portal);
-    if (step.kind !== 'replace' && step.kind !== 'barrier') {
+    const parameterTypes = chosen?.parameterOids ?? [];
+    const sql = chosen?.sql ?? noBytes;
+    const gate = this.#judge.gate({ proto: 'extended', sql, own, resolved, parameterTypes, parameters });
+    const step = this.#follow(frame, gate, portal);
+    if (step.kind !== 'replace' && step.kind !== 'barrier' && step.kind !== 'later') {
       const { enclosure } = gate.verdict;
       // Rows that a FETCH of SQL makes it change would not be counted.
       if (executesName(gate) || enclosure?.kind === 'rows') this.#mirror.noteLatePortal(read.portal);
@@ -423,7 +403,7 @@ export class Session {
       if (now.open || !sameBehind(gate.behind, now.behind)) return this.#refuse(frame, changedError());
     }
     if (gate !== undefined && gate.explainedBy !== this.#options.catalog.reach) {
-      const wait = this.#awaitsCatalog(gate.resolved, gate.parameterTypes);
+      const wait = this.#awaitsCatalog(gate.resolved);
       if (wait !== undefined) return wait;
       // Its code is looked up by name when it runs, and is not what it was when it was bound.
       const change = this.changeOf(gate);
@@ -447,8 +427,7 @@ export class Session {
 
   /** A portal that was bound in an enclosure runs in one, each time. */
   #executeEnclosed(frame: FrameView, gate: Gate | undefined, key: string | undefined): FrontendStep {
-    const undone = this.#undone;
-    this.#undone = undefined;
+    const undone = this.#judge.takeUndone();
     if (undone !== undefined) return this.#refuse(frame, writesError(undone));
     if (gate === undefined || this.#replies.discarding) return this.#refuse(frame, changedError());
     const position = this.#enclosures.position(false);
@@ -497,22 +476,10 @@ export class Session {
   }
 
   /** What becomes of a frame whose names cannot be looked up yet, though they soon can. */
-  #awaitsCatalog(
-    statements: readonly Statement[],
-    parameterTypes: readonly number[],
-  ): FrontendStep | undefined {
-    if (!statements.some(usesNames)) return undefined;
-    if (this.settings.defining && this.#mayWait) return barrier;
-    const { catalog } = this.#options;
-    if (catalog.pending !== undefined) return { kind: 'later', ready: catalog.pending };
-    const looked = this.#looked;
-    this.#looked = !looked && this.#explain(statements, parameterTypes).some(({ missing }) => missing);
-    return this.#looked ? { kind: 'later', ready: catalog.refresh() } : undefined;
-  }
-
-  /** The statements with the effects that their names hide in this database. */
-  #explain(resolved: readonly Statement[], parameterTypes: readonly number[]): readonly Statement[] {
-    return explained(resolved, parameterTypes, this.#options.catalog.reach, this.settings);
+  #awaitsCatalog(statements: readonly Statement[]): FrontendStep | undefined {
+    if (this.settings.defining && this.#mayWait && statements.some(usesNames)) return barrier;
+    const ready = this.#judge.awaits(statements);
+    return ready === undefined ? undefined : { kind: 'later', ready };
   }
 
   /** Waiting for the server's answers makes sense: some are owed, and it is not the server that waits. */
@@ -525,57 +492,8 @@ export class Session {
     return this.#outbox.flush() ? passedFlushing : passed;
   }
 
-  /** Copies what it must keep while a person thinks; otherwise the views die with the frame. */
-  #gate(
-    proto: Gate['proto'],
-    sql: Buffer,
-    own: readonly Statement[],
-    { statements: resolved, behind }: Resolved,
-    parameterTypes: readonly number[],
-    parameters: readonly Parameter[],
-  ): Gate {
-    this.#gates += 1;
-    const statements = this.#explain(resolved, parameterTypes);
-    const verdict = this.#verdict(statements, own, sql);
-    const held = verdict.action === 'hold';
-    const kept = held || verdict.enclosure !== undefined;
-    return createGate({
-      n: this.#gates,
-      proto,
-      sql: proto === 'simple' && held ? Buffer.from(sql) : sql,
-      own,
-      resolved,
-      statements,
-      parameterTypes,
-      explainedBy: this.#options.catalog.reach,
-      verdict,
-      parameters: kept ? parameters.map(copyParameter) : parameters,
-      behind,
-    });
-  }
-
-  #decide(statements: readonly Statement[], own: readonly Statement[]): Verdict {
-    const { policy, actor, spending } = this.#options;
-    return decide(policy(), statements, actor, { spending, alone: own.length === 1 });
-  }
-
-  #verdict(statements: readonly Statement[], own: readonly Statement[], sql: Buffer): Verdict {
-    const verdict = this.#decide(statements, own);
-    const again = this.#again;
-    const undone = this.#undone;
-    this.#again = undefined;
-    this.#undone = undefined;
-    if (verdict.action === 'pass' && undone !== undefined) return undone;
-    if (verdict.enclosure !== undefined) {
-      const reason = unenclosable(statements, verdict.enclosure) ?? this.#enclosures.writer(sql);
-      return reason === undefined ? verdict : heldInstead(verdict, reason);
-    }
-    if (again === undefined || verdict.action !== 'hold') return verdict;
-    return { ...verdict, reason: `${verdict.reason} (held again after an approval: ${again})` };
-  }
-
-  /** `portal`: the mirror's key of what a Bind binds. */
-  #judge(frame: FrameView, gate: Gate, portal?: string): FrontendStep {
+  /** What becomes of a frame by its verdict. `portal`: the mirror's key of what a Bind binds. */
+  #follow(frame: FrameView, gate: Gate, portal?: string): FrontendStep {
     const { verdict } = gate;
     if (verdict.enclosure !== undefined) return this.#enclose(frame, gate, portal);
     if (verdict.action === 'pass') {
@@ -593,14 +511,18 @@ export class Session {
       this.#dispatch(gate);
       return { kind: 'pass', gate, flush };
     }
-    if (verdict.action === 'deny') return this.#refuse(frame, deniedError(verdict), gate);
+    if (verdict.action === 'deny') {
+      const ready = gate.statements.some(({ missing }) => missing) ? this.#judge.looksAgain(gate) : undefined;
+      return ready === undefined ? this.#refuse(frame, deniedError(verdict), gate) : { kind: 'later', ready };
+    }
     // In a failed transaction the server would run none of it; a person need not be asked. Nothing rests on this: if
     // the status were stale, a statement is refused that could have been held.
     if (this.#outcomes.status === 'E' && !this.#replies.outstanding && !endsTransaction(gate))
       return this.#refuse(frame, abortedError(), gate);
     // What the server will discard need not be held; the stand-in is discarded in its place.
     if (this.#replies.discarding) return this.#refuse(frame, skippedError(), gate);
-    return { kind: 'hold', gate };
+    const ready = this.#judge.looksAgain(gate);
+    return ready === undefined ? { kind: 'hold', gate } : { kind: 'later', ready };
   }
 
   /** The gate passes within a transaction or savepoint of ours, where that can be told apart from the client's. */
@@ -608,7 +530,7 @@ export class Session {
     if (this.#replies.discarding) return this.#refuse(frame, skippedError(), gate);
     const position = this.#enclosures.position(gate.proto === 'simple');
     if (position === 'wait') {
-      this.#gates -= 1;
+      this.#judge.withdraw();
       return barrier;
     }
     const flush = this.#outbox.flush();

@@ -46,24 +46,30 @@ test('while the catalog is read, a statement that names something waits, and one
   expect(session.client(query('BEGIN'))).toEqual(['pass!']);
 });
 
-test('a name that the catalog does not know may be new: it is looked for once more, then held', () => {
-  const plain = plainCatalog();
+test('before a person is asked, the catalog is looked at once more', () => {
   let looks = 0;
-  const catalog: Catalog = {
-    ...plain,
-    reach: {
-      epoch: '1',
-      searchPath: ['public'],
-      explain: (one) => ({ ...one, effects: ['unknown'], missing: true }),
-    },
-    refresh: async () => {
-      looks += 1;
-    },
+  const catalog = catalogOf(reacher('1', 'delete'));
+  catalog.refresh = async () => {
+    looks += 1;
+    catalog.reach = reacher('2', ...(looks === 1 ? (['delete'] as const) : []));
   };
   const session = new Transcript({ catalog });
-  const read = query('SELECT * FROM brand_new');
-  expect(session.client(read, read)).toEqual(['later', 'hold']);
+  expect(session.client(call)).toEqual(['hold']);
   expect(looks).toBe(1);
+  expect(session.gates.at(-1)?.explainedBy).toBe(catalog.reach);
+  expect(session.gates.at(-1)?.n).toBe(1);
+  catalog.reach = reacher('3', 'delete');
+  expect(new Transcript({ catalog }).client(call)).toEqual(['pass!']);
+});
+
+test('a statement that names nothing is held without a look', () => {
+  let looks = 0;
+  const catalog = catalogOf(reacher('1'));
+  catalog.refresh = async () => {
+    looks += 1;
+  };
+  expect(new Transcript({ catalog }).client(query('DROP OWNED BY joe'))).toEqual(['hold']);
+  expect(looks).toBe(0);
 });
 
 test('without a catalog every name is unknown', () => {

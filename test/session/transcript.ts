@@ -5,6 +5,7 @@ import type { Catalog } from '../../src/catalog/names.ts';
 import { Ledger } from '../../src/policy/budget.ts';
 import { loadPolicy } from '../../src/policy/packs.ts';
 import type { Policy } from '../../src/policy/rules.ts';
+import type { Actor } from '../../src/policy/verdict.ts';
 import type { Gate } from '../../src/session/gate.ts';
 import { Session } from '../../src/session/session.ts';
 import type { FrontendStep } from '../../src/session/step.ts';
@@ -33,15 +34,25 @@ export class Transcript {
   readonly gates: Gate[] = [];
   /** The last step, for what the words leave out. */
   step: FrontendStep = { kind: 'barrier' };
+  readonly #catalog: Catalog;
   #ids = 0;
 
-  constructor(options: { encoding?: string; policy?: Policy; catalog?: Catalog; spending?: Ledger } = {}) {
+  constructor(
+    options: {
+      encoding?: string;
+      policy?: Policy;
+      catalog?: Catalog;
+      spending?: Ledger;
+      actor?: Partial<Actor>;
+    } = {},
+  ) {
+    this.#catalog = options.catalog ?? plainCatalog();
     this.session = new Session({
       analyzer,
-      catalog: options.catalog ?? plainCatalog(),
+      catalog: this.#catalog,
       policy: () => options.policy ?? defaultRules,
       spending: options.spending ?? new Ledger(() => 0),
-      actor: { agent: 'claude', target: 'shop', environment: 'production' },
+      actor: { agent: 'claude', target: 'shop', environment: 'production', ...options.actor },
       user: 'shop_owner',
       parameters: new Map([['server_encoding', options.encoding ?? 'UTF8']]),
       newId: () => (++this.#ids).toString(16).padStart(32, '0'),
@@ -51,11 +62,13 @@ export class Transcript {
 
   /**
    * What becomes of the frames: `pass`, `pass!` (with a gate), `defer`, `hold`, `barrier`, `refuse 42501`. A `>` in
-   * front: deferred frames go to the server first.
+   * front: deferred frames go to the server first. A look at the catalog that is done at once is not told.
    */
   client(...frames: Buffer[]): string[] {
     return frames.map((frame) => {
       this.step = this.session.onFrontend(asFrame(frame));
+      const waits = this.#catalog.pending !== undefined;
+      if (this.step.kind === 'later' && !waits) this.step = this.session.onFrontend(asFrame(frame));
       return this.#word(this.step);
     });
   }

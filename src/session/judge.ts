@@ -1,0 +1,141 @@
+// Judge: what the rules say of one text in this session, by what its names mean in the database now. Makes the gates. Pure;
+// refuses to know frames, portals and what becomes of a verdict on the wire. Source: DESIGN §4 (5, 6), §1.8.
+
+import { decide } from '../policy/decide.ts';
+import type { Verdict } from '../policy/verdict.ts';
+import type { Statement } from '../sql/statement.ts';
+import { heldInstead, unenclosable } from './enclosable.ts';
+import { copyParameter, createGate, type Gate, type Parameter } from './gate.ts';
+import { changeOf, explained, usesNames } from './meaning.ts';
+import type { Resolved } from './names.ts';
+import type { Settings } from './settings.ts';
+import type { SessionOptions } from './step.ts';
+
+/** A text as a frame brings it: `own` are the facts of `sql` itself, `resolved` what stands behind its names. */
+export interface Text {
+  readonly proto: Gate['proto'];
+  readonly sql: Buffer;
+  readonly own: readonly Statement[];
+  readonly resolved: Resolved;
+  readonly parameterTypes: readonly number[];
+  /** Views of the frame. */
+  readonly parameters: readonly Parameter[];
+}
+
+export class Judge {
+  readonly #options: SessionOptions;
+  readonly #settings: Settings;
+  /** Why a text is held that tried to write in an enclosure; undefined if none is known to have. */
+  readonly #writer: (sql: Buffer) => string | undefined;
+  #gates = 0;
+  /** Why the frame that is offered next was not released. */
+  #again: string | undefined;
+  /** The frame that is offered next ran, was undone, and is held by this. */
+  #undone: Verdict | undefined;
+  /** The catalog was looked at for the sake of the frame that is offered next. */
+  #looked = false;
+  /** The last gate rests on a catalog that was looked at for its sake. */
+  #fresh = false;
+
+  constructor(options: SessionOptions, settings: Settings, writer: (sql: Buffer) => string | undefined) {
+    this.#options = options;
+    this.#settings = settings;
+    this.#writer = writer;
+  }
+
+  /** The statements with the effects that their names hide in this database. */
+  explain(resolved: readonly Statement[], parameterTypes: readonly number[]): readonly Statement[] {
+    return explained(resolved, parameterTypes, this.#options.catalog.reach, this.#settings);
+  }
+
+  /** True unless the rules let the text pass. */
+  gates(explained: readonly Statement[], own: readonly Statement[]): boolean {
+    return this.#decide(explained, own).action !== 'pass';
+  }
+
+  /** Until when the names in the statements cannot be looked up; undefined if they can. */
+  awaits(statements: readonly Statement[]): Promise<void> | undefined {
+    return statements.some(usesNames) ? this.#options.catalog.pending : undefined;
+  }
+
+  /** A text with its verdict. Copies what it must keep while a person thinks; otherwise the views die with the frame. */
+  gate({ proto, sql, own, resolved, parameterTypes, parameters }: Text): Gate {
+    this.#gates += 1;
+    this.#fresh = this.#looked || this.#again !== undefined || this.#undone !== undefined;
+    this.#looked = false;
+    const statements = this.explain(resolved.statements, parameterTypes);
+    const verdict = this.#verdict(statements, own, sql);
+    const held = verdict.action === 'hold';
+    const kept = held || verdict.enclosure !== undefined;
+    return createGate({
+      n: this.#gates,
+      proto,
+      sql: proto === 'simple' && held ? Buffer.from(sql) : sql,
+      own,
+      resolved: resolved.statements,
+      statements,
+      parameterTypes,
+      explainedBy: this.#options.catalog.reach,
+      verdict,
+      parameters: kept ? parameters.map(copyParameter) : parameters,
+      behind: resolved.behind,
+    });
+  }
+
+  /**
+   * Before a person is asked, the catalog is looked at once more: what they are shown must be so now, and a name that
+   * is not known may be new. Resolves when the frame can be offered again; undefined if that was done.
+   */
+  looksAgain({ resolved }: Gate): Promise<void> | undefined {
+    if (this.#fresh || !resolved.some(usesNames)) return undefined;
+    this.withdraw();
+    this.#looked = true;
+    return this.#options.catalog.refresh();
+  }
+
+  /** The last gate comes to nothing: its frame is offered again. */
+  withdraw(): void {
+    this.#gates -= 1;
+  }
+
+  /** Why a held gate would do something else now than it was shown to do; undefined if it would not. */
+  changeOf({ statements, resolved, parameterTypes }: Gate): string | undefined {
+    return changeOf(statements, this.explain(resolved, parameterTypes));
+  }
+
+  /** The frame that is offered next was held and released before, and is not what was shown any more. */
+  heldAgain(change: string): void {
+    this.#again = change;
+  }
+
+  /** The frame that is offered next has been undone and is to be held by this. */
+  undone(verdict: Verdict): void {
+    this.#undone = verdict;
+  }
+
+  /** As `undone`, for a frame that needs no verdict of its own; asked once. */
+  takeUndone(): Verdict | undefined {
+    const undone = this.#undone;
+    this.#undone = undefined;
+    return undone;
+  }
+
+  #decide(statements: readonly Statement[], own: readonly Statement[]): Verdict {
+    const { policy, actor, spending } = this.#options;
+    return decide(policy(), statements, actor, { spending, alone: own.length === 1 });
+  }
+
+  #verdict(statements: readonly Statement[], own: readonly Statement[], sql: Buffer): Verdict {
+    const verdict = this.#decide(statements, own);
+    const again = this.#again;
+    this.#again = undefined;
+    const undone = this.takeUndone();
+    if (verdict.action === 'pass' && undone !== undefined) return undone;
+    if (verdict.enclosure !== undefined) {
+      const reason = unenclosable(statements, verdict.enclosure) ?? this.#writer(sql);
+      return reason === undefined ? verdict : heldInstead(verdict, reason);
+    }
+    if (again === undefined || verdict.action !== 'hold') return verdict;
+    return { ...verdict, reason: `${verdict.reason} (held again after an approval: ${again})` };
+  }
+}
