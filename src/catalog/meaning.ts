@@ -110,11 +110,12 @@ function followTemporary(
   const inTemporary = use.schema !== undefined && /^pg_temp(_\d+)?$/.test(use.schema);
   if (use.schema !== undefined && !inTemporary) return false;
   const maker = scope.temporary.get(use.name);
-  if (maker !== undefined) {
+  if (use.access === 'define' || use.access === 'lock') return inTemporary || maker !== undefined;
+  // One that was dropped, if that is not undone, lets a permanent one be seen.
+  if (maker !== undefined && !maker.command.startsWith('DROP')) {
     followMaker(agenda, task, use, maker, touched);
     return true;
   }
-  if (use.access === 'define' || use.access === 'lock') return inTemporary;
   const hidden = scope.shadowed && agenda.snapshot.temporaryNames.has(use.name);
   if (!hidden && !inTemporary) return false;
   const effect = scope.shadowed ? 'unproven' : 'unknown';
@@ -134,7 +135,7 @@ function followMaker(
   const inner = step(task.way, `temporary relation ${use.name}`);
   // What it is made of is older than itself.
   const temporary = new Map([...scope.temporary].filter(([name]) => name !== use.name));
-  if (!/^(CREATE (VIEW|TABLE|SEQUENCE|TABLE AS)|SELECT INTO)$/.test(maker.command)) {
+  if (!/^(CREATE|ALTER) |^(SELECT INTO|EXPLAIN)$/.test(maker.command)) {
     agenda.does('unproven', `names ${use.name}, which code of an earlier statement made`, inner);
   }
   const runs =

@@ -380,6 +380,9 @@ describe('the session', () => {
       'delete insert read',
     );
     expect(explain('SELECT * FROM t', 'SELECT good_code()')).toBe('read unproven');
+    expect(explain('SELECT * FROM t', 'CREATE INDEX ON pg_temp.t (id)')).toBe('read');
+    expect(explain('DROP TABLE pg_temp.t', 'CREATE TEMP VIEW t AS SELECT bad_code()')).toBe('temporary');
+    expect(explain('SELECT * FROM t', 'DROP TABLE pg_temp.t')).toBe('read unknown');
   });
 
   test('a schema pg_temp that nothing is known of makes a statement unknown', () => {
