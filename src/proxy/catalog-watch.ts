@@ -118,7 +118,7 @@ export class CatalogWatch implements WatchedCatalog {
     this.#sessions += 1;
     const elsewhere = this.#database !== undefined && database !== undefined;
     const moved = elsewhere && !sameDatabase(this.#database!, database);
-    if (moved) this.#disconnect();
+    if (moved) this.#part();
     else if (this.#sessions > 1) return;
     clearTimeout(this.#lingerTimer);
     // Nobody looked while nobody was there.
@@ -215,7 +215,9 @@ export class CatalogWatch implements WatchedCatalog {
         this.#await();
       };
       const reading = await readCatalog(side, before, { statementMs: this.#times.statementMs, outdated });
-      if (lifetime === this.#lifetime) this.#take(reading, generation, begun);
+      if (lifetime !== this.#lifetime) return;
+      this.#take(reading, generation, begun);
+      this.#database = side.identity;
     } catch (error) {
       if (lifetime !== this.#lifetime) return;
       if (!(error instanceof SettingsChanged)) return this.#failed(error);
@@ -286,11 +288,16 @@ export class CatalogWatch implements WatchedCatalog {
     this.#pollTimer.unref();
   }
 
-  #forget(): void {
-    clearTimeout(this.#pollTimer);
+  /** A look that is under way counts for nothing any more. */
+  #part(): void {
     this.#lifetime += 1;
     this.#generation += 1;
     this.#disconnect();
+  }
+
+  #forget(): void {
+    clearTimeout(this.#pollTimer);
+    this.#part();
     this.#reacher = undefined;
     this.#database = undefined;
     this.#seenAt = Number.NEGATIVE_INFINITY;
