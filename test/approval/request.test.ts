@@ -58,7 +58,7 @@ test('what a retry must equal: who, where, under what, which text and values; no
   const value = (text: string | null, format = 0, oid = 25) => ({
     params: [{ oid, format, salt, value: text === null ? null : Buffer.from(text) }],
   });
-  const base = gate({}, value('a')).request.match;
+  const { match: base, db } = gate({}, value('a')).request;
   const same = gate(
     { sid: 'other', n: 9, node: 'n2', wire: 'x', tx: { status: 'T', statements: 3 } },
     value('a'),
@@ -76,6 +76,8 @@ test('what a retry must equal: who, where, under what, which text and values; no
     gate({ state: { searchPath: 'evil, public', settings: {} } }, value('a')),
     gate({ state: { searchPath: 'public', settings: { row_security: 'off' } } }, value('a')),
     gate({ agent: { id: 'gpt', auth: 'scram-sha-256' } }, value('a')),
+    gate({ db: { ...db, systemId: '7711079304989695610' } }, value('a')),
+    gate({ db: { ...db, systemId: null } }, value('a')),
     gate({}, value('b')),
     gate({}, value(null)),
     gate({}, value('')),

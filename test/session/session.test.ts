@@ -168,6 +168,12 @@ describe('2: how text is read may not change', () => {
     expect(talk.server(parameterStatus('client_encoding', 'UTF8'))).toEqual(['S']);
   });
 
+  test('a report that the session of a read-only agent is writable ends it', () => {
+    const report = parameterStatus('default_transaction_read_only', 'off');
+    expect(new Transcript({ actor: { access: 'read-only' } }).server(report)).toEqual(['close 08P01']);
+    expect(new Transcript().server(report)).toEqual(['S']);
+  });
+
   test('behind code in the same batch a text with a backslash or beyond ASCII waits for ReadyForQuery', () => {
     const talk = new Transcript({ policy: loadPolicy('observe', '/') });
     talk.client(query('select opaque()'));
