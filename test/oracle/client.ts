@@ -20,8 +20,8 @@ export interface Session {
   readonly pid: number;
   /** Sends the step; all that came back. */
   play(step: Step): Promise<readonly Reply[]>;
-  /** No transaction, no prepared statements, no temporary objects, settings as at the start. */
-  clear(): Promise<void>;
+  /** No transaction, no prepared statements, no temporary objects, settings as at the start. False if they were so. */
+  clear(): Promise<boolean>;
   close(): void;
 }
 
@@ -93,8 +93,11 @@ export async function openSession(guard: Guard): Promise<Session> {
       }
     },
     async clear() {
-      if (client === undefined || client.closed) client = await connect();
-      if (!dirty) return;
+      if (client === undefined || client.closed) {
+        client = await connect();
+        return true;
+      }
+      if (!dirty) return false;
       dirty = false;
       client.send(query('ROLLBACK'), query('DISCARD ALL'));
       const heard = await client.until('Z', 2);
@@ -102,6 +105,7 @@ export async function openSession(guard: Guard): Promise<Session> {
         client.destroy();
         client = await connect();
       }
+      return true;
     },
     close: () => client?.destroy(),
   };

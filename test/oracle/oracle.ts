@@ -6,7 +6,7 @@
 import { changes, gone, type Standing } from './digest.ts';
 import { moodScripts, printed, type Script, script } from './generate.ts';
 import { type Ground, prepareGround, worker } from './schema.ts';
-import { type Login, openSite, type Played, type Site } from './site.ts';
+import { openSite, type Played, type Site, type SiteOptions } from './site.ts';
 import { isQuiet } from './verdicts.ts';
 
 export interface OracleOptions {
@@ -25,7 +25,7 @@ export interface OracleOptions {
 export interface Breach {
   readonly seed: number;
   readonly index: number;
-  readonly login: Login;
+  readonly site: SiteOptions;
   /** What changed. */
   readonly what: string;
   /** The script with what was recorded of each step, for people. */
@@ -42,7 +42,15 @@ export interface Report {
 }
 
 /** Scripts between two fresh copies of the ground. */
-const siteScripts = 32 * moodScripts;
+const siteScripts = 16 * moodScripts;
+
+/** In turn. Row security applies to the worker alone; to the superuser nothing is refused by the server. */
+const sites: readonly Omit<SiteOptions, 'rules'>[] = [
+  { login: 'postgres', variant: 'named' },
+  { login: 'postgres', variant: 'overloads' },
+  { login: worker, variant: 'named' },
+  { login: 'postgres', variant: 'everything' },
+];
 
 export async function runOracle(options: OracleOptions): Promise<Report> {
   const { seed, statements, breachesMax = 5, onProgress } = options;
@@ -72,10 +80,9 @@ async function runSite(
   report: Report,
   more: () => boolean,
 ): Promise<void> {
-  const rules = options.rules ?? 'default';
-  // The last quarter of the scripts is sent as an ordinary role, to which row security applies.
-  const login: Login = Math.floor(report.scripts / siteScripts) % 4 === 3 ? worker : 'postgres';
-  const site = await openSite(ground, login, rules);
+  const kind = sites[Math.floor(report.scripts / siteScripts) % sites.length]!;
+  const made: SiteOptions = { ...kind, rules: options.rules ?? 'default' };
+  const site = await openSite(ground, made);
   let found: Suspicion[] = [];
   try {
     let before = await site.look();
@@ -89,7 +96,7 @@ async function runSite(
   } finally {
     await site.close();
   }
-  for (const suspicion of found) await confirm(ground, login, rules, suspicion, report);
+  for (const suspicion of found) await confirm(ground, made, suspicion, report);
   more();
 }
 
@@ -161,16 +168,21 @@ function differences(before: Standing, after: Standing, wrote: boolean): string 
 /** Plays the scripts again, each with a look before and after, on a fresh copy; what then differs is a breach. */
 async function confirm(
   ground: Ground,
-  login: Login,
-  rules: string,
+  made: SiteOptions,
   suspicion: Suspicion,
   report: Report,
 ): Promise<void> {
   const breach = ({ seed, index, steps }: Script, what: string, played: readonly Played[]): void => {
-    report.breaches.push({ seed, index, login, what, text: printedWith({ seed, index, steps }, played) });
+    report.breaches.push({
+      seed,
+      index,
+      site: made,
+      what,
+      text: printedWith({ seed, index, steps }, played),
+    });
   };
   if (suspicion.played !== undefined) return breach(suspicion.scripts[0]!, suspicion.what, suspicion.played);
-  const site = await openSite(ground, login, rules);
+  const site = await openSite(ground, made);
   try {
     let before = await site.look();
     for (const each of suspicion.scripts) {
@@ -210,7 +222,10 @@ function printedWith(each: Script, played: readonly Played[]): string {
 export function summary({ scripts, statements, verdicts, breaches, ms }: Report): string {
   const counted = [...verdicts].sort((a, b) => b[1] - a[1]).map(([key, n]) => `${key} ${n}`);
   const head = `${statements} statements in ${scripts} scripts, ${(ms / 1000).toFixed(1)} s: ${counted.join(', ')}`;
-  return [head, ...breaches.map(({ what, login, text }) => `BREACH as ${login}: ${what}\n${text}`)].join(
-    '\n',
-  );
+  return [
+    head,
+    ...breaches.map(
+      ({ what, site, text }) => `BREACH as ${site.login} beside ${site.variant}: ${what}\n${text}`,
+    ),
+  ].join('\n');
 }

@@ -7,10 +7,15 @@ import { type Guard, startGuard } from '../support/holdpoint.ts';
 import { openSession, type Session } from './client.ts';
 import { pulse, type Standing, standing } from './digest.ts';
 import type { Script, Step } from './generate.ts';
-import type { Ground, worker } from './schema.ts';
+import { type Ground, type Variant, worker } from './schema.ts';
 import { type Entry, isQuiet, type VerdictLog, verdictLog } from './verdicts.ts';
 
-export type Login = 'postgres' | typeof worker;
+/** What a site is made of. */
+export interface SiteOptions {
+  readonly login: 'postgres' | typeof worker;
+  readonly variant: Variant;
+  readonly rules: string;
+}
 
 /** One step of a script as it went. */
 export interface Played {
@@ -34,8 +39,8 @@ const updateRowsMax = 1000;
 /** Its own transaction number is what these ask for; nothing else is written. */
 const numbered = /txid_current|pg_current_xact_id|export_snapshot|for\s+(no\s+key\s+)?(update|share)/i;
 
-export async function openSite(ground: Ground, login: Login, rules: string): Promise<Site> {
-  const database = await ground.fresh();
+export async function openSite(ground: Ground, { login, variant, rules }: SiteOptions): Promise<Site> {
+  const database = await ground.fresh(variant);
   const watch = new pg.Client({ connectionString: ground.server.url(database) });
   await watch.connect();
   await watch.query('SET search_path = pg_catalog');
@@ -83,9 +88,10 @@ export async function openSite(ground: Ground, login: Login, rules: string): Pro
     async play({ steps }) {
       const played: Played[] = [];
       for (const step of steps) played.push(await playStep(step));
-      await session.clear();
-      log.next();
-      last = await pulse(watch, session.pid, sequences);
+      if (await session.clear()) {
+        log.next();
+        last = await pulse(watch, session.pid, sequences);
+      }
       return played;
     },
     look: (before) => standing(watch, ground, before),
