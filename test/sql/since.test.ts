@@ -33,6 +33,11 @@ test.each([
   ["select json_scalar('x')", 17],
   ["select json_serialize('1')", 17],
   ['select merge_action()', 17],
+  ["explain select json_scalar('x')", 17],
+  ["explain analyze select json_scalar('x')", 17],
+  ["declare c cursor for select json_scalar('x')", 17],
+  ["select json_scalar('x'), json_array(1)", 17],
+  ["select json_array(1), json_scalar('x')", 17],
   ["with c as (select json_scalar('x')) select 0x1F from c", 17],
 ])('%s means what it says from version %i on', (sql, version) => {
   expect(factsOf(sql).since).toBe(version);
