@@ -138,4 +138,6 @@ export const everyday: readonly (readonly string[])[] = [
   ["select current_setting('default_transaction_read_only'), version(), now()"],
   ['select pg_advisory_lock(1)', 'select pg_advisory_unlock(1)'],
   ['listen news', 'unlisten news'],
+  ['select reader(1)', 'select * from seen where reader(id) > 4'],
+  ['begin', 'select reader(1)', 'commit'],
 ];
