@@ -14,13 +14,15 @@ const assembledBytesMax = 256 << 20;
 /** Notices that wait for a frame boundary; more are dropped, they say the same. */
 const noticesMax = 4;
 
-const wanted = typeTable('AEZCIs123TnGWSKRv');
+const wanted = typeTable('AEZCIs123TtnGWSKRvN');
 
 export interface DownlinkOptions {
   readonly client: Duplex;
   readonly server: Duplex;
   /** What becomes of a frame; `now` in monotonic milliseconds. */
   readonly judge: (frame: FrameView, now: number) => BackendStep;
+  /** True while what is answered is an enclosure's, rows and COPY data included. */
+  readonly enclosed: () => boolean;
 }
 
 export class Downlink {
@@ -56,7 +58,7 @@ export class Downlink {
       for (let given = this.#framer.next(); given !== NONE; given = this.#framer.next()) {
         if (given === FRAME) this.#show(now);
         else if (this.#withheld === undefined) this.#run.append(this.#framer);
-        else for (const bytes of this.#withheld.passage(this.#bytes())) this.#run.add(bytes);
+        else this.#addAll(this.#withheld.passage(this.#bytes(), this.#options.enclosed()));
       }
     } finally {
       if (this.#framer.atBoundary) {
@@ -76,7 +78,7 @@ export class Downlink {
   settle(kept: boolean): void {
     const given = this.#withheld?.take(kept) ?? [];
     this.#withheld = undefined;
-    for (const bytes of given) this.#run.add(bytes);
+    this.#addAll(given);
     this.#write();
   }
 
@@ -102,7 +104,11 @@ export class Downlink {
       if (bytes === undefined) this.#run.append(this.#framer);
       else this.#run.add(bytes);
     } else if (step.kind === 'withhold') this.#withheld.frame(bytes ?? this.#bytes(), step.place);
-    else this.#withheld.lasting(bytes ?? this.#bytes());
+    else this.#addAll(this.#withheld.lasting(bytes ?? this.#bytes()));
+  }
+
+  #addAll(frames: readonly Buffer[]): void {
+    for (const bytes of frames) this.#run.add(bytes);
   }
 
   /** The present view; its bytes stay as they are. */

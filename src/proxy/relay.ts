@@ -109,6 +109,7 @@ export class Relay {
       client: options.client,
       server: options.server,
       judge: (frame, now) => options.session.onBackend(frame, now),
+      enclosed: () => options.session.answersEnclosure,
     });
   }
 

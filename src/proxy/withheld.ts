@@ -42,13 +42,19 @@ export class Withheld {
     this.#keptBytes += bytes.length;
   }
 
-  /** A frame that is the client's in any case. */
-  lasting(bytes: Buffer): void {
+  /** Bytes that are the client's in any case. Returns what goes to it now. */
+  lasting(bytes: Buffer): Buffer[] {
+    if (this.#kept.length === 0) return [bytes];
     this.#kept.push({ bytes, lasting: true });
+    return [];
   }
 
-  /** Pieces of rows or of COPY data. Returns what goes to the client now: nothing, or once it streams, all. */
-  passage(bytes: Buffer): Buffer[] {
+  /**
+   * Pieces of rows or of COPY data, `enclosed` or of a statement before. Returns what goes to the client now: once it
+   * streams, all.
+   */
+  passage(bytes: Buffer, enclosed: boolean): Buffer[] {
+    if (!enclosed) return this.lasting(bytes);
     this.#kept.push({ bytes, lasting: false });
     this.#keptBytes += bytes.length;
     if (this.#mode === 'keep' && this.#keptBytes > withheldBytesMax) this.#mode = this.#overflows();

@@ -4,7 +4,7 @@
 import type { Enclosure, Verdict } from '../policy/verdict.ts';
 import type { Statement } from '../sql/statement.ts';
 import type { Gate } from './gate.ts';
-import { ofTransaction } from './segment.ts';
+import { ofTransaction, type Position } from './segment.ts';
 
 /** The hold that takes the place of a passing verdict; its evidence is what that verdict asks for. */
 export function heldInstead({ rule, need }: Verdict, reason: string): Verdict {
@@ -29,12 +29,13 @@ export const unclearPosition =
  * Why a DECLARE cannot be enclosed where it stands. A holdable cursor runs its query at COMMIT, so that COMMIT must be
  * ours; any other lives no longer than the transaction, so that the transaction must be the client's.
  */
-export function cursorConflict({ statements, sql }: Gate, inBlock: boolean): string | undefined {
+export function cursorConflict({ statements, sql, proto }: Gate, position: Position): string | undefined {
   if (!statements.some(declares)) return undefined;
   const holdable = /hold/i.test(sql.toString('latin1'));
-  if (holdable && inBlock)
-    return 'declares a cursor that outlives the transaction in which its query would be confined';
-  return !holdable && !inBlock ? 'declares a cursor outside a transaction block' : undefined;
+  const confined = proto === 'simple' && position === 'idle';
+  if (holdable && !confined)
+    return 'declares a cursor that outlives the transaction in which it could be confined';
+  return !holdable && position !== 'block' ? 'declares a cursor outside a transaction block' : undefined;
 }
 
 function declares({ names }: Statement): boolean {

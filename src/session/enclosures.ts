@@ -143,7 +143,9 @@ export class Enclosures {
       return undefined;
     this.segment.ours = false;
     const commits = command === undefined || /^(COMMIT|PREPARE)/.test(command);
-    return this.#packet().command(commits ? 'COMMIT' : 'ROLLBACK').bytes;
+    const packet = this.#packet().command(commits ? 'COMMIT' : 'ROLLBACK');
+    // Behind a command that ran, the next one is again in an implicit transaction and not the first of one.
+    return (gate.proto === 'extended' ? packet.command('SELECT WHERE false') : packet).bytes;
   }
 
   /** The connection is gone, or the client. What was not ended did not happen. */

@@ -128,6 +128,11 @@ export class Session {
     return this.#replies.outstanding || this.enclosing !== 'no';
   }
 
+  /** True while what the server answers belongs to an enclosure. */
+  get answersEnclosure(): boolean {
+    return this.#replies.part !== undefined;
+  }
+
   /** An enclosure is on the server. `revocable`: it ends with the connection. `ending`: its COMMIT may be under way. */
   get enclosing(): 'no' | 'revocable' | 'ending' {
     const { current } = this.#enclosures;
@@ -380,7 +385,8 @@ export class Session {
     if (step.kind !== 'replace' && step.kind !== 'barrier' && step.kind !== 'later') {
       const { enclosure } = gate.verdict;
       // Rows that a FETCH of SQL makes it change would not be counted.
-      if (executesName(gate) || enclosure?.kind === 'rows') this.#mirror.noteLatePortal(read.portal);
+      if (executesName(gate) || (enclosure?.kind === 'rows' && portal !== ''))
+        this.#mirror.noteLatePortal(read.portal);
       else this.#mirror.noteCursor(read.portal);
       if (enclosure?.kind === 'read-only') this.#mirror.noteEnclosed(read.portal);
       this.#portals.set(portal, step.kind === 'hold' ? step.gate : gate);
@@ -429,11 +435,13 @@ export class Session {
   #executeEnclosed(frame: FrameView, gate: Gate | undefined, key: string | undefined): FrontendStep {
     const undone = this.#judge.takeUndone();
     if (undone !== undefined) return this.#refuse(frame, writesError(undone));
-    if (gate === undefined || this.#replies.discarding) return this.#refuse(frame, changedError());
+    if (this.#replies.discarding) return this.#refuse(frame, skippedError());
     const position = this.#enclosures.position(false);
     if (position === 'wait') return barrier;
-    if (position === 'failed') return this.#forwardExecute(gate);
-    if (position === 'unclear') return this.#refuse(frame, changedError());
+    // Between transactions no portal is left; a holdable cursor has run its query.
+    if (position === 'failed' || (gate === undefined && position === 'idle'))
+      return this.#forwardExecute(gate);
+    if (gate === undefined || position === 'unclear') return this.#refuse(frame, unseenPortalError());
     const flush = this.#outbox.flush();
     this.#enclosures.begin(gate, key, frame);
     return { kind: 'enclose', flush, run: false };
@@ -538,7 +546,7 @@ export class Session {
       this.#dispatch(gate);
       return { kind: 'pass', gate, flush };
     }
-    const reason = position === 'unclear' ? unclearPosition : cursorConflict(gate, position === 'block');
+    const reason = position === 'unclear' ? unclearPosition : cursorConflict(gate, position);
     if (reason !== undefined) {
       const sql = gate.proto === 'simple' ? Buffer.from(gate.sql) : gate.sql;
       return { kind: 'hold', gate: createGate({ ...gate, sql, verdict: heldInstead(gate.verdict, reason) }) };
@@ -600,7 +608,10 @@ export class Session {
     }
     for (const [portal, gate] of this.#portals) {
       // One that is held, or waits behind one that is, has not begun.
-      if (gate.state !== 'waiting' && !this.#outcomes.has(gate)) this.#portals.delete(portal);
+      if (gate.state === 'waiting' || this.#outcomes.has(gate)) continue;
+      // One that was enclosed must be enclosed again as long as it lives.
+      const lives = status !== 'I' && gate.verdict.enclosure !== undefined;
+      if (!lives || this.#portals.size > portalsMax) this.#portals.delete(portal);
     }
     if (this.#replies.outstanding) return;
     this.#adopting = false;
@@ -631,6 +642,8 @@ export class Session {
 /** The frames of a session after login; CopyData streams by. */
 const judged = typeTable('QPBFEDCHScfX');
 const noBytes = Buffer.alloc(0);
+/** Portals of one transaction whose gates have ended and are still known. An unknown one is not executed. */
+const portalsMax = 10_000;
 /** "there is already a transaction in progress" */
 const blockOpen = '25001';
 const unreadable: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['protocol-violation', 'bad-encoding']);
