@@ -1,9 +1,10 @@
 // Meaning: the statements of a text as the database's catalog explains them, and whether that has changed since a person
 // was asked. Pure; refuses to know how the catalog is read. Source: DESIGN §1.8, §4 (5, 9); wire.md §2.8, §3.4.
 
-import type { Reacher } from '../catalog/names.ts';
+import type { NameContext, Reacher } from '../catalog/names.ts';
 import type { Effect, Statement } from '../sql/statement.ts';
-import type { Settings } from './settings.ts';
+import { mayRunCode } from './code.ts';
+import { movesPath, type Settings } from './settings.ts';
 
 /** True if what the statement does rests on names that only the catalog can explain. */
 export function usesNames({ relations, functions, types, operators, fields }: Statement): boolean {
@@ -24,14 +25,39 @@ export function explained(
     const named = statements.some(usesNames) || parameterTypes.some((oid) => oid !== 0);
     return named ? statements.map(unread) : statements;
   }
-  const context = settings.names(reach.searchPath);
+  let context = settings.names(reach.searchPath);
+  let moved = settings.pathMoved;
   let changed = false;
   const result = statements.map((statement) => {
     const known = reach.explain(statement, context, parameterTypes);
     changed ||= known !== statement;
+    if (statements.length > 1) {
+      moved ||= movesPath(known);
+      context = behind(known, context, moved);
+    }
     return known;
   });
   return changed ? result : statements;
+}
+
+/**
+ * What names are looked up in by the statements that follow in the same text. `moved`: search_path was set before, so
+ * that the end of a transaction or a savepoint may bring another value back.
+ */
+function behind(statement: Statement, context: NameContext, moved: boolean): NameContext {
+  const { effects, relations } = statement;
+  if (effects.length === 1 && effects[0] === 'read') return context;
+  const code = mayRunCode(statement);
+  const back = moved && effects.includes('transaction');
+  const lost = code || back || movesPath(statement) || effects.includes('role');
+  const made = effects.includes('temporary') ? relations.filter(({ access }) => access === 'define') : [];
+  if (!lost && made.length === 0) return context;
+  return {
+    ...context,
+    path: lost ? undefined : context.path,
+    shadowed: context.shadowed || code,
+    temporary: new Map([...context.temporary, ...made.map(({ name }) => [name, statement] as const)]),
+  };
 }
 
 function unread(statement: Statement): Statement {

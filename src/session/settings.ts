@@ -36,6 +36,7 @@ export class Settings {
   readonly #reported: Map<string, string>;
   /** `set`: by a text whose end is not known yet. `doubtful`: it may have been undone. */
   #path: 'known' | 'set' | 'doubtful' = 'known';
+  #pathMoved = false;
   /** Something was forwarded whose effect on the reported settings the server has not told yet. */
   #untold = false;
   /** Since the server was last ready a transaction was begun or ended, or a statement did not succeed. */
@@ -44,6 +45,8 @@ export class Settings {
   #custom = false;
   /** Temporary relations made here by their own statements, as the catalog is to look at them. */
   readonly #temporary = new Map<string, Statement>();
+  /** A copy that does not change any more: whoever explains statements tells contexts apart by it. */
+  #temporaryNow: ReadonlyMap<string, Statement> = new Map();
   /** Code ran that may have made temporary objects of any name. */
   #shadowed = false;
   /** The last answer of `names`, and to which question, as long as it holds: it is asked for every statement. */
@@ -57,6 +60,11 @@ export class Settings {
     this.role = user;
     this.#reported = new Map(reported);
     this.searchPath = this.#reported.get('search_path') ?? searchPath ?? null;
+  }
+
+  /** True once search_path was set here: the end of a transaction or a savepoint may bring another value back. */
+  get pathMoved(): boolean {
+    return this.#pathMoved;
   }
 
   /** True while the session has changed definitions in a transaction that has not ended. */
@@ -73,7 +81,7 @@ export class Settings {
       this.#namesOf = searchPath;
       this.#names = {
         path: this.#schemas(searchPath),
-        temporary: new Map(this.#temporary),
+        temporary: this.#temporaryNow,
         shadowed: this.#shadowed || this.#temporary.size >= temporaryNamesMax,
         changed: this.#defining,
       };
@@ -131,6 +139,9 @@ export class Settings {
       if (effects.some((effect) => defining.has(effect))) this.#defining = true;
       if (effects.includes('transaction')) this.#undone = true;
       if (effects.some((effect) => opaque.has(effect)) || resetting.test(command)) this.#doubtPath();
+      // Servers that report it do so before they are ready again; what comes until then may not rest on it.
+      if (this.#pathMoved && effects.includes('transaction') && this.#reported.has('search_path'))
+        this.#path = 'doubtful';
       if (effects.includes('setting')) this.#untold = true;
       if (effects.includes('custom-setting') && settings.some(({ name }) => name !== reasonSetting))
         this.#custom = true;
@@ -140,6 +151,7 @@ export class Settings {
         if (setting.name === 'search_path') {
           this.searchPath = setting.value ?? null;
           this.#path = setting.local || setting.value === undefined ? 'doubtful' : 'set';
+          this.#pathMoved = true;
         }
         if (setting.name === reasonSetting) this.reason = setting.value?.slice(0, reasonCharactersMax);
       }
@@ -174,6 +186,7 @@ export class Settings {
   }
 
   #doubtPath(): void {
+    this.#pathMoved = true;
     this.#untold = true;
     this.#path = 'doubtful';
   }
@@ -182,6 +195,7 @@ export class Settings {
     const made = statement.relations.filter(({ access }) => access === 'define');
     for (const { name } of made)
       if (this.#temporary.size < temporaryNamesMax) this.#temporary.set(name, statement);
+    this.#temporaryNow = new Map(this.#temporary);
     // A function made it, under a name that the text does not tell.
     if (made.length === 0) {
       this.#shadowed = true;
@@ -218,6 +232,11 @@ function schemasOf(searchPath: string, role: string): readonly string[] | undefi
 }
 
 const resetting = /^(RESET ALL|DISCARD ALL)$/;
+
+/** True if unqualified names may be looked up elsewhere after the statement. */
+export function movesPath({ settings, command }: Statement): boolean {
+  return resetting.test(command) || settings.some(({ name }) => name === 'search_path');
+}
 
 /** The reason given in a comment in front of the statement: `/* reason: … *\/`. Untrusted. */
 export function leadingReason(sql: string): string | undefined {

@@ -223,13 +223,18 @@ export async function together<A, B>(attacks: readonly A[], run: (attack: A) => 
   return answers;
 }
 
-/** Each text by itself, in both protocols: fails if one of them is answered without an error, or changed anything. */
-export async function unharmed(siege: Siege, texts: readonly string[]): Promise<void> {
+/** Each text (or texts of one session) in both protocols: fails if all was answered without an error, or if anything changed. */
+export async function unharmed(
+  siege: Siege,
+  attacks: readonly (string | readonly string[])[],
+): Promise<void> {
   const before = await siege.digest();
-  const attacks = texts.flatMap((text) => [sent, pipelined].map((way) => ({ text, way })));
-  const answers = await together(attacks, async ({ text, way }) => ({
-    text,
-    lines: await way(await siege.guard.connect(), text),
+  const sending = attacks.flatMap((texts) =>
+    [sent, pipelined].map((way) => ({ texts: [texts].flat(), way })),
+  );
+  const answers = await together(sending, async ({ texts, way }) => ({
+    texts,
+    lines: await way(await siege.guard.connect(), ...texts),
   }));
   expect(changes(before, await siege.digest())).toEqual([]);
   expect(answers.filter(({ lines }) => !refused(lines))).toEqual([]);

@@ -13,7 +13,12 @@ const permitted: ReadonlySet<Effect> = new Set<Effect>([
   'lock-rows',
 ]);
 
-const guarded = attackCorpus.filter(({ effects }) => effects.some((effect) => !permitted.has(effect)));
+/** Held by their text alone; in this database the catalog shows that they do nothing. */
+const harmlessHere: ReadonlySet<string> = new Set(['SELECT NULL::public.t']);
+
+const guarded = attackCorpus.filter(
+  ({ sql, effects }) => effects.some((effect) => !permitted.has(effect)) && !harmlessHere.has(sql),
+);
 
 /** `[row, texts]`: every text must be held or refused, and nothing may be another afterwards. */
 export const attackRows: readonly (readonly [string, readonly string[]])[] = [

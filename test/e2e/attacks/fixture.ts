@@ -21,7 +21,7 @@ export const fixture = `
   create index i on t (a);
   create sequence numbers;
   create function f() returns int language plpgsql as 'begin delete from customers; return 1; end';
-  create function purge() returns int language plpgsql as 'begin delete from customers; return 1; end';
+  create function purge() returns int language plpgsql as 'begin delete from public.customers; return 1; end';
   create function redefine() returns int language plpgsql
     as $$ begin execute 'deallocate s'; execute 'prepare s as delete from t'; return 1; end $$;
   create procedure p() language plpgsql as 'begin delete from customers; end';

@@ -1,0 +1,50 @@
+// What a name hides (threats B and C7): views, operators, casts, overloads, triggers, rules, bodies of functions, another
+// search_path. Each text runs into it; with nobody to approve, nothing may be another afterwards.
+
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { query } from '../../../src/wire/messages/frontend.ts';
+import { besiege, changes, refused, type Siege, sent, unharmed } from '../../support/siege.ts';
+import { harmlessHere, hiddenFixture, hiddenSettings, hiddenTexts } from './hidden.ts';
+
+let siege: Siege;
+
+beforeAll(async () => {
+  siege = await besiege({ fixture: hiddenFixture });
+});
+
+afterAll(() => siege?.close());
+
+test('every text of the table, in both protocols, is refused and changes nothing', async () => {
+  await unharmed(siege, hiddenTexts);
+});
+
+test.each(harmlessHere)('%s passes, with the answer of a direct connection', async (text) => {
+  const answer = await sent(await siege.guard.connect(), text);
+  expect(answer).toEqual(await sent(await siege.unguarded(), text));
+  expect(refused(answer)).toBe(false);
+});
+
+test('unguarded, each of them changes the database: the table is of attacks', async () => {
+  const before = await siege.digest();
+  const inert: unknown[] = [];
+  for (const texts of hiddenTexts) {
+    const client = await siege.unguarded();
+    client.send(...['BEGIN', ...[texts].flat()].map((text) => query(text)));
+    const replies = await client.until('Z', 1 + [texts].flat().length);
+    client.send(query('SET LOCAL search_path = public; SELECT count(*) FROM customers'));
+    const rows = (await client.until('Z')).find(({ letter }) => letter === 'D')?.summary;
+    client.destroy();
+    if (rows !== '0') inert.push([texts, rows, replies.find(({ letter }) => letter === 'E')?.summary]);
+  }
+  expect(inert).toEqual([]);
+  expect(changes(before, await siege.digest())).toEqual([]);
+});
+
+test.each(hiddenSettings)('%s leaves it as it is', async (text, setting, value) => {
+  const client = await siege.guard.connect();
+  client.send(query(text), query(`SHOW ${setting}`));
+  const replies = await client.until('Z', 2);
+  client.destroy();
+  expect(replies.find(({ letter }) => letter === 'E')?.summary).toContain('42501');
+  expect(replies.findLast(({ letter }) => letter === 'D')?.summary).toBe(value);
+});
