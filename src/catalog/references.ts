@@ -32,25 +32,40 @@ export const noReferences: References = {
 };
 
 /** What the trees name together; null where there is none. The server's own types, operators and relations are left out. */
-export type TreeReader = (...trees: (string | null | undefined)[]) => References;
+export type TreeReader = (first: string | null | undefined, second?: string | null) => References;
 
-/** Gives one and the same References for trees that name the same: of 50,000 defaults a few are different. */
+/**
+ * Gives one and the same References for trees that name the same, and reads a short tree only once: of 50,000 defaults
+ * a few are different.
+ */
 export function treeReader(): TreeReader {
-  const known = new Map<string, References>();
-  return (...trees) => {
-    const found = union(
-      trees.map((tree) => (tree === null || tree === undefined ? noReferences : referencesOf(tree))),
-    );
-    if (found === noReferences) return found;
-    const key = [found.functions, found.operators, found.types, found.relations].join(';');
-    const before = known.get(key);
+  const byText = new Map<string, References>();
+  const byContent = new Map<string, References>();
+  const read = (tree: string | null | undefined): References => {
+    if (tree === null || tree === undefined) return noReferences;
+    const before = byText.get(tree);
     if (before !== undefined) return before;
-    if (known.size < keptMax) known.set(key, found);
+    const found = shared(byContent, referencesOf(tree));
+    if (tree.length <= keptLengthMax && byText.size < keptMax) byText.set(tree, found);
     return found;
+  };
+  return (first, second) => {
+    if (second === null || second === undefined) return read(first);
+    return shared(byContent, union([read(first), read(second)]));
   };
 }
 
 const keptMax = 1_000;
+const keptLengthMax = 2_000;
+
+function shared(byContent: Map<string, References>, found: References): References {
+  if (found === noReferences) return found;
+  const key = [found.functions, found.operators, found.types, found.relations].join(';');
+  const before = byContent.get(key);
+  if (before !== undefined) return before;
+  if (byContent.size < keptMax) byContent.set(key, found);
+  return found;
+}
 
 function referencesOf(tree: string): References {
   const found = {

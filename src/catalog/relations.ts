@@ -45,6 +45,7 @@ export interface RelationTable extends Table {
   /** Relations by the OID of the array of their row type, and by its name where that is not `_` and their own. */
   readonly byArrayType: ReadonlyMap<number, StoredRelation>;
   readonly byArrayName: Listing<string, StoredRelation>;
+  readonly foreign: ReadonlySet<number>;
 }
 
 export function relationTable(): RelationTable {
@@ -53,6 +54,7 @@ export function relationTable(): RelationTable {
   const byRowType = new Map<number, StoredRelation>();
   const byArrayType = new Map<number, StoredRelation>();
   const byArrayName = new Listing<string, StoredRelation>();
+  const foreign = new Set<number>();
   const common = interning();
   return {
     byOid,
@@ -60,6 +62,7 @@ export function relationTable(): RelationTable {
     byRowType,
     byArrayType,
     byArrayName,
+    foreign,
     add([oid, kind, schema, name, version, rowType, rowSecurity, arrayType, arrayName, handler]) {
       const made: StoredRelation = {
         oid: number(oid),
@@ -74,6 +77,7 @@ export function relationTable(): RelationTable {
       };
       byOid.set(made.oid, made);
       byName.add(made.name, made);
+      if (kind === 'f') foreign.add(made.oid);
       if (made.rowType !== 0) byRowType.set(made.rowType, made);
       if (made.arrayType !== 0) byArrayType.set(made.arrayType, made);
       if (made.arrayType !== 0 && arrayName !== null && arrayName !== undefined)

@@ -60,6 +60,10 @@ export class Listing<K, V extends object> {
     else this.#of.set(key, [before, value]);
   }
 
+  keys(): Iterable<K> {
+    return this.#of.keys();
+  }
+
   /** In the order in which they were added. */
   get(key: K): readonly V[] {
     const found = this.#of.get(key);

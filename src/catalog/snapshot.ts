@@ -5,6 +5,9 @@
 /** The first OID that is not the server's own (FirstNormalObjectId in access/transam.h). */
 export const firstUserOid = 16_384;
 
+/** What functions of triggers return, the pseudo-type `trigger`. */
+export const triggerType = 2279;
+
 /** `version` is another text as soon as the object's definition is another. */
 export interface CatalogObject {
   readonly oid: number;
@@ -158,7 +161,10 @@ export interface Snapshot {
   relation(oid: number): RelationObject | undefined;
   /** Relations of that name in all schemas, the server's own (without code) among them. */
   relationsNamed(name: string): readonly RelationObject[];
-  /** All user relations. */
+  /**
+   * All user relations that hide code: views, foreign tables, and what has rules, triggers, policies or foreign keys that
+   * refer to it.
+   */
   relations(): Iterable<RelationObject>;
   type(oid: number): TypeObject | undefined;
   typesNamed(name: string): readonly TypeObject[];

@@ -99,8 +99,10 @@ export function storedSnapshot(tables: Tables, facts: ServerFacts, epoch: string
     },
     relationsNamed: (name) => tables.relations.byName.get(name).map(relation),
     *relations() {
-      for (const stored of tables.relations.byOid.values())
-        if (stored.oid >= firstUserOid) yield relation(stored);
+      for (const oid of hidingOids(tables)) {
+        const stored = tables.relations.byOid.get(oid);
+        if (stored !== undefined) yield relation(stored);
+      }
     },
     type,
     typesNamed: (name) => typeOidsNamed(tables, name).map((oid) => type(oid)!),
@@ -151,7 +153,7 @@ function relationOf(tables: Tables, stored: StoredRelation): RelationObject {
   // What the server runs to find rows and to put them in their place.
   const access = [
     ...[...new Set(classes)].map((operatorClass) => classReferences(tables.support, operatorClass)),
-    references({ functions: [stored.handler] }),
+    ...(stored.handler === 0 ? [] : [references({ functions: [stored.handler] })]),
     ...refers(partitioning === undefined ? [] : [partitioning]),
   ];
   const { stored: generated, virtual } = columns;
@@ -162,7 +164,9 @@ function relationOf(tables: Tables, stored: StoredRelation): RelationObject {
   );
   return {
     oid,
-    version: shortened([stored.version, columns.version, ...versions].join('.')),
+    get version() {
+      return shortened([stored.version, columns.version, ...versions].join('.'));
+    },
     schema,
     name,
     kind,
@@ -187,6 +191,11 @@ function relationOf(tables: Tables, stored: StoredRelation): RelationObject {
     })),
     uniques: indexes.flatMap((one) => (one.unique === undefined ? [] : [names(one.unique)])),
   };
+}
+
+function hidingOids({ relations, views, rules, triggers, policies, constraints }: Tables): Set<number> {
+  const listings = [rules.of, triggers.of, policies.of, constraints.referencing, views.of];
+  return new Set([...relations.foreign, ...listings.flatMap((listing) => [...listing.keys()])]);
 }
 
 function typeOidsNamed(tables: Tables, name: string): number[] {
