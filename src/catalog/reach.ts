@@ -9,7 +9,8 @@ import type { Scope } from './agenda.ts';
 import { step } from './agenda.ts';
 import type { Bodies } from './bodies.ts';
 import { type AnyRelation, Closure } from './closure.ts';
-import { operatorsMeant, relationsMeant } from './lookup.ts';
+import { pinsOneRow } from './keys.ts';
+import { relationsMeant } from './lookup.ts';
 import { effectsByText, follow, guessedSentences } from './meaning.ts';
 import type { NameContext, Reacher } from './names.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -124,7 +125,8 @@ export class SnapshotReacher implements Reacher {
     const kept = statement.why.filter((why) => (stays || !unexplained.test(why)) && !guesses.has(why));
     // The session takes what is defined beside a temporary effect for the temporary relation.
     const hidden = new Map([...closure.relations].filter(([, use]) => use.access !== 'define'));
-    const rowsAtMost = this.#rowsAtMost(statement, scope, types) ?? statement.rowsAtMost;
+    const one = !types.some(isFloat) && pinsOneRow(this.#snapshot, statement, scope);
+    const rowsAtMost = one ? 1 : statement.rowsAtMost;
     const { unresolved, ...facts } = statement;
     return {
       ...facts,
@@ -137,31 +139,10 @@ export class SnapshotReacher implements Reacher {
       settings:
         closure.settings.length === 0 ? statement.settings : [...statement.settings, ...closure.settings],
       why: [...new Set([...kept, ...closure.why])],
-      identity: identityOf(closure.objects),
+      identity: identityOf(closure.objects, statement.sweeping === true ? this.epoch : ''),
       ...(closure.changesRows ? { uncounted: true as const } : {}),
       ...(rowsAtMost === undefined ? {} : { rowsAtMost }),
     };
-  }
-
-  /** One, if `pinned` holds a unique key of the only target. */
-  #rowsAtMost(statement: Statement, scope: Scope, types: readonly number[]): number | undefined {
-    const { pinned } = statement;
-    if (pinned === undefined || types.some(isFloat)) return undefined;
-    const [target, ...others] = statement.relations.filter((use) => /^(update|delete)$/.test(use.access));
-    if (target === undefined || others.length > 0 || scope.temporary.has(target.name) || scope.changed)
-      return undefined;
-    const [relation, ...more] = relationsMeant(this.#snapshot, target, scope.path);
-    if (relation === undefined || more.length > 0 || !/^[rp]$/.test(relation.kind)) return undefined;
-    if (relation.children.length > 0 && !relation.partitioned) return undefined;
-    if (relation.rules.some((rule) => rule.event === target.access)) return undefined;
-    const equals = operatorsMeant(this.#snapshot, { schema: undefined, name: '=' }, scope.path);
-    const userTypes = new Set(relation.types);
-    const mayBeMeant = equals.some(
-      ({ left, right }) =>
-        userTypes.has(left) || userTypes.has(right) || left < firstUserOid || right < firstUserOid,
-    );
-    if (mayBeMeant) return undefined;
-    return relation.uniques.some((key) => key.every((column) => pinned.includes(column))) ? 1 : undefined;
   }
 }
 
@@ -195,14 +176,17 @@ function joined<T extends RelationUse | FunctionUse>(
 ): readonly T[] {
   if (hidden.size === 0) return own;
   const keyOf = (use: T) => JSON.stringify([use.schema, use.name, 'access' in use ? use.access : '']);
-  const present = new Set(own.map(keyOf));
-  return [...own, ...[...hidden.values()].filter((use) => !present.has(keyOf(use)))];
+  const present = new Set(own.map((use) => keyOf(use)));
+  // A name without a schema in the text stands for every schema already.
+  const isNew = (use: T) => !present.has(keyOf(use)) && !present.has(keyOf({ ...use, schema: undefined }));
+  return [...own, ...[...hidden.values()].filter(isNew)];
 }
 
-function identityOf(objects: ReadonlySet<string>): string | undefined {
-  if (objects.size === 0) return undefined;
+/** `epoch`: set for what reaches objects that nobody has listed; then anything at all may be one of them. */
+function identityOf(objects: ReadonlySet<string>, epoch: string): string | undefined {
+  if (objects.size === 0 && epoch === '') return undefined;
   return createHash('sha256')
-    .update([...objects].sort().join('\n'))
+    .update([epoch, ...[...objects].sort()].join('\n'))
     .digest('base64url');
 }
 

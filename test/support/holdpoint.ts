@@ -24,6 +24,7 @@ export interface GuardOptions {
   readonly access?: 'read-only';
   readonly hold?: { waitMs?: number; expiresMs?: number; pendingMax?: number; heartbeatMs?: number };
   readonly limits?: Record<string, number>;
+  readonly catalog?: { pollMs?: number };
   readonly audit?: Record<string, unknown>;
   readonly tls?: { cert: string; key: string; required?: boolean };
 }
@@ -84,6 +85,7 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
     hold: { waitMs: 20_000, ...options.hold },
     audit: { values: 'clear', ...options.audit },
     ...(options.limits === undefined ? {} : { limits: options.limits }),
+    ...(options.catalog === undefined ? {} : { catalog: options.catalog }),
     ...(options.tls === undefined ? {} : { tls: options.tls }),
   });
   const config = parseConfig(text, { file: join(dataDir, 'holdpoint.yaml'), env: {} });
