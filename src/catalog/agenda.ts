@@ -49,6 +49,8 @@ export type Task =
       readonly statement: Statement;
       /** It holds placeholders for the names of relations (templates.ts). */
       readonly template: boolean;
+      /** As in BodyPart. */
+      readonly pinnedByRow?: readonly string[] | undefined;
       readonly scope: Scope;
       readonly way: Way;
     };
@@ -62,8 +64,11 @@ export interface Agenda {
   addAll(references: References, scope: Scope, way: Way): void;
   /** What that access to any relation of the database may reach. */
   addAny(access: Access, scope: Scope, way: Way): void;
-  /** Code on that way has the effect: `what` is a predicate, such as `deletes rows of public.t`. */
-  does(effect: Effect, what: string, way: Way): void;
+  /**
+   * Code on that way has the effect: `what` is a predicate, such as `deletes rows of public.t`. `single`: it changes no more
+   * than one row for each row that the statement itself changes.
+   */
+  does(effect: Effect, what: string, way: Way, single?: boolean): void;
   /** A name or an OID is in no place where it could be: the snapshot may be older than it. */
   lacks(what: string, way: Way): void;
   /** The answer rests on the definition of this object. */

@@ -4,10 +4,11 @@
 
 import type { RawStatement } from '../sql/engine.ts';
 import type { Analysis, NameInSchema, Statement } from '../sql/statement.ts';
-import { declarationsOf } from './declarations.ts';
+import { declarationsOf, tokensOf } from './declarations.ts';
 import type { Fragment } from './plpgsql.ts';
 import { definitionOf, fragmentsOf } from './plpgsql.ts';
 import type { FunctionObject, Snapshot } from './snapshot.ts';
+import { triggerType } from './snapshot.ts';
 import { anyName, isWhole, templateOf } from './templates.ts';
 
 /** What reads text; the Analyzer of sql/parse.ts is one. Undefined and false as there. */
@@ -22,6 +23,8 @@ export interface BodyPart {
   readonly statement: Statement;
   /** The statement holds placeholders for names (templates.ts) or values. */
   readonly template: boolean;
+  /** Columns of its target that are compared by `=` with fields of the row that a trigger fires for, and by nothing else. */
+  readonly pinnedByRow?: readonly string[] | undefined;
 }
 
 /** The code of a function, as far as its text tells. */
@@ -109,15 +112,34 @@ export class Bodies {
       (text): Fragment => ({ kind: 'statement', text: `SELECT ${text}\n` }),
     );
     let opaque: string | undefined;
+    const fires = fn.resultType === triggerType && !read.loops;
     for (const fragment of [...defaults, ...read.fragments]) {
       const found = this.#fragment(fragment);
       if (found === 'busy') return found;
-      parts.push(...found.parts);
+      const pinnedByRow =
+        fires && fragment.kind === 'statement' ? this.#pinnedByRow(fragment.text) : undefined;
+      if (pinnedByRow === 'busy') return pinnedByRow;
+      parts.push(...found.parts.map((part) => ({ ...part, pinnedByRow })));
       opaque ??= found.opaque;
     }
     const seen = new Set(parts.flatMap((part) => part.statement.functions.map((use) => use.name)));
     const calls = [...declarations.calls].filter((name) => !seen.has(name));
     return { parts, opaque, types: declarations.types, calls };
+  }
+
+  /** NEW and OLD stay the same for one firing, so their fields are parameters; a body with loops may change them. */
+  #pinnedByRow(text: string): readonly string[] | undefined | 'busy' {
+    if (!/\b(update|delete)\b/i.test(text) || !/\b(new|old)\b/i.test(text)) return undefined;
+    const tokens = tokensOf(text);
+    if (tokens === undefined) return undefined;
+    let filled = '';
+    for (let index = 0; index < tokens.length; index += 1) {
+      const field = /^(new|old)$/i.test(tokens[index]?.text ?? '') && tokens[index + 1]?.text === '.';
+      filled += field ? '$1 ' : `${tokens[index]?.text} `;
+      if (field) index += 2;
+    }
+    const body = this.#statements(filled);
+    return body === 'busy' ? body : body.parts[0]?.statement.pinned;
   }
 
   #fragment(fragment: Fragment): BodyAnswer {

@@ -46,7 +46,7 @@ export class Closure implements Agenda {
   readonly relations = new Map<string, RelationUse>();
   readonly functions = new Map<string, FunctionUse>();
   readonly settings: SettingUse[] = [];
-  /** Code may change or remove rows. */
+  /** Code may change or remove more rows than one for each that the statement itself changes. */
   changesRows = false;
   /** A name or an OID is not in the snapshot. */
   missing = false;
@@ -137,8 +137,8 @@ export class Closure implements Agenda {
     this.objects.add(`any ${access}:${this.snapshot.epoch}`);
   }
 
-  does(effect: Effect, what: string, way: Way): void {
-    if (losing.has(effect)) this.changesRows = true;
+  does(effect: Effect, what: string, way: Way, single = false): void {
+    if (losing.has(effect) && !single) this.changesRows = true;
     this.effects.add(!way.certain && stoppable.has(effect) ? 'unproven' : effect);
     if (!untold.has(effect) && this.why.size < sentencesMax) this.why.add(sentence(what, way));
   }

@@ -19,7 +19,8 @@ export interface Declarations {
   readonly calls: ReadonlySet<string>;
 }
 
-interface Token {
+/** A token of a body; offsets are in characters. */
+export interface Token {
   readonly text: string;
   readonly start: number;
   readonly end: number;
@@ -30,7 +31,7 @@ const lexeme =
 const dollarQuote = /\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/y;
 
 /** The tokens of a body without white space and comments; undefined if something in it does not end. */
-function tokensOf(body: string): Token[] | undefined {
+export function tokensOf(body: string): Token[] | undefined {
   const tokens: Token[] = [];
   let at = 0;
   while (at < body.length) {

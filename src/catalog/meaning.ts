@@ -7,6 +7,7 @@ import { effectsOfFunction, isBuiltinFunction, isBuiltinOperator } from '../sql/
 import type { Effect, FunctionUse, NameInSchema, RelationUse, Statement } from '../sql/statement.ts';
 import type { Agenda, Scope, Task } from './agenda.ts';
 import { qualifiedName, step } from './agenda.ts';
+import { pinsOneRow } from './keys.ts';
 import { functionsMeant, operatorsMeant, relationsMeant, typesMeant } from './lookup.ts';
 import { doesBuiltin, labelOf } from './routines.ts';
 import type { OperatorObject, RelationObject } from './snapshot.ts';
@@ -275,9 +276,10 @@ export function visitStatement(agenda: Agenda, task: StatementTask): void {
     agenda.does('function', 'runs SQL that it builds when it runs', way);
     return;
   }
+  const single = isSingle(agenda, task);
   for (const effect of effectsByText(statement)) {
     if (effect === 'read') continue;
-    agenda.does(effect, whatOf(agenda, statement, effect, scope), way);
+    agenda.does(effect, whatOf(agenda, statement, effect, scope), way, single);
   }
   if (statement.functions.some((use) => use.name === 'lo_unlink'))
     doesBuiltin(agenda, 'lo_unlink', undefined, way);
@@ -285,6 +287,14 @@ export function visitStatement(agenda: Agenda, task: StatementTask): void {
   if (statement.names.length > 0) agenda.does('code', 'prepares or runs a statement by name', way);
   for (const setting of statement.settings) agenda.sets(setting);
   follow(agenda, task);
+}
+
+/** A trigger's statement that changes one row at most; whatever else is called may be called for any number of rows. */
+function isSingle(agenda: Agenda, { statement, pinnedByRow, scope }: StatementTask): boolean {
+  if (!scope.trigger || statement.tagged !== true) return false;
+  if (statement.command === 'INSERT') return statement.rowsAtMost === 1;
+  const pinned = pinnedByRow ?? statement.pinned;
+  return pinned !== undefined && pinsOneRow(agenda.snapshot, { ...statement, pinned }, scope);
 }
 
 function whatOf(agenda: Agenda, statement: Statement, effect: Effect, scope: Scope): string {

@@ -12,7 +12,7 @@ export interface Fragment {
 }
 
 export type Read =
-  | { readonly kind: 'fragments'; readonly fragments: readonly Fragment[] }
+  | { readonly kind: 'fragments'; readonly fragments: readonly Fragment[]; readonly loops: boolean }
   | { readonly kind: 'opaque'; readonly reason: string };
 
 const known = new Set(
@@ -31,11 +31,14 @@ const builtBy = new Set([
   'PLpgSQL_stmt_return_query.dynquery',
 ]);
 
+const looping = /^PLpgSQL_stmt_(loop|while|fori|fors|forc|dynfors|foreach_a)$/;
+
 const nodesMax = 100_000;
 
 /** Walks libpg-query's answer for one function. */
 export function fragmentsOf(functions: readonly unknown[]): Read {
   const fragments: Fragment[] = [];
+  let loops = false;
   if (functions.length !== 1) return opaque('cannot be read');
   const pending: { value: unknown; place: string }[] = [{ value: functions[0], place: '' }];
   for (let count = 0; pending.length > 0; count += 1) {
@@ -58,13 +61,14 @@ export function fragmentsOf(functions: readonly unknown[]): Read {
         if (texts === undefined) return opaque('contains an expression that is not understood');
         fragments.push(...texts);
       } else {
+        loops ||= looping.test(key);
         if (key === 'PLpgSQL_stmt_commit') fragments.push({ kind: 'statement', text: 'COMMIT' });
         if (key === 'PLpgSQL_stmt_rollback') fragments.push({ kind: 'statement', text: 'ROLLBACK' });
         pending.push({ value: inner, place: key });
       }
     }
   }
-  return { kind: 'fragments', fragments };
+  return { kind: 'fragments', fragments, loops };
 }
 
 function opaque(reason: string): Read {

@@ -11,10 +11,8 @@ import type { Body } from './bodies.ts';
 import { effectsOfSymbol, isHarmlessSymbol } from './libraries.ts';
 import { functionsMeant, pathOf, relationsMeant, typesMeant } from './lookup.ts';
 import type { FunctionObject, References } from './snapshot.ts';
-import { firstUserOid } from './snapshot.ts';
+import { firstUserOid, triggerType } from './snapshot.ts';
 import { phrase, signature, type Way } from './words.ts';
-
-const triggerType = 2279;
 
 /** A function in a way of the explanation; one that may not be meant is told apart by its parameters. */
 export function labelOf(agenda: Agenda, object: FunctionObject, certain: boolean): string {
@@ -81,8 +79,8 @@ function visitCode(agenda: Agenda, object: FunctionObject, scope: Scope, way: Wa
   }
   if (body.opaque !== undefined) isOpaque(agenda, object, body.opaque, way);
   const inner = scopeOf(body, settings.path, object, scope);
-  for (const { statement, template } of body.parts) {
-    agenda.add({ kind: 'statement', statement, template, scope: inner, way });
+  for (const { statement, template, pinnedByRow } of body.parts) {
+    agenda.add({ kind: 'statement', statement, template, pinnedByRow, scope: inner, way });
   }
   for (const name of body.types) {
     for (const { oid } of typesMeant(agenda.snapshot, name, inner.path)) {

@@ -118,7 +118,7 @@ export interface Statement {
   readonly identity?: string | undefined;
   /** Set by the catalog: it does not know a name in it, which may be newer than its last look. */
   readonly missing?: true | undefined;
-  /** Set by the catalog: code behind it may change or remove rows that its command tag does not count. */
+  /** Set by the catalog: code behind it may change or remove more rows than one for each that its command tag counts. */
   readonly uncounted?: true | undefined;
   /** Set where its command tag counts every row that its own words change; not so under EXPLAIN ANALYZE, say. */
   readonly tagged?: true | undefined;

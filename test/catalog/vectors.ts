@@ -102,6 +102,24 @@ CREATE TABLE cousins (id int PRIMARY KEY, parent int REFERENCES parents ON DELET
 CREATE TABLE grandchildren (id int, child int REFERENCES children ON DELETE CASCADE);
 CREATE TRIGGER fire AFTER DELETE ON grandchildren FOR EACH ROW EXECUTE FUNCTION bad_fire();
 
+CREATE TABLE comments (id int, parent int, kind text);
+CREATE TABLE counts (kind text PRIMARY KEY, n int);
+CREATE FUNCTION counts_one() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN IF NEW.parent IS NOT NULL THEN UPDATE parents SET note = 'commented' WHERE id = NEW.parent; END IF;
+INSERT INTO counts VALUES (NEW.kind, 1) ON CONFLICT (kind) DO UPDATE SET n = counts.n + 1; RETURN NULL; END $$;
+CREATE TRIGGER counts AFTER INSERT ON comments FOR EACH ROW EXECUTE FUNCTION counts_one();
+CREATE TABLE many_1 (id int); CREATE TABLE many_2 (id int); CREATE TABLE many_3 (id int);
+CREATE FUNCTION counts_many() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN UPDATE parents SET note = 'x' WHERE note = NEW.id::text; RETURN NULL; END $$;
+CREATE TRIGGER counts AFTER INSERT ON many_1 FOR EACH ROW EXECUTE FUNCTION counts_many();
+CREATE FUNCTION counts_in_loop() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN WHILE NEW.id > 0 LOOP UPDATE parents SET note = 'x' WHERE id = NEW.id; NEW.id := NEW.id - 1; END LOOP; RETURN NULL; END $$;
+CREATE TRIGGER counts AFTER INSERT ON many_2 FOR EACH ROW EXECUTE FUNCTION counts_in_loop();
+CREATE FUNCTION one(n int) RETURNS void LANGUAGE sql AS 'UPDATE parents SET note = ''x'' WHERE id = $1';
+CREATE FUNCTION counts_by_call() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN PERFORM one(n) FROM generate_series(1, 100) AS n; RETURN NULL; END $$;
+CREATE TRIGGER counts AFTER INSERT ON many_3 FOR EACH ROW EXECUTE FUNCTION counts_by_call();
+
 CREATE TABLE parted (id int, k int) PARTITION BY LIST (k);
 CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1);
 CREATE TRIGGER fire AFTER INSERT ON parted_1 FOR EACH ROW EXECUTE FUNCTION bad_fire();
