@@ -10,18 +10,21 @@ import { type Row, text } from './row.ts';
 export type Digests = ReadonlyMap<CatalogName, string>;
 
 const owned = 'oid >= 16384';
+/** Not as it was when the cluster was made: such rows have this age for ever. */
+const changed = 'pg_catalog.age(xmin) < 2147483647';
 const permanent = (relation: string) =>
   `${relation} >= 16384 AND ${relation} NOT IN (SELECT oid FROM temporary)`;
 const permanentSchema = (schema: string) => `${owned} AND ${schema} NOT IN ${temporarySchemas}`;
 
 /** Which rows of a catalog count. */
 const counted: Readonly<Record<Exclude<CatalogName, 'pg_class'>, string>> = {
-  pg_namespace: `${owned} AND nspname !~ '^pg_(toast_)?temp_'`,
+  // `public` is one of the server's own.
+  pg_namespace: `${changed} AND nspname !~ '^pg_(toast_)?temp_'`,
   pg_attribute: 'attnum > 0 AND attrelid >= 16384',
   pg_type: permanentSchema('typnamespace'),
   pg_range: 'rngtypid >= 16384',
-  // All: what a superuser replaces among the server's own must be seen too.
-  pg_proc: `pronamespace NOT IN ${temporarySchemas}`,
+  // Also what a superuser has replaced among the server's own.
+  pg_proc: `${changed} AND pronamespace NOT IN ${temporarySchemas}`,
   pg_aggregate: 'aggfnoid::oid >= 16384',
   pg_operator: permanentSchema('oprnamespace'),
   pg_cast: owned,
@@ -37,7 +40,7 @@ const counted: Readonly<Record<Exclude<CatalogName, 'pg_class'>, string>> = {
   pg_inherits: permanent('inhparent'),
   pg_policy: permanent('polrelid'),
   pg_event_trigger: owned,
-  pg_depend: `refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND deptype = 'e'`,
+  pg_depend: `refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND deptype = 'e' AND objid >= 16384`,
   pg_extension: owned,
   pg_db_role_setting: `setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
     AND setrole IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user))`,
