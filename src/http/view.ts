@@ -48,6 +48,8 @@ export interface FullView extends Summary {
   secret: boolean;
   statements: { command: string; effects: string[]; relations: string[]; why: string[] }[];
   database: string;
+  /** Where it is, and its system identifier; null where the server does not tell it. */
+  server: { address: string; systemIdentifier: string | null };
   user: string;
   role: string | null;
   searchPath: string | null;
@@ -121,6 +123,7 @@ export function fullView(
       why: one.why.map(visibleLine),
     })),
     database: request.db.name,
+    server: { address: request.db.addr, systemIdentifier: request.db.systemId },
     user: request.user,
     role: request.role === null ? null : visibleLine(request.role),
     searchPath: request.state.searchPath === null ? null : visibleLine(request.state.searchPath),

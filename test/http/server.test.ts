@@ -46,6 +46,7 @@ test('an approver reads the list and a request with everything in it', async () 
   expect(list.requests[0]?.link).toContain(`${publicUrl}/r/${hold.rid}#`);
   const view = await (await getAs(app, bench, bench.ann, path)).json();
   expect(view).toMatchObject({
+    server: { address: '10.0.0.5:5432', systemIdentifier: '7711079308823436947' },
     state: 'pending',
     sql: { lines: [['DELETE FROM customers WHERE email = $1']], hidden: 0 },
     parameters: [{ type: 'text', note: 'text', bytes: 15, value: { lines: [['ann@example.org']] } }],
@@ -64,7 +65,7 @@ test('an agent reads its own requests by its own password, and of others not eve
   expect(own.status).toBe(200);
   const view = (await own.json()) as Record<string, unknown>;
   expect(view).toMatchObject({ state: 'pending', sql: 'DROP TABLE orders' });
-  for (const key of ['draft', 'link', 'nonce', 'digest', 'values', 'phrase'])
+  for (const key of ['server', 'draft', 'link', 'nonce', 'digest', 'values', 'phrase'])
     expect(view).not.toHaveProperty(key);
   const list = await (await app.request(`${publicUrl}/api/requests`, { headers: mine })).text();
   expect(list).not.toContain('secret_plans');

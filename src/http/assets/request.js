@@ -221,6 +221,10 @@ function contextBox(body) {
       ...pair('Agent', body.agent),
       ...pair('Target', `${body.target}, database ${body.database}`),
       ...pair(
+        'Server',
+        `${body.server.address}, system identifier ${body.server.systemIdentifier ?? 'not known'}`,
+      ),
+      ...pair(
         'Role',
         body.role === null
           ? `not known (connected as ${body.user})`
