@@ -119,7 +119,8 @@ export class SnapshotReacher implements Reacher {
     if (effects.size === 0) effects.add('read');
     const sameEffects =
       effects.size === statement.effects.length && statement.effects.every((one) => effects.has(one));
-    if (sameEffects && closure.objects.size === 0 && closure.why.size === 0) return statement;
+    const nothingFound = closure.objects.size === 0 && closure.why.size === 0;
+    if (sameEffects && nothingFound && statement.sweeping !== true) return statement;
     const guesses = guessedSentences(statement);
     const stays = effectsByText(statement).includes('function');
     const kept = statement.why.filter((why) => (stays || !unexplained.test(why)) && !guesses.has(why));

@@ -7,7 +7,7 @@ import type { Draft } from './draft.ts';
 import type { Tree } from './engine.ts';
 import { effectsOfFunction, isBuiltinOperator, isBuiltinType } from './functions.ts';
 import type { Effect } from './statement.ts';
-import { listAt, nameParts, nodeAt, qualified, textAt } from './tree.ts';
+import { constantText, listAt, nameParts, nodeAt, qualified, textAt } from './tree.ts';
 
 /** Adds what the node does; answers the fields that the walk must leave out. */
 export type Visitor = (draft: Draft, node: Tree) => readonly string[] | undefined;
@@ -167,11 +167,32 @@ function argsOf(node: Tree): number | undefined {
   return listAt(node, 'args').length + sorted;
 }
 
+const checksInput = /^pg_input_(is_valid|error_info)$/;
+
+/** Types that are words of the grammar, so that no other type can be meant. */
+const typeWords =
+  /^(int|integer|smallint|bigint|real|float|double precision|numeric|decimal|boolean|char|character|varchar|character varying|(time|timestamp)( with(out)? time zone)?|interval|bit|bit varying)$/;
+
+/** True of a constant that is the name of one of the server's own types, which run no code of a user. */
+function namesBuiltinType(value: unknown): boolean {
+  const text = value === undefined ? undefined : constantText(value);
+  const name = text
+    ?.toLowerCase()
+    .replace(/(\[\d*\])+$/, '')
+    .replace(/\(\d+(, *\d+)?\)/, '')
+    .trim();
+  return (
+    name !== undefined && (typeWords.test(name) || (/^\w+$/.test(name) && isBuiltinType(undefined, name)))
+  );
+}
+
 /** The effects of one call; finer than by name where the number of arguments tells overloads apart. */
 function effectsOfCall(schema: string | undefined, name: string, node: Tree): readonly Effect[] {
   const effects = effectsOfFunction(schema, name);
   // ts_rewrite(tsquery, text) runs the text as a query; with three arguments it takes no text.
   if (name === 'ts_rewrite' && effects[0] === 'code' && listAt(node, 'args').length === 3) return [];
+  if (checksInput.test(name) && effects[0] === 'function' && namesBuiltinType(listAt(node, 'args')[1]))
+    return [];
   return effects;
 }
 

@@ -322,6 +322,8 @@ export const attackCorpus: readonly Attack[] = [
     "SELECT JSON_VALUE('1', '$' RETURNING d)",
     'SELECT pg_catalog.domain_in($1, 16400, -1)',
     "SELECT pg_input_is_valid('5', 'd')",
+    "SELECT pg_input_is_valid('5', x)",
+    "SELECT pg_input_is_valid('5', 'public.int4')",
     'PREPARE p(d) AS SELECT 1',
     'CREATE TEMP TABLE x (a d)',
     "SELECT XMLSERIALIZE(CONTENT '<a/>' AS d)",

@@ -41,6 +41,7 @@ export const everydayCorpus: readonly Everyday[] = [
     "SELECT array_agg(x ORDER BY y), string_agg(a, ',') FILTER (WHERE a <> '') FROM t",
     'SELECT * FROM generate_series(1, 10) WITH ORDINALITY AS g(n, i)',
     'SELECT * FROM ROWS FROM (generate_series(1, 2), unnest(ARRAY[1, 2])) AS x(a, b)',
+    "SELECT pg_input_is_valid('5', 'integer'), pg_input_error_info('x', 'Numeric(10, 2)[]')",
     'SELECT * FROM t, LATERAL (SELECT * FROM u WHERE u.id = t.id LIMIT 3) x',
     'SELECT * FROM t TABLESAMPLE BERNOULLI (10) REPEATABLE (1)',
     'SELECT * FROM t TABLESAMPLE SYSTEM (1)',
