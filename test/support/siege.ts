@@ -18,6 +18,8 @@ export interface Siege {
   readonly version: number;
   /** A raw session past the guard, as the role that the guard has. */
   unguarded(): Promise<RawClient>;
+  /** The database as libpq is told of it, for what reaches it from inside the server. */
+  readonly dsn: string;
   /** What there is: the same text as long as nothing was changed. */
   digest(): Promise<string>;
   close(): Promise<void>;
@@ -75,6 +77,7 @@ export async function besiege(options: SiegeOptions): Promise<Siege> {
       await client.login({ user: role, password, database: name });
       return client;
     },
+    dsn: `host=${host} port=${port} user=${role} password='${password.replaceAll("'", "\\'")}' dbname=${name}`,
     digest: () => digestOf(direct),
     async close() {
       await guard.close();

@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { query } from '../../../src/wire/messages/frontend.ts';
 import { besiege, changes, refused, type Siege, sent, unharmed } from '../../support/siege.ts';
-import { harmlessHere, hiddenFixture, hiddenSettings, hiddenTexts } from './hidden.ts';
+import { type Hidden, harmlessHere, hiddenFixture, hiddenSettings, hiddenTexts } from './hidden.ts';
 
 let siege: Siege;
 
@@ -27,7 +27,9 @@ test.each(harmlessHere)('%s passes, with the answer of a direct connection', asy
 test('unguarded, each of them changes the database: the table is of attacks', async () => {
   const before = await siege.digest();
   const inert: unknown[] = [];
-  for (const texts of hiddenTexts) {
+  // Inside a transaction that is rolled back, so not the ones that end it themselves.
+  const endsIt = (texts: Hidden): boolean => [texts].flat().some((text) => text.startsWith('ROLLBACK;'));
+  for (const texts of hiddenTexts.filter((each) => !endsIt(each))) {
     const client = await siege.unguarded();
     client.send(...['BEGIN', ...[texts].flat()].map((text) => query(text)));
     const replies = await client.until('Z', 1 + [texts].flat().length);

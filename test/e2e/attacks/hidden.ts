@@ -320,15 +320,8 @@ export const hiddenTexts: readonly Hidden[] = [
     'SET search_path = evil',
     'TABLE t',
   ],
-  [
-    'SET search_path = evil, public',
-    'BEGIN; SET LOCAL search_path = public',
-    'ROLLBACK; SELECT * FROM t',
-  ],
-  [
-    'SET search_path = evil, public; SAVEPOINT a; SET search_path = public',
-    'ROLLBACK TO a; SELECT * FROM t',
-  ],
+  ['SET search_path = evil, public', 'BEGIN; SET LOCAL search_path = public', 'ROLLBACK; SELECT * FROM t'],
+  ['SET search_path = evil, public; SAVEPOINT a; SET search_path = public', 'ROLLBACK TO a; SELECT * FROM t'],
   ["SET search_path = public; SET SCHEMA 'evil'; TABLE t"],
   ['CREATE TEMP TABLE x (a int); SET search_path = evil, public; SELECT * FROM t'],
   ['SELECT sets_path()', 'SELECT * FROM t'],
