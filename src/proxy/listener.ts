@@ -205,22 +205,12 @@ export class Listener {
   }
 
   #rejected(socket: net.Socket, from: string, error: unknown): void {
-    const { log, metrics, report } = this.#options;
+    const { metrics, report } = this.#options;
     if (error instanceof LoginFailure) {
+      const { agent, target, reason } = error;
       metrics.authFailure();
-      report('warn', 'login refused', { from, reason: error.reason });
-      this.#tryAppend(() => {
-        log.append({
-          kind: 'auth',
-          sid: '',
-          client: from,
-          agent: error.agent,
-          target: error.target,
-          ok: false,
-          method: 'scram-sha-256',
-          reason: error.reason,
-        });
-      });
+      report('warn', 'login refused', { from, reason });
+      this.#recordRefusal({ client: from, agent, target, method: 'scram-sha-256', reason });
     } else if (!(error instanceof HoldpointError))
       report('warn', 'connection failed', { from, error: String(error) });
     socket.end();
@@ -245,6 +235,12 @@ export class Listener {
       metrics.upstreamError(startup.database);
       report('error', 'the target cannot be used', { target: startup.database, cause: causeOf(error) });
       if (error instanceof HoldpointError) client.write(errorFrom(error, 'FATAL'));
+      if (error instanceof HoldpointError && error.code === 'wrong-server') {
+        const from = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;
+        const { auth: method } = entered;
+        const reason = error.message;
+        this.#recordRefusal({ client: from, agent: startup.user, target: target.name, method, reason });
+      }
       throw error;
     }
     if (socket.destroyed || this.#draining !== undefined) {
@@ -363,9 +359,15 @@ export class Listener {
     client.resume();
   }
 
-  #tryAppend(append: () => void): void {
+  #recordRefusal(refused: {
+    client: string;
+    agent: string;
+    target: string;
+    method: string;
+    reason: string;
+  }): void {
     try {
-      append();
+      this.#options.log.append({ kind: 'auth', sid: '', ok: false, ...refused });
     } catch {
       // A failed login that cannot be recorded is still a failed login; the log reports its own state.
     }

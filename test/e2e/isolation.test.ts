@@ -143,6 +143,14 @@ describe('a production target', () => {
     expect([...error.fields.values()].join()).not.toContain('systemIdentifier');
     const mend = `set targets.shop.systemIdentifier: "${b.id}"`;
     expect(reports.join('\n')).toContain(mend.replaceAll('"', '\\"'));
+    const log = readFileSync(join(dataDir, 'audit', 'holdpoint', 'seg-00000000.jsonl'), 'utf8');
+    const refused = log.split('\n').find((line) => line.includes('"ok":false'));
+    expect(JSON.parse(refused ?? '{}')).toMatchObject({
+      kind: 'auth',
+      agent: 'claude',
+      target: 'shop',
+      reason: error.message,
+    });
     // What was connected before stays where it was.
     before.send(query('select 1'));
     expect(transcript(await before.until('Z'), 'TS')).toEqual(['D 1', 'C SELECT 1', 'Z I']);
