@@ -2,6 +2,7 @@
 // says ends that, and what READ ONLY itself lets through is denied. Rules that pass everything are in force, and the
 // upstream role is a superuser: only the access stands between the agent and the database.
 
+import net from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { changeAgents } from '../../src/registry-file.ts';
 import { query } from '../../src/wire/messages/frontend.ts';
@@ -108,3 +109,47 @@ test('an agent that becomes read-only while it is connected loses its sessions, 
   const lines = await sent(await login(), 'insert into gone values (3)');
   expect(lines[0]).toMatch(/^E ERROR (25006|42501)/);
 });
+
+test('an agent whose access changes while it logs in gets what it has at the end of it', async () => {
+  const { guard } = siege;
+  const agent = { name: 'slow', password: 'secret', targets: ['shop'] };
+  await guard.registry.addAgent({ ...agent, createdAt: Date.now() });
+  const login = async (change: () => Promise<void>): Promise<RawClient> => {
+    const way = await startTurnstile(guard.port, change);
+    const client = await RawClient.connect('127.0.0.1', way.port);
+    await client
+      .login({ user: agent.name, password: agent.password, database: 'shop' })
+      .finally(() => way.close());
+    return client;
+  };
+  const reader = await login(() =>
+    changeAgents(guard.dataDir, (entries) => {
+      entries.set(agent.name, { ...entries.get(agent.name)!, access: 'read-only' });
+    }).then(() => guard.registry.refresh()),
+  );
+  expect((await sent(reader, 'delete from gone'))[0]).toMatch(/^E ERROR (25006|42501)/);
+  await expect(login(() => guard.registry.revokeAgent(agent.name, Date.now()))).rejects.toMatchObject({
+    sqlstate: '57P01',
+  });
+});
+
+/** A port before `port` that lets a client's proof of its password through only after `change`: its third packet. */
+async function startTurnstile(
+  port: number,
+  change: () => Promise<void>,
+): Promise<{ port: number; close(): void }> {
+  const server = net.createServer((socket) => {
+    const onward = net.connect({ host: '127.0.0.1', port });
+    let packets = 0;
+    socket.on('data', async (packet) => {
+      packets += 1;
+      if (packets === 3) await change();
+      onward.write(packet);
+    });
+    onward.pipe(socket);
+    for (const end of [socket, onward]) end.on('error', () => undefined);
+    socket.on('close', () => onward.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { port: (server.address() as net.AddressInfo).port, close: () => void server.close() };
+}
