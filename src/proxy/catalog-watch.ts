@@ -185,10 +185,7 @@ export class CatalogWatch implements WatchedCatalog {
 
   /** One look at a time; whoever asks during one gets the same. Afterwards the next is due in pollMs. */
   #look(): Promise<void> {
-    this.#looking ??= this.#lookUntilCurrent().finally(() => {
-      this.#looking = undefined;
-      this.#schedule();
-    });
+    this.#looking ??= this.#lookUntilCurrent();
     return this.#looking;
   }
 
@@ -199,8 +196,11 @@ export class CatalogWatch implements WatchedCatalog {
       generation = this.#generation;
       await this.#lookOnce(generation);
     } while (generation !== this.#generation && this.#sessions > 0);
+    // From here on in one go, so that no change falls between the last look and its end.
+    this.#looking = undefined;
     // Whether it could be read or not: what cannot be read now is not waited for.
     this.#settle(this.#pending);
+    this.#schedule();
   }
 
   async #lookOnce(generation: number): Promise<void> {
