@@ -1,5 +1,5 @@
-// Bodies: what the code of functions says, read once and kept beyond the snapshot that it was read for: by OID and version
-// of the function. A body is read when it is first reached. Knows statements as text shows them; what their names
+// Bodies: what the code of functions says, read once and kept beyond the snapshot that it was read for: by OID, version
+// and text of the function; a server that was restored may use an OID and a transaction number again. A body is read when it is first reached. Knows statements as text shows them; what their names
 // mean depends on who calls and is found anew each time (closure.ts). Bounded by the number of statements kept.
 
 import type { RawStatement } from '../sql/engine.ts';
@@ -45,11 +45,16 @@ const bodyBytesMax = 64 * 1024;
 /** About a hundred bytes of memory a name: some 200 MB at most. */
 const statementsMax = 200_000;
 
+interface Kept {
+  readonly body: Body;
+  readonly text: string;
+}
+
 export class Bodies {
   readonly #parser: CodeParser;
   /** Two generations, as in sql/parse.ts: what is asked for again moves to the young one. */
-  #young = new Map<string, Body>();
-  #old = new Map<string, Body>();
+  #young = new Map<string, Kept>();
+  #old = new Map<string, Kept>();
   #count = 0;
 
   constructor(parser: CodeParser) {
@@ -58,7 +63,7 @@ export class Bodies {
 
   /** The body of a function in PL/pgSQL, or of one in SQL that the server keeps as text. */
   body(fn: FunctionObject, snapshot: Snapshot): BodyAnswer {
-    return this.#remember(`f${fn.oid}:${fn.version}`, () => {
+    return this.#remember(`f${fn.oid}:${fn.version}:${fn.language}`, fn.body, () => {
       if (fn.body.length > bodyBytesMax) return unread('is too long to be read');
       return fn.language === 'plpgsql' ? this.#plpgsql(fn, snapshot) : this.#statements(fn.body);
     });
@@ -66,12 +71,14 @@ export class Bodies {
 
   /** The statements of a definition that the server wrote out: CREATE RULE. */
   definition(key: string, text: string): BodyAnswer {
-    return this.#remember(`r${key}`, () => this.#statements(text));
+    return this.#remember(`r${key}`, text, () => this.#statements(text));
   }
 
-  #remember(key: string, read: () => BodyAnswer): BodyAnswer {
-    const kept = this.#young.get(key) ?? this.#old.get(key);
-    if (kept !== undefined && this.#young.has(key)) return kept;
+  #remember(key: string, text: string, read: () => BodyAnswer): BodyAnswer {
+    const young = this.#young.get(key);
+    if (young?.text === text) return young.body;
+    const old = this.#old.get(key);
+    const kept = old?.text === text ? old.body : undefined;
     if (kept === undefined && !this.#parser.ready) return 'busy';
     const body = kept ?? read();
     if (body === 'busy') return body;
@@ -81,7 +88,7 @@ export class Bodies {
       this.#young = new Map();
       this.#count = 0;
     }
-    this.#young.set(key, body);
+    this.#young.set(key, { body, text });
     return body;
   }
 

@@ -185,8 +185,8 @@ test('a body is read once for all snapshots that have it, and a new version of i
     plpgsql: (sql) => analyzer.plpgsql(sql),
   };
   const bodies = new Bodies(counting);
-  const explain = (version: string) => {
-    const of = snapshot({ functions: [fn({ name: 'f', oid: 30_000, version, body: 'SELECT 2' })] });
+  const explain = (version: string, body = 'SELECT 2') => {
+    const of = snapshot({ functions: [fn({ name: 'f', oid: 30_000, version, body })] });
     return new SnapshotReacher(of, bodies).explain(factsOf('SELECT f()'), publicPath, []);
   };
   explain('1');
@@ -194,6 +194,8 @@ test('a body is read once for all snapshots that have it, and a new version of i
   expect(read).toEqual(['SELECT 2']);
   explain('2');
   expect(read).toHaveLength(2);
+  explain('2', 'SELECT 3');
+  expect(read.at(-1)).toBe('SELECT 3');
 });
 
 test('no body is read before it is reached', () => {
