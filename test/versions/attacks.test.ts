@@ -3,11 +3,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { attackRows } from '../e2e/attacks/corpus.ts';
 import { fixture } from '../e2e/attacks/fixture.ts';
+import { hiddenFixture, hiddenSettings, hiddenTexts } from '../e2e/attacks/hidden.ts';
 import { byPipeline, byQuery, footings } from '../e2e/attacks/lexer.ts';
 import { knownAgain, nameScripts } from '../e2e/attacks/names.ts';
 import { transactionScripts } from '../e2e/attacks/transaction.ts';
 import { wireScripts } from '../e2e/attacks/wire.ts';
-import { besiege, changes, type Siege, together, unharmed, withstands } from '../support/siege.ts';
+import { besiege, changes, type Siege, sent, together, unharmed, withstands } from '../support/siege.ts';
 
 const version = 15;
 
@@ -57,5 +58,91 @@ describe('scripts', () => {
 
   test.each([...transactionScripts, ...wireScripts, ...nameScripts, knownAgain])('%s', async (...script) => {
     await withstands(siege, script);
+  });
+});
+
+describe('what a name hides', () => {
+  let siege: Siege;
+
+  beforeAll(async () => {
+    siege = await besiege({ fixture: hiddenFixture, version });
+  });
+
+  afterAll(() => siege?.close());
+
+  test('every text of the table is refused, and nothing changes', async () => {
+    await unharmed(siege, hiddenTexts);
+  });
+
+  test.each(hiddenSettings)('%s leaves it as it is', async (text, setting, value) => {
+    expect(await sent(await siege.guard.connect(), text, `SHOW ${setting}`)).toEqual([
+      expect.stringContaining('42501'),
+      expect.stringMatching(/^Z/),
+      `D ${value}`,
+      'C SHOW',
+      'Z I',
+    ]);
+  });
+});
+
+describe('names that a newer grammar reads as syntax, or a newer server has itself (wire.md §0.17, §3.3)', () => {
+  let siege: Siege;
+  const calls: readonly string[] = [
+    "json_scalar('x')",
+    'merge_action()',
+    "json('x')",
+    "json_serialize('x')",
+    "json_array('x')",
+    "json_value('x', 'y')",
+    "json_query('x', 'y')",
+    "json_exists('x', 'y')",
+    'any_value(1)',
+    "crc32('x')",
+    "casefold('x')",
+    'random(1, 2)',
+    "array_reverse('{1,2}'::int[])",
+  ];
+  const made: readonly string[] = [
+    'json_scalar(text)',
+    'merge_action()',
+    'json(text)',
+    'json_serialize(text)',
+    'json_array(text)',
+    'json_value(text, text)',
+    'json_query(text, text)',
+    'json_exists(text, text)',
+    'any_value(int)',
+    'crc32(text)',
+    'casefold(text)',
+    'random(int, int)',
+    'array_reverse(int[])',
+  ];
+
+  beforeAll(async () => {
+    const definitions = made.map(
+      (signature) =>
+        `create function ${signature} returns int language plpgsql as 'begin return public.purge(); end';`,
+    );
+    siege = await besiege({ fixture: `${fixture} ${definitions.join('\n')}`, version });
+  });
+
+  afterAll(() => siege?.close());
+
+  test('are refused where they are functions of users', async () => {
+    await unharmed(siege, [
+      ...calls.map((call) => `SELECT ${call}`),
+      ...calls.map((call) => `SELECT 1 FROM t WHERE ${call} IS NOT NULL`),
+    ]);
+  });
+
+  test('unguarded, each of them deletes', async () => {
+    for (const call of calls) {
+      const answer = await sent(
+        await siege.unguarded(),
+        `BEGIN; SELECT ${call}; SELECT count(*) FROM customers`,
+        'ROLLBACK',
+      );
+      expect(answer, call).toContain('D 0');
+    }
   });
 });
