@@ -244,6 +244,9 @@ export const enclosedScripts: Record<string, Step[]> = {
     once(query('fetch all from c')),
     once(query('close c')),
     once(query('commit')),
+    once(query('declare h cursor with hold for select a from t order by a')),
+    once(query('fetch 2 from h')),
+    { send: [query('fetch 1 from h'), query('close h')], until: ['Z', 2] },
   ],
   'statements that several Parses prepared': [
     once(P('select a from t where a = $1', 's1'), P("update t set b = 'v' where a = $1", 's2'), S),

@@ -1,9 +1,10 @@
 // A relay in front of a real server, without the rest of the house: the session, the rules and the parking are the real
-// ones, the catalog hides nothing, the log is a list, and who decides on a hold is a function of the test's.
+// ones, the catalog doubts every function, the log is a list, and who decides on a hold is a function of the test's.
 
 import { randomBytes } from 'node:crypto';
 import net from 'node:net';
 import type { Request, Settlement } from '../../src/approval/request.ts';
+import type { Reacher } from '../../src/catalog/names.ts';
 import { Ledger } from '../../src/policy/budget.ts';
 import { parsePolicy } from '../../src/policy/rules.ts';
 import { Parking } from '../../src/proxy/parking.ts';
@@ -49,8 +50,12 @@ export class RelayServer {
     return started;
   }
 
+  get port(): number {
+    return (this.#listener.address() as net.AddressInfo).port;
+  }
+
   async connect(login: LoginOptions): Promise<RawClient> {
-    const client = await RawClient.connect('127.0.0.1', (this.#listener.address() as net.AddressInfo).port);
+    const client = await RawClient.connect('127.0.0.1', this.port);
     await client.login(login);
     return client;
   }
@@ -96,7 +101,7 @@ export class RelayServer {
     });
     const session = new Session({
       analyzer,
-      catalog: plainCatalog(),
+      catalog: { ...plainCatalog(), reach: doubtful },
       policy: () => policy,
       spending: new Ledger(() => 0),
       actor: { agent: 'claude', target: 'shop', environment: 'production' },
@@ -169,6 +174,17 @@ export class RelayServer {
     });
   }
 }
+
+/** Functions of the database may write, and nothing that a READ ONLY transaction would let through. */
+const doubtful: Reacher = {
+  epoch: 'doubtful',
+  searchPath: ['public'],
+  explain: (statement) => {
+    if (!statement.effects.includes('function')) return statement;
+    const effects = statement.effects.map((effect) => (effect === 'function' ? 'unproven' : effect));
+    return { ...statement, effects: effects.sort() };
+  },
+};
 
 function outcomeOf(gate: Gate): string {
   return [gate.n, gate.state, gate.sqlstate, gate.tags.join('; ')]
