@@ -94,9 +94,10 @@ export function effectsOfSymbol(library: string | undefined, symbol: string): re
   return table?.find(([symbols]) => symbols.test(symbol))?.[1];
 }
 
-/** Harmless symbols of LANGUAGE internal that no builtin function is named by; contrib makes functions of them. */
+/** Harmless symbols of LANGUAGE internal that no builtin function is named by; contrib and CREATE TYPE make functions of them. */
 const symbols = new Set(
-  'aggregate_dummy array_unnest booltext network_show rtrim1 ltrim1 btrim1 text_substr'.split(' '),
+  `aggregate_dummy array_unnest booltext network_show rtrim1 ltrim1 btrim1 text_substr range_constructor2 range_constructor3
+  multirange_constructor0 multirange_constructor1 multirange_constructor2`.split(/\s+/),
 );
 
 export function isHarmlessSymbol(symbol: string): boolean {

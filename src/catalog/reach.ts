@@ -9,6 +9,7 @@ import type { Scope } from './agenda.ts';
 import { step } from './agenda.ts';
 import type { Bodies } from './bodies.ts';
 import { type AnyRelation, Closure } from './closure.ts';
+import { Explanations } from './explanations.ts';
 import { pinsOneRow } from './keys.ts';
 import { relationsMeant } from './lookup.ts';
 import { effectsByText, follow, guessedSentences } from './meaning.ts';
@@ -16,15 +17,6 @@ import type { NameContext, Reacher } from './names.ts';
 import type { Snapshot } from './snapshot.ts';
 import { firstUserOid } from './snapshot.ts';
 import type { Way } from './words.ts';
-
-interface Explained {
-  readonly context: NameContext;
-  readonly types: readonly number[];
-  readonly statement: Statement;
-}
-
-/** Contexts for which one statement is remembered; a session has one path as a rule. */
-const contextsMax = 8;
 
 const noTypes: readonly number[] = [];
 const unexplained = /, which is not a known builtin$/;
@@ -35,7 +27,7 @@ export class SnapshotReacher implements Reacher {
   readonly epoch: string;
   readonly #snapshot: Snapshot;
   readonly #bodies: Bodies;
-  readonly #explained = new WeakMap<Statement, Explained[]>();
+  readonly #explanations = new Explanations();
   readonly #anyRelation: AnyRelation = new Map();
   /** A temporary type can stand in front of the server's own. */
   readonly #shadowsTypes: boolean;
@@ -55,16 +47,10 @@ export class SnapshotReacher implements Reacher {
     const userTypes = parameterTypes.some((oid) => oid >= firstUserOid || isFloat(oid))
       ? parameterTypes
       : noTypes;
-    const remembered = this.#explained.get(statement) ?? [];
-    const found = remembered.find(
-      (one) => sameContext(one.context, context) && sameList(one.types, userTypes),
-    );
-    if (found !== undefined) return found.statement;
+    const known = this.#explanations.find(statement, context, userTypes);
+    if (known !== undefined) return known;
     const { explained, waiting } = this.#explain(statement, context, userTypes);
-    if (!waiting) {
-      const entry = { context, types: userTypes, statement: explained };
-      this.#explained.set(statement, [entry, ...remembered].slice(0, contextsMax));
-    }
+    if (!waiting) this.#explanations.keep(statement, context, userTypes, explained);
     return explained;
   }
 
@@ -189,17 +175,4 @@ function identityOf(objects: ReadonlySet<string>, epoch: string): string | undef
   return createHash('sha256')
     .update([epoch, ...[...objects].sort()].join('\n'))
     .digest('base64url');
-}
-
-function sameContext(a: NameContext, b: NameContext): boolean {
-  if (a === b) return true;
-  const samePath =
-    a.path === undefined || b.path === undefined ? a.path === b.path : sameList(a.path, b.path);
-  // Of temporary relations only the map itself tells whether they are the same.
-  const temporary = a.temporary === b.temporary || a.temporary.size + b.temporary.size === 0;
-  return samePath && temporary && a.shadowed === b.shadowed && a.changed === b.changed;
-}
-
-function sameList<T>(a: readonly T[], b: readonly T[]): boolean {
-  return a.length === b.length && a.every((item, index) => item === b[index]);
 }

@@ -196,12 +196,19 @@ export function defaultTable(): ListOf<DefaultExpression> {
   };
 }
 
-export function inheritanceTable(): ListOf<{ readonly child: number }> {
+export interface InheritanceTable extends ListOf<{ readonly child: number }> {
+  readonly parents: Listing<number, { readonly parent: number }>;
+}
+
+export function inheritanceTable(): InheritanceTable {
   const of = new Listing<number, { child: number }>();
+  const parents = new Listing<number, { parent: number }>();
   return {
     of,
+    parents,
     add([parent, child]) {
       of.add(number(parent), { child: number(child) });
+      parents.add(number(child), { parent: number(parent) });
     },
   };
 }

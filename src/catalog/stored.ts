@@ -136,6 +136,19 @@ function refers(stored: readonly Stored[]): References[] {
   return stored.map((one) => one.refers);
 }
 
+/** A row that is written to a partition itself is checked against the keys of what it is a partition of. */
+function partitionsAbove(tables: Tables, oid: number): Stored[] {
+  const found: Stored[] = [];
+  const parents = [...tables.inheritance.parents.get(oid)];
+  for (let next = parents.pop(); next !== undefined; next = parents.pop()) {
+    const partitioning = tables.partitions.of.get(next.parent);
+    if (partitioning === undefined) continue;
+    found.push(partitioning);
+    parents.push(...tables.inheritance.parents.get(next.parent));
+  }
+  return found;
+}
+
 function relationOf(tables: Tables, stored: StoredRelation): RelationObject {
   const { oid, kind, schema, name } = stored;
   const columns = columnsOf(tables.attributes.of.get(oid));
@@ -176,6 +189,7 @@ function relationOf(tables: Tables, stored: StoredRelation): RelationObject {
       ...refers(checks),
       ...ofColumns((at) => generated.has(at)),
       ...refers(indexes),
+      ...refers(partitionsAbove(tables, oid)),
       ...access,
     ]),
     defaults: union(ofColumns((at) => !virtual.has(at) && !generated.has(at))),

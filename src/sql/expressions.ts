@@ -15,7 +15,7 @@ export type Visitor = (draft: Draft, node: Tree) => readonly string[] | undefine
 export const transparent: ReadonlySet<string> = new Set(
   `A_ArrayExpr A_Const A_Indices A_Star Alias BitString BoolExpr Boolean BooleanTest CTECycleClause CTESearchClause
   CaseWhen CoalesceExpr CollateClause CommonTableExpr CurrentOfExpr Float GroupingFunc GroupingSet IndexElem InferClause
-  Integer JoinExpr JsonAggConstructor JsonArgument JsonBehavior JsonFormat JsonIsPredicate JsonKeyValue JsonOutput
+  Integer JsonAggConstructor JsonArgument JsonBehavior JsonFormat JsonIsPredicate JsonKeyValue JsonOutput
   JsonReturning JsonTableColumn JsonTablePathSpec JsonValueExpr List MergeWhenClause MinMaxExpr MultiAssignRef NamedArgExpr NullTest
   OnConflictClause ParamRef RangeFunction RangeSubselect RangeTableFunc RangeTableFuncCol ResTarget ReturningClause
   ReturningOption RowExpr SQLValueFunction SetToDefault String TypeCast WindowDef XmlExpr XmlSerialize
@@ -90,6 +90,10 @@ const visitors: Readonly<Record<string, Visitor>> = {
     const named = listAt(node, 'useOp');
     if (named.length > 0) usesOperator(draft, named);
     return ['useOp'];
+  },
+  JoinExpr(draft, node) {
+    if (node.isNatural === true || listAt(node, 'usingClause').length > 0) draft.operator(undefined, '=');
+    return undefined;
   },
   CaseExpr(draft, node) {
     if (node.arg !== undefined) draft.operator(undefined, '=');

@@ -87,6 +87,14 @@ test('an operator with a builtin operand may be meant by its symbol anywhere', (
   expect(effects(of, "SELECT 1 FROM victims WHERE note OPERATOR(pg_catalog.=) 'x'")).toBe('read');
 });
 
+test('a join by the names of columns compares by an operator that the text does not name', () => {
+  const equals = operator({ name: '=', left: 23, right: 25, functions: [writer.oid] });
+  const of = snapshot({ functions: [writer], relations: [victims], operators: [equals] });
+  expect(effects(of, 'SELECT * FROM victims a JOIN victims b USING (id)')).toBe('read unproven');
+  expect(effects(of, 'SELECT * FROM victims a NATURAL JOIN victims b')).toBe('read unproven');
+  expect(effects(of, 'SELECT * FROM victims a JOIN victims b ON true')).toBe('read');
+});
+
 test('what may run in any statement counts for all that compute something', () => {
   const of = snapshot(
     { functions: [writer], relations: [victims] },

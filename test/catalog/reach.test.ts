@@ -59,6 +59,12 @@ const reads: readonly (readonly [vector: string, harmless: string, writer: strin
   ],
   ['a cast of a user type', "SELECT '1'::email", 'SELECT ROW(1)::boxed::int', 'read unproven'],
   [
+    'the functions of a range',
+    "SELECT good_range('10:00', '11:00') && '[09:00,12:00]'",
+    'SELECT bad_range(1, 2)',
+    'read unproven',
+  ],
+  [
     'column notation',
     'SELECT g.good_column FROM good_columns g',
     'SELECT g.bad_column FROM good_columns g',
@@ -246,6 +252,10 @@ describe('a write through', () => {
 
   test('a row that moves between partitions fires the triggers of INSERT', () => {
     expect(effectsOf('UPDATE parted SET k = 1 WHERE id = 2')).toBe('delete update');
+  });
+
+  test('a row that is written to a partition is checked against the key of the table above', () => {
+    expect(effectsOf("INSERT INTO keyed_x VALUES ('x')")).toBe('delete insert read');
   });
 
   test('an INSTEAD OF trigger takes the place of the table behind the view', () => {

@@ -120,6 +120,11 @@ CREATE FUNCTION counts_by_call() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN PERFORM one(n) FROM generate_series(1, 100) AS n; RETURN NULL; END $$;
 CREATE TRIGGER counts AFTER INSERT ON many_3 FOR EACH ROW EXECUTE FUNCTION counts_by_call();
 
+CREATE FUNCTION bad_key(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM bad_code(); RETURN 'x'; END $$;
+CREATE TABLE keyed (t text) PARTITION BY LIST (bad_key(t)); CREATE TABLE keyed_x PARTITION OF keyed FOR VALUES IN ('x');
+CREATE TYPE good_range AS RANGE (subtype = time);
+CREATE FUNCTION bad_distance(float8, float8) RETURNS float8 IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN bad_code(); END $$;
+CREATE TYPE bad_range AS RANGE (subtype = float8, subtype_diff = bad_distance);
 CREATE TABLE parted (id int, k int) PARTITION BY LIST (k);
 CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1);
 CREATE TRIGGER fire AFTER INSERT ON parted_1 FOR EACH ROW EXECUTE FUNCTION bad_fire();
