@@ -3,7 +3,7 @@
 // is asked for (stored.ts). Refuses to know types and functions but by OID.
 // Source: the manual, "pg_class", "pg_attribute", "pg_rewrite", "pg_trigger", "pg_constraint", "pg_attrdef", "pg_index".
 
-import { references, treeReader, union } from './references.ts';
+import { noReferences, references, treeReader, union } from './references.ts';
 import { elements, flag, interning, Listing, number, numbers, type Row, type Table, text } from './row.ts';
 import {
   type ForeignKey,
@@ -322,6 +322,8 @@ export function constraintTable(): ConstraintTable {
       if (number(domain) !== 0) ofDomain.add(number(domain), { version, refers });
       else ofRelation.add(number(relation), { version, refers });
       if (kind !== 'f') return;
+      // Both sides compare by the operators of the key.
+      if (refers !== noReferences) ofRelation.add(number(parent), { version, refers });
       referencing.add(number(parent), {
         oid: number(oid),
         version,

@@ -9,6 +9,7 @@ import type { Row, Table } from '../catalog/row.ts';
 import { flag, number, text, texts } from '../catalog/row.ts';
 import type { Snapshot } from '../catalog/snapshot.ts';
 import { emptyTables, epochOf, type ServerFacts, storedSnapshot, type Tables } from '../catalog/stored.ts';
+import { powersQuestion } from './role-powers.ts';
 import { type Side, SideError } from './side.ts';
 
 export interface Reading {
@@ -25,24 +26,6 @@ export interface Reading {
 /** What a session of this role gets by itself has changed: what is asked on this connection is no longer told of it. */
 export class SettingsChanged extends Error {}
 
-const memberships = [
-  'pg_write_server_files',
-  'pg_read_server_files',
-  'pg_execute_server_program',
-  'pg_signal_backend',
-  'pg_write_all_data',
-  'pg_read_all_data',
-  'pg_maintain',
-  'pg_create_subscription',
-  'rds_superuser',
-  'rds_replication',
-  'cloudsqlsuperuser',
-  'alloydbsuperuser',
-  'azure_pg_admin',
-  'neon_superuser',
-  'supabase_admin',
-];
-
 /**
  * The search path is that of a fresh session, so it is asked for before ours is set, by names that no schema can change
  * the meaning of. On a standby equal snapshots may see different rows.
@@ -55,14 +38,9 @@ SET LOCAL statement_timeout TO ${statementMs};
 SET LOCAL lock_timeout TO ${lockMs};
 SET LOCAL work_mem TO ${workKib};
 SET LOCAL jit TO off;
-SELECT pg_catalog.current_setting('server_version_num'), current_user,
+SELECT pg_catalog.current_setting('server_version_num'), session_user,
   CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_current_snapshot() END, pg_catalog.age('3'::xid);
-SELECT r.rolname, r.rolname = current_user, r.rolsuper, r.rolcreaterole, r.rolcreatedb, r.rolreplication, r.rolbypassrls
-FROM pg_catalog.pg_roles r
-WHERE pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER')
-  AND (r.rolname = current_user OR r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls
-    OR r.rolname IN (${memberships.map((name) => `'${name}'`).join(', ')}))
-ORDER BY 2 DESC, 1`;
+${powersQuestion}`;
 
 const temporaryNamesQuery = `
 SELECT relname FROM pg_catalog.pg_class WHERE relpersistence = 't'
@@ -181,17 +159,18 @@ function withoutNames({ temporaryNames: _, ...known }: ServerFacts): Omit<Server
   return known;
 }
 
-/** `rows`: the role itself first, then the roles that it may become and that may more than others. */
+/** `rows`: as `powersQuestion` gives them, of the role itself and of roles that it may become. */
 function roleOf(name: string, rows: readonly Row[]): ServerFacts['role'] {
-  const powers = rows.flatMap(([of, own, superuser, ...attributes]) => {
-    const through = flag(own) ? '' : ` through ${of}`;
-    const words = ['CREATEROLE', 'CREATEDB', 'REPLICATION', 'BYPASSRLS'].filter((_, at) =>
-      flag(attributes[at]),
-    );
-    if (flag(superuser)) return [`SUPERUSER${through}`];
-    return [...words.map((word) => word + through), ...(memberships.includes(text(of)) ? [text(of)] : [])];
-  });
   // A superuser is a member of every role, which says no more.
-  const superuser = rows.some(([, own, is]) => flag(own) && flag(is));
-  return { name, superuser, powers: superuser ? ['SUPERUSER'] : [...new Set(powers)] };
+  if (rows.some(([, own, is]) => flag(own) && flag(is)))
+    return { name, superuser: true, powers: ['SUPERUSER'] };
+  const powers = rows.flatMap(([of, own, superuser, ...flags]) => {
+    const words = flag(superuser) ? ['SUPERUSER'] : attributes.filter((_, at) => flag(flags[at]));
+    if (flag(own)) return words;
+    return words.length === 0 ? [text(of)] : words.map((word) => `${word} through ${of}`);
+  });
+  return { name, superuser: false, powers };
 }
+
+/** In the order of the question's columns. */
+const attributes = ['CREATEROLE', 'CREATEDB', 'REPLICATION', 'BYPASSRLS'];

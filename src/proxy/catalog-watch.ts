@@ -55,6 +55,9 @@ export interface CatalogWatchOptions {
   readonly times?: Partial<CatalogTimes>;
 }
 
+/** Beyond the server's own limit, for a server that does not answer at all. */
+const answerGraceMs = 2_000;
+
 interface Pending {
   readonly promise: Promise<void>;
   readonly settle: () => void;
@@ -253,7 +256,7 @@ export class CatalogWatch implements WatchedCatalog {
       ['standard_conforming_strings', 'on'],
       ['application_name', 'holdpoint catalog'],
     ]);
-    const side = new Side(upstream, this.#times.statementMs);
+    const side = new Side(upstream, this.#times.statementMs + answerGraceMs);
     if (lifetime === this.#lifetime) this.#side = side;
     else side.close();
     return side;

@@ -32,12 +32,10 @@ interface Question {
 const rowBytesMax = 64 << 20;
 /** How long rows are taken in before others get their turn. */
 const turnMs = 8;
-/** Beyond the server's own limit, for a server that does not answer at all. */
-const answerGraceMs = 2_000;
 
 export class Side {
   readonly #upstream: Upstream;
-  readonly #statementMs: number;
+  readonly #answerMs: number;
   readonly #framer = new Framer({
     wanted: backendKnown,
     known: backendKnown,
@@ -49,10 +47,10 @@ export class Side {
   #failure: Error | undefined;
   #paused = false;
 
-  /** Takes the connection over. `statementMs`: the statement_timeout that it was opened with. */
-  constructor(upstream: Upstream, statementMs: number) {
+  /** Takes the connection over. An answer that takes longer than `answerMs` ends it. */
+  constructor(upstream: Upstream, answerMs: number) {
     this.#upstream = upstream;
-    this.#statementMs = statementMs;
+    this.#answerMs = answerMs;
     const { socket, head } = upstream;
     this.#framer.push(head);
     socket.on('data', (chunk: Buffer) => {
@@ -91,7 +89,7 @@ export class Side {
         this.#question = { row, done: (error) => (error === undefined ? resolve() : reject(error)) };
         timer = setTimeout(
           () => this.#fail(new HoldpointError('upstream-unreachable', 'the database did not answer in time')),
-          this.#statementMs + answerGraceMs,
+          this.#answerMs,
         );
         this.#upstream.socket.write(query(text));
       });
