@@ -3,10 +3,11 @@
 // nothing known makes the statement `unknown`. Follows the manual, 10 (Type Conversion): which of several functions or
 // operators is meant depends on types that the text does not show.
 
-import { effectsOfFunction, isBuiltinFunction, isBuiltinOperator } from '../sql/functions.ts';
+import { isBuiltinFunction, isBuiltinOperator } from '../sql/functions.ts';
 import type { Effect, FunctionUse, NameInSchema, RelationUse, Statement } from '../sql/statement.ts';
 import type { Agenda, Scope, Task } from './agenda.ts';
 import { qualifiedName, step } from './agenda.ts';
+import { effectsByText, spell } from './guesses.ts';
 import { pinsOneRow } from './keys.ts';
 import { functionsMeant, operatorsMeant, relationsMeant, typesMeant } from './lookup.ts';
 import { doesBuiltin, labelOf } from './routines.ts';
@@ -70,12 +71,12 @@ function followRelation(
   }
   const { access } = use;
   const runsAll = statement.effects.includes('maintain');
-  if (use.schema === undefined && scope.own.has(use.name)) return;
   if (followTemporary(agenda, task, use, touched)) return;
   const found = relationsMeant(agenda.snapshot, use, scope.path);
   if (found.length === 0) {
     // What is made or dropped need not be there; it brings no code of its own.
-    if (access === 'define' || access === 'lock' || (scope.trigger && access === 'read')) return;
+    const expected = access === 'define' || access === 'lock' || (scope.trigger && access === 'read');
+    if (expected || isOwn(agenda, use, scope)) return;
     agenda.lacks(`names ${spell(use)}`, way);
     return;
   }
@@ -91,6 +92,11 @@ function followRelation(
         agenda.add({ kind: 'type', oid, checks, scope, way: step(inner, '', false) });
     if (runsAll) followMaintenance(agenda, object, scope, inner);
   }
+}
+
+/** True of a temporary relation that the code itself makes, of a name that no permanent one has. */
+function isOwn(agenda: Agenda, { schema, name }: RelationUse, scope: Scope): boolean {
+  return schema === undefined && scope.own.has(name) && agenda.snapshot.relationsNamed(name).length === 0;
 }
 
 /** REFRESH runs the query of a materialized view; VACUUM, ANALYZE, REINDEX and CLUSTER the expressions of indexes. */
@@ -278,7 +284,7 @@ export function visitStatement(agenda: Agenda, task: StatementTask): void {
   }
   const single = isSingle(agenda, task);
   for (const effect of effectsByText(statement)) {
-    if (effect === 'read') continue;
+    if (effect === 'read' || isOfOwn(agenda, statement, effect, scope)) continue;
     agenda.does(effect, whatOf(agenda, statement, effect, scope), way, single);
   }
   if (statement.functions.some((use) => use.name === 'lo_unlink'))
@@ -287,6 +293,13 @@ export function visitStatement(agenda: Agenda, task: StatementTask): void {
   if (statement.names.length > 0) agenda.does('code', 'prepares or runs a statement by name', way);
   for (const setting of statement.settings) agenda.sets(setting);
   follow(agenda, task);
+}
+
+/** What code does to temporary relations of its own comes with making them. */
+function isOfOwn(agenda: Agenda, statement: Statement, effect: Effect, scope: Scope): boolean {
+  const access = effect === 'drop' && statement.sweeping !== true ? 'define' : accessOf[effect];
+  const uses = statement.relations.filter((use) => use.access === access);
+  return uses.length > 0 && uses.every((use) => isOwn(agenda, use, scope));
 }
 
 /** A trigger's statement that changes one row at most; whatever else is called may be called for any number of rows. */
@@ -304,39 +317,4 @@ function whatOf(agenda: Agenda, statement: Statement, effect: Effect, scope: Sco
   const [found] = relationsMeant(agenda.snapshot, use, scope.path);
   if (use.name === anyName) return phrase(effect, 'a relation whose name is found when it runs');
   return phrase(effect, found === undefined ? spell(use) : qualifiedName(found));
-}
-
-/** The sentence that the text alone gives for an effect that a name suggests; see sql/expressions.ts. */
-export function guessedSentences(statement: Statement): ReadonlySet<string> {
-  const guesses = statement.functions.filter(({ schema, name }) => !isBuiltinFunction(schema, name));
-  return new Set(
-    guesses.flatMap((use) =>
-      byPattern.map((effect) => `calls ${spell(use)}(), which has the effect ${effect}`),
-    ),
-  );
-}
-
-const onlyByCalls = /^(SELECT|VALUES|INSERT|UPDATE|DELETE|MERGE)$/;
-const byPattern: readonly Effect[] = ['remote', 'os', 'code', 'administer'];
-
-/**
- * The effects without those that rest on nothing but an unknown name: `function`, and what the names of well-known
- * extensions suggest. The snapshot says what such a name stands for.
- */
-export function effectsByText(statement: Statement): readonly Effect[] {
-  const certain = new Set<Effect>();
-  const suggested = new Set<Effect>();
-  for (const { schema, name } of statement.functions) {
-    const into = isBuiltinFunction(schema, name) ? certain : suggested;
-    for (const effect of effectsOfFunction(schema, name)) into.add(effect);
-  }
-  return statement.effects.filter((effect) => {
-    if (effect === 'function') return certain.has(effect);
-    const guessed = byPattern.includes(effect) && suggested.has(effect) && !certain.has(effect);
-    return !(guessed && onlyByCalls.test(statement.command));
-  });
-}
-
-function spell({ schema, name }: NameInSchema): string {
-  return schema === undefined ? name : `${schema}.${name}`;
 }

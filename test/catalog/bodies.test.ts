@@ -15,6 +15,7 @@ CREATE TABLE people (id int, m mood, mail email);
 CREATE VIEW everyone AS SELECT * FROM people;
 CREATE FUNCTION purge(int DEFAULT 0) RETURNS int LANGUAGE plpgsql AS $$ BEGIN DELETE FROM orders; RETURN 1; END $$;
 CREATE FUNCTION purge_row() RETURNS orders LANGUAGE plpgsql AS $$ BEGIN DELETE FROM orders; RETURN NULL; END $$;
+CREATE VIEW purging AS SELECT purge() AS id;
 CREATE PROCEDURE clean() LANGUAGE plpgsql AS $$ BEGIN DELETE FROM orders; END $$;
 CREATE FUNCTION total() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT sum(qty) FROM orders';
 CREATE FUNCTION ping(n int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN pong(n - 1); END $$;
@@ -97,8 +98,17 @@ const writers: Readonly<Record<string, readonly [body: string, effects: string]>
   ],
   'a nested block': ['BEGIN DECLARE n int; BEGIN n := purge(); END; END', 'delete read'],
   'a temporary table': [
-    'BEGIN CREATE TEMP TABLE tt AS SELECT 1 AS n; INSERT INTO tt VALUES (2); PERFORM n FROM tt; END',
-    'insert read temporary',
+    `BEGIN CREATE TEMP TABLE tt AS SELECT 1 AS n; INSERT INTO tt VALUES (2); PERFORM n FROM tt; DELETE FROM tt;
+      TRUNCATE tt; DROP TABLE tt; END`,
+    'read temporary',
+  ],
+  'a permanent table of the name of a temporary one': [
+    'BEGIN IF false THEN CREATE TEMP TABLE orders (id int); END IF; DELETE FROM orders; END',
+    'delete read temporary',
+  ],
+  'a view of the name of a temporary table': [
+    'BEGIN IF false THEN CREATE TEMP TABLE purging (id int); END IF; PERFORM * FROM purging; END',
+    'delete read temporary',
   ],
   'SQL that prepares a statement': ["BEGIN EXECUTE 'PREPARE p AS DELETE FROM orders'; END", 'code read'],
   'a setting': ["BEGIN PERFORM set_config('app.user', 'x', true); END", 'custom-setting read'],
