@@ -20,7 +20,8 @@ import { CancelKeys } from './cancel.ts';
 import { catalogOf, type WatchedCatalog } from './catalog-of.ts';
 import { type Login, LoginFailure, type LoginOptions, login } from './login.ts';
 import type { ParkingDesk } from './parking.ts';
-import { Relay, type RelayLog } from './relay.ts';
+import { Relay } from './relay.ts';
+import type { RelayLog } from './uplink.ts';
 import { type Admit, cancelUpstream, connectUpstream, type Upstream } from './upstream.ts';
 
 /** One database behind the proxy. */

@@ -1,6 +1,6 @@
 // Relay: moves bytes between one client and one server as the session directs. The loop is synchronous and pulls; what
-// must wait (a large text, a person, the log) simply stops pulling. It owns runs, order, back-pressure and the two
-// framers, and refuses to know what a statement means. Source: DESIGN §4–6, wire.md §2.4–2.7, §4.
+// must wait (a large text, a person, an enclosure) simply stops pulling. It owns the order of all that
+// and refuses to know what a statement means. Source: DESIGN §4–6, wire.md §2.4–2.7, §4.
 
 import type { Duplex } from 'node:stream';
 import { HoldpointError } from '../errors.ts';
@@ -15,13 +15,7 @@ import { flush, frontendFrameBytesMax, frontendKnown } from '../wire/messages/fr
 import { Downlink } from './downlink.ts';
 import { Intake } from './intake.ts';
 import type { Parking, ParkingEnd } from './parking.ts';
-import { Run, writeAll } from './run.ts';
-
-/** What the relay needs of the log. */
-export interface RelayLog {
-  /** Calls back once everything appended so far has been written to the file, or cannot be. */
-  written(done: (error?: HoldpointError) => void): void;
-}
+import { type RelayLog, Uplink } from './uplink.ts';
 
 /** What the relay tells of, and asks for: one implementation a session, in proxy/bookkeeping. */
 export interface RelayBook {
@@ -57,10 +51,6 @@ export interface RelayOptions {
 
 /** Bytes of a client that are read ahead while it is parked, so that a disconnect is seen (wire.md §0.18). */
 const readAheadBytesMax = 1 << 20;
-/** Bytes that may wait for the log's turn before the client is not read any more. */
-const loggingBytesMax = 4 << 20;
-/** Bytes of deferred frames; beyond it they go to the server, which executes nothing of them. */
-const deferredBytesMax = 1 << 20;
 /** How long a server is heard out after its client left in the middle of a write. */
 const lingerMs = 10_000;
 
@@ -75,21 +65,13 @@ export class Relay {
   #view: Framer;
   readonly #downlink: Downlink;
   readonly #clientIntake: Intake;
-  readonly #up = new Run();
-  #deferred: Buffer[] = [];
-  #deferredBytes = 0;
+  readonly #uplink: Uplink;
   /** Why nothing is pulled from the client. */
   #waiting: 'no' | 'analysis' | 'catalog' | 'barrier' | 'answers' | 'enclosure' | 'person' | 'cancel' = 'no';
   #parking: Parking | undefined;
   /** From the beginning of a hold until what became of it is recorded. */
   #parked = false;
   #error: HoldpointError | undefined;
-  /** Batches handed to the log's turn and not yet written to the server. */
-  #batches = 0;
-  #batchesBytes = 0;
-  /** Gates recorded since the last batch. */
-  #recorded = 0;
-  #pulledAt = 0;
   #draining: HoldpointError | undefined;
   #ended = false;
   #clientGone = false;
@@ -105,6 +87,13 @@ export class Relay {
     this.#backlog = new Framer(framing);
     this.#view = this.#fromClient;
     this.#clientIntake = new Intake(options.client);
+    this.#uplink = new Uplink({
+      server: options.server,
+      intake: this.#clientIntake,
+      log: options.log,
+      written: (seconds, count) => options.book.overhead(seconds, count),
+      failed: (error) => this.terminate(error),
+    });
     this.#downlink = new Downlink({
       client: options.client,
       server: options.server,
@@ -117,13 +106,9 @@ export class Relay {
   start(clientHead: Buffer, serverHead: Buffer): void {
     const { client, server } = this.#options;
     client.on('data', (chunk: Buffer) => this.#clientData(chunk));
-    client.on('end', () => this.#clientLeft());
-    client.on('close', () => this.#clientLeft());
-    client.on('error', () => this.#clientLeft());
+    for (const event of ['end', 'close', 'error']) client.on(event, () => this.#clientLeft());
     server.on('data', (chunk: Buffer) => this.#serverData(chunk));
-    server.on('end', () => this.#serverLeft());
-    server.on('close', () => this.#serverLeft());
-    server.on('error', () => this.#serverLeft());
+    for (const event of ['end', 'close', 'error']) server.on(event, () => this.#end(undefined));
     if (serverHead.length > 0) this.#serverData(serverHead);
     if (clientHead.length > 0) this.#clientData(clientHead);
   }
@@ -185,7 +170,7 @@ export class Relay {
 
   /** Takes frames from the client until there are none, or one has to wait. */
   #pull(): void {
-    this.#pulledAt = performance.now();
+    this.#uplink.begin(performance.now());
     try {
       while (this.#waiting === 'no' && !this.#ended) {
         if (this.#options.session.congested) {
@@ -196,9 +181,9 @@ export class Relay {
         const given = this.#view.next();
         if (given === NONE) break;
         if (given === FRAME) this.#offer(undefined);
-        else this.#up.append(this.#view);
+        else this.#uplink.append(this.#view);
       }
-      this.#commit();
+      this.#uplink.commit();
     } catch (error) {
       this.#fail(error);
     }
@@ -210,27 +195,27 @@ export class Relay {
     const step: FrontendStep = this.#options.session.onFrontend(frame, analysis);
     switch (step.kind) {
       case 'pass':
-        if (step.flush) this.#sendDeferred();
+        if (step.flush) this.#uplink.sendDeferred();
         if (step.gate !== undefined) this.#record(step.gate);
-        if (step.before !== undefined) this.#up.add(step.before);
-        this.#up.append(frame);
-        if (step.after !== undefined) this.#up.add(step.after);
+        if (step.before !== undefined) this.#uplink.add(step.before);
+        this.#uplink.append(frame);
+        if (step.after !== undefined) this.#uplink.add(step.after);
         return;
       case 'defer':
         if (step.gate !== undefined) this.#record(step.gate);
         this.#defer();
         return;
       case 'replace':
-        if (step.flush) this.#sendDeferred();
+        if (step.flush) this.#uplink.sendDeferred();
         this.#options.book.refused(step.gate, frame.buffer.subarray(frame.start, frame.end), step.error);
-        this.#recorded += 1;
-        this.#up.add(step.bytes);
+        this.#uplink.recorded();
+        this.#uplink.add(step.bytes);
         return;
       case 'hold':
         this.#park(step.gate);
         return;
       case 'enclose':
-        if (step.flush) this.#sendDeferred();
+        if (step.flush) this.#uplink.sendDeferred();
         if (step.run) this.#runEnclosure();
         return;
       case 'run':
@@ -265,11 +250,11 @@ export class Relay {
     const gate = session.enclosed;
     if (gate !== undefined && gate.ref < 0) {
       book.passing(gate);
-      this.#recorded += 1;
+      this.#uplink.recorded();
     }
     this.#waiting = 'enclosure';
     this.#downlink.withhold(() => session.overflows());
-    this.#up.add(session.runEnclosure(performance.now()));
+    this.#uplink.add(session.runEnclosure(performance.now()));
   }
 
   /** The server has answered part of an enclosure, or all of it. */
@@ -277,20 +262,20 @@ export class Relay {
     const step = this.#options.session.nextOfEnclosure();
     if (step === undefined) return;
     if (step.kind === 'more') {
-      this.#up.add(step.bytes);
-      this.#commit();
+      this.#uplink.add(step.bytes);
+      this.#uplink.commit();
       return;
     }
     this.#downlink.settle(step.kind === 'kept');
     if (step.kind === 'undone') this.#offerOnceMore(step.frames);
-    else if (step.bytes !== undefined) this.#up.add(step.bytes);
+    else if (step.bytes !== undefined) this.#uplink.add(step.bytes);
     this.#resume();
   }
 
   /** Pulls no more until the server has answered, and makes it answer. */
   #awaitAnswers(waiting: 'barrier' | 'answers'): void {
     this.#waiting = waiting;
-    if (this.#options.session.segmentOpen) this.#up.add(flush());
+    if (this.#options.session.segmentOpen) this.#uplink.add(flush());
   }
 
   #offerAgain(analysis: Analysis | undefined): void {
@@ -303,78 +288,29 @@ export class Relay {
       return;
     }
     if (this.#waiting === 'no') this.#resume();
-    else this.#commit();
+    else this.#uplink.commit();
   }
 
   #record(gate: Gate): void {
     this.#options.book.passing(gate);
-    this.#recorded += 1;
+    this.#uplink.recorded();
     this.#options.session.dispatched(gate, performance.now());
   }
 
   #defer(): void {
-    const copy = this.#view.copy();
-    this.#deferred.push(copy);
-    this.#deferredBytes += copy.length;
-    if (this.#deferredBytes <= deferredBytesMax) return;
+    if (this.#uplink.defer(this.#view.copy())) return;
     this.#options.session.releaseDeferred();
-    this.#sendDeferred();
-  }
-
-  #sendDeferred(): void {
-    for (const bytes of this.#deferred) this.#up.add(bytes);
-    this.#deferred = [];
-    this.#deferredBytes = 0;
-  }
-
-  #takeDeferred(): Buffer[] {
-    const frames = this.#deferred;
-    this.#deferred = [];
-    this.#deferredBytes = 0;
-    return frames;
-  }
-
-  /** What was read before goes to the server: after its records are written, in the order it came. */
-  #commit(): void {
-    const batch = this.#up.take();
-    if (batch.length === 0) return;
-    const recorded = this.#recorded;
-    if (recorded === 0 && this.#batches === 0) {
-      this.#send(batch);
-      return;
-    }
-    const since = this.#pulledAt;
-    const bytes = batch.reduce((sum, each) => sum + each.length, 0);
-    this.#recorded = 0;
-    this.#batches += 1;
-    this.#batchesBytes += bytes;
-    if (this.#batchesBytes > loggingBytesMax) this.#clientIntake.stop('log');
-    this.#options.log.written((error) => {
-      this.#batches -= 1;
-      this.#batchesBytes -= bytes;
-      if (this.#batchesBytes <= loggingBytesMax) this.#clientIntake.go('log');
-      if (this.#ended) return;
-      if (error !== undefined) {
-        this.terminate(error);
-        return;
-      }
-      this.#send(batch);
-      if (recorded > 0) this.#options.book.overhead((performance.now() - since) / 1000, recorded);
-    });
-  }
-
-  #send(batch: readonly Buffer[]): void {
-    if (!writeAll(this.#options.server, batch)) this.#clientIntake.stopUntilDrain(this.#options.server);
+    this.#uplink.sendDeferred();
   }
 
   #park(gate: Gate): void {
     this.#waiting = 'person';
     const frame = this.#view.copy();
-    const before = this.#takeDeferred();
+    const before = this.#uplink.takeDeferred();
     const frames = [...before, frame];
     // Answers to earlier frames of the segment must reach the client before the wait.
-    if (this.#options.session.segmentOpen) this.#up.add(flush());
-    this.#commit();
+    if (this.#options.session.segmentOpen) this.#uplink.add(flush());
+    this.#uplink.commit();
     const parking = this.#options.book.park(gate, frames, (notice) => this.#notify(notice));
     this.#parking = parking;
     if (this.#clientGone) parking.interrupt('gone');
@@ -410,7 +346,7 @@ export class Relay {
     }
     if (refusal === undefined) {
       session.released(gate, performance.now());
-      for (const frame of frames) this.#up.add(frame);
+      for (const frame of frames) this.#uplink.add(frame);
     } else {
       book.unreleased(gate, refusal);
       if (refusal.code === 'shutdown') {
@@ -418,8 +354,8 @@ export class Relay {
         return;
       }
       const standIn = session.refused(gate, refusal);
-      for (const frame of frames.slice(0, -1)) this.#up.add(frame);
-      this.#up.add(standIn);
+      for (const frame of frames.slice(0, -1)) this.#uplink.add(frame);
+      this.#uplink.add(standIn);
     }
     this.#resume();
   }
@@ -427,8 +363,7 @@ export class Relay {
   /** Offers the frame in view once more; what was deferred in front of it waits as it did. */
   #holdAgain(frames: readonly Buffer[], change: string): void {
     if (this.#ended) return;
-    this.#deferred = frames.slice(0, -1);
-    this.#deferredBytes = this.#deferred.reduce((sum, each) => sum + each.length, 0);
+    for (const frame of frames.slice(0, -1)) this.#uplink.defer(frame);
     this.#options.session.heldAgain(change);
     this.#offerAgain(undefined);
   }
@@ -477,12 +412,6 @@ export class Relay {
     this.#end(undefined);
   }
 
-  #serverLeft(): void {
-    if (this.#ended) return;
-    this.#parking?.interrupt('gone');
-    this.#end(undefined);
-  }
-
   /** A stream that cannot be framed, a log that cannot be written, a defect: both sockets close, nothing is passed on. */
   #fail(error: unknown): void {
     if (error instanceof HoldpointError) {
@@ -506,6 +435,7 @@ export class Relay {
     } catch {
       // Outcomes that cannot be recorded any more: the log has said so itself, and recovery marks them unknown.
     }
+    this.#uplink.close();
     this.#downlink.settle(false);
     // A client may still have bytes to read; a server has nothing to hear but the end.
     this.#options.client.end();
