@@ -37,7 +37,7 @@ const counted: Readonly<Record<Exclude<CatalogName, 'pg_class'>, string>> = {
   pg_attrdef: permanent('adrelid'),
   pg_index: permanent('indrelid'),
   pg_partitioned_table: permanent('partrelid'),
-  pg_inherits: permanent('inhparent'),
+  pg_inherits: permanent('inhrelid'),
   pg_policy: permanent('polrelid'),
   pg_event_trigger: owned,
   pg_depend: `refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND deptype = 'e' AND objid >= 16384`,

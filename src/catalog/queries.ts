@@ -160,11 +160,13 @@ FROM (
   ORDER BY a.attrelid, a.attnum
 ) ordered GROUP BY attrelid`;
 
-const inheritance = `
-SELECT inhparent, inhrelid, xmin FROM pg_catalog.pg_inherits ORDER BY inhparent, inhseqno, inhrelid`;
-
 const permanent = (relation: string) =>
   `JOIN pg_catalog.pg_class c ON c.oid = ${relation} AND c.oid >= 16384 AND c.relpersistence <> 't' AND c.relkind <> 't'`;
+
+// A temporary table may inherit from a permanent one.
+const inheritance = `
+SELECT i.inhparent, i.inhrelid FROM pg_catalog.pg_inherits i ${permanent('i.inhrelid')}
+ORDER BY i.inhparent, i.inhseqno, i.inhrelid`;
 
 const views = `
 SELECT r.ev_class, r.xmin, r.ev_action, r.ev_qual

@@ -142,6 +142,7 @@ describe('the epoch and the version of a table stay after', () => {
       'a temporary table with everything',
       `
       CREATE TEMP TABLE passing (id serial PRIMARY KEY, c small CHECK (c > 1) DEFAULT one());
+      CREATE TEMP TABLE passing_heir () INHERITS (part);
       CREATE TEMP VIEW passing_view AS SELECT * FROM passing;
       CREATE TRIGGER t BEFORE INSERT ON passing FOR EACH ROW EXECUTE FUNCTION fires();
       CREATE RULE r AS ON DELETE TO passing DO INSTEAD NOTHING`,
