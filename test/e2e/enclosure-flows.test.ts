@@ -1,9 +1,12 @@
 // Enclosures in every flow of the protocol, against a real server: what they undo, what they keep, what is recorded, and
 // what is left where the client, the server or a cancel request comes in between.
 
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { HoldpointError } from '../../src/errors.ts';
+import { packsDir } from '../../src/policy/packs.ts';
 import {
   bind,
   describe as describeFrame,
@@ -21,18 +24,21 @@ import { RelayServer } from '../support/relay.ts';
 
 let database: TestDatabase;
 let relay: RelayServer;
+/** With the shipped rules: what only reads needs no enclosure. */
+let shipped: RelayServer;
 let direct: pg.Client;
 
 beforeAll(async () => {
   database = await createDatabase();
   relay = await RelayServer.start(database, rulesEnclosing(10));
+  shipped = await RelayServer.start(database, readFileSync(join(packsDir(), 'default.yaml'), 'utf8'));
   direct = new pg.Client({ connectionString: database.url });
   await direct.connect();
 });
 
 beforeEach(async () => {
   relay.decide = () => 'reject';
-  for (const list of [relay.held, relay.outcomes, relay.records]) list.length = 0;
+  for (const list of [relay.held, relay.outcomes, relay.records, shipped.held]) list.length = 0;
   await direct.query(`
     drop schema public cascade; create schema public;
     create table t (a int primary key, b int not null default 0);
@@ -49,6 +55,7 @@ beforeEach(async () => {
 afterAll(async () => {
   await direct?.end();
   await relay?.close();
+  await shipped?.close();
   await database?.drop();
 });
 
@@ -193,6 +200,62 @@ describe('a Bind that may run unproven code', () => {
     expect(await ask(client, query(text))).toEqual([rejected, 'Z I']);
     expect(relay.held).toEqual([wrote]);
     expect(await rows()).toBe(20);
+    client.destroy();
+  });
+});
+
+describe('by the shipped rules, where a FETCH needs no enclosure by itself', () => {
+  test('a portal over unproven code is not fetched from outside its enclosure', async () => {
+    const client = await shipped.connect(login());
+    await ask(client, query('begin'));
+    await ask(client, parse('', 'select removes()'), bind('q', ''), sync());
+    await ask(client, query('fetch all from q'));
+    await ask(client, query('commit'));
+    expect(shipped.held).toEqual([wrote]);
+    expect(await rows()).toBe(20);
+    client.destroy();
+  });
+
+  test('nor is a cursor, by SQL or by the protocol', async () => {
+    const client = await shipped.connect(login());
+    for (const fetch of [[query('fetch all from c')], [execute('c'), sync()]]) {
+      await ask(client, query('begin'));
+      expect(await ask(client, query('declare c cursor for select removes()'))).toEqual([
+        'C DECLARE CURSOR',
+        'Z T',
+      ]);
+      expect((await ask(client, ...fetch)).at(-1)).toBe('Z E');
+      await ask(client, query('commit'));
+    }
+    await ask(client, query('begin'));
+    expect((await ask(client, query('declare h cursor with hold for select removes()'))).at(-1)).toBe('Z E');
+    await ask(client, query('commit'));
+    expect(await rows()).toBe(20);
+    client.destroy();
+  });
+
+  test('an UPDATE RETURNING is not run by a FETCH, where nothing would count it', async () => {
+    const client = await shipped.connect(login());
+    await ask(client, query('begin'));
+    await ask(
+      client,
+      parse('', 'update t set b = 9 where a > $1 returning a'),
+      bind('p', '', [Buffer.from('0')]),
+      sync(),
+    );
+    expect((await ask(client, query('fetch 1 from p'))).at(-1)).toBe('Z E');
+    await ask(client, query('commit'));
+    expect(await rows('b = 9')).toBe(0);
+    client.destroy();
+  });
+
+  test('COPY FROM STDIN and what passes by itself go as ever in the block of an enclosure', async () => {
+    const client = await shipped.connect(login());
+    client.send(...run('select slow(1)'), ...[parse('', 'copy t (a) from stdin'), bind('', ''), execute('')]);
+    await client.until('G');
+    const data = Buffer.concat([Buffer.from('d\0\0\0\x08'), Buffer.from('101\n')]);
+    expect(await ask(client, data, Buffer.from('c\0\0\0\x04'), sync())).toEqual(['C COPY 1', 'Z I']);
+    expect(await rows('a = 101')).toBe(1);
     client.destroy();
   });
 });
