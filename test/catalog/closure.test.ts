@@ -6,6 +6,8 @@ import type { NameContext } from '../../src/catalog/names.ts';
 import { SnapshotReacher } from '../../src/catalog/reach.ts';
 import type { Snapshot } from '../../src/catalog/snapshot.ts';
 import type { Statement } from '../../src/sql/statement.ts';
+import { attackCorpus } from '../sql/corpus/attacks.ts';
+import { everydayCorpus } from '../sql/corpus/everyday.ts';
 import { analyzer, factsOf } from '../sql/facts.ts';
 import { fn, nothing, operator, relation, snapshot, type } from './fixture.ts';
 import { explainerOf, publicPath } from './live.ts';
@@ -148,6 +150,20 @@ test('a function that names suggest to be of an extension is what the database s
   const of = snapshot({ functions: [fn({ name: 'schedule_of' }), fn({ name: 'http_status' })] });
   const { effects: found, why } = explainerOf(of).explain('SELECT schedule_of(), http_status()');
   expect({ found, why }).toEqual({ found: ['read'], why: [] });
+});
+
+test('explaining only adds to the effects of a text, but for what rests on unknown names', () => {
+  const of = explainerOf(snapshot({ functions: [writer], relations: [victims] }));
+  const guesses = new Set(['function', 'remote', 'os', 'code', 'administer']);
+  const texts = [...attackCorpus.flatMap(({ sql }) => sql), ...everydayCorpus.flatMap(({ sql }) => sql)];
+  for (const text of texts) {
+    const analysis = analyzer.analyze(Buffer.from(text));
+    for (const statement of 'statements' in analysis ? analysis.statements : []) {
+      const found = new Set(of.reacher.explain(statement, publicPath, []).effects);
+      const lost = statement.effects.filter((effect) => !found.has(effect) && !guesses.has(effect));
+      expect({ text, lost }).toEqual({ text, lost: [] });
+    }
+  }
 });
 
 test('a rule whose definition cannot be read makes a write unknown', () => {
