@@ -29,7 +29,8 @@ export interface Session {
 const lasting =
   /\b(set|set_config|begin|start|prepare|declare|temp|temporary|pg_temp|listen|execute|reset|into|discard)\b/i;
 
-export async function openSession(guard: Guard): Promise<Session> {
+/** `types`: OIDs of the types that a Parse may declare, by name. */
+export async function openSession(guard: Guard, types: ReadonlyMap<string, number>): Promise<Session> {
   let client: RawClient | undefined;
   let pid = 0;
   let dirty = false;
@@ -80,7 +81,7 @@ export async function openSession(guard: Guard): Promise<Session> {
       if (client === undefined || client.closed) client = await connect();
       if (step.some((each) => each[0] === 'P' && each[1] !== '')) dirty = true;
       if (step.some((each) => lasting.test(String(each[0] === 'P' ? each[2] : each[1])))) dirty = true;
-      client.send(...step.map(bytesOf));
+      client.send(...step.map((each) => bytesOf(each, types)));
       try {
         const heard = await hear(client, step);
         if (heard.at(-1)?.summary !== 'I') dirty = true;
@@ -111,12 +112,16 @@ export async function openSession(guard: Guard): Promise<Session> {
   };
 }
 
-function bytesOf(text: FrameText): Buffer {
+function bytesOf(text: FrameText, types: ReadonlyMap<string, number>): Buffer {
   switch (text[0]) {
     case 'Q':
       return query(text[1]);
     case 'P':
-      return parse(text[1], text[2]);
+      return parse(
+        text[1],
+        text[2],
+        text[3]?.map((name) => types.get(name) ?? 0),
+      );
     case 'B':
       return bind(
         text[1],

@@ -48,6 +48,7 @@ const catalogs: Readonly<Record<string, string>> = {
   pg_settings: `SELECT concat_ws(',', name, setting) FROM pg_settings
     WHERE source IN ('configuration file', 'database', 'user', 'database user', 'command line')`,
   pg_replication_slots: `SELECT concat_ws(',', slot_name, plugin, slot_type, temporary) FROM pg_replication_slots`,
+  'the other database': `SELECT concat_ws(',', id, a) FROM public.far`,
   pg_prepared_xacts: `SELECT gid FROM pg_prepared_xacts`,
   pg_largeobject: `SELECT concat_ws(',', loid, pageno, data::text) FROM pg_largeobject`,
   files: `SELECT concat_ws(',', name, (pg_stat_file(name)).size, (pg_stat_file(name)).modification)

@@ -10,7 +10,7 @@ import { type Mood, statement } from './statements.ts';
 /** A frame in words, for printing as well as for sending. */
 export type FrameText =
   | readonly ['Q', sql: string]
-  | readonly ['P', name: string, sql: string]
+  | readonly ['P', name: string, sql: string, types?: readonly string[]]
   | readonly ['B', portal: string, name: string, values: readonly (string | null)[]]
   | readonly ['D', kind: 'S' | 'P', name: string]
   | readonly ['E', portal: string, rowsMax: number]
@@ -74,6 +74,44 @@ const extended: Shape = (chance, mood) => {
     ['S'],
   ];
   return [run];
+};
+
+/** Types that a Parse may declare, by name. */
+export const declarable = [
+  'dm',
+  'ct',
+  'mood',
+  'dm_calm',
+  'weight',
+  'integer',
+  'text',
+  'dm[]',
+  'victims',
+  'date',
+];
+const declaredValues = ['5', '(3,x)', 'ok', '{1,2}', '2026-01-01', '(1,a,2,v)', null];
+
+/** Types that the Parse itself declares: a domain's CHECK runs as soon as a value is bound. */
+const declared: Shape = (chance, mood) => {
+  const type = mood.traps > 0 ? chance.of(declarable) : 'integer';
+  const sql = chance.of([
+    'SELECT $1',
+    'SELECT $1 IS NULL',
+    'SELECT $1::text',
+    'VALUES ($1)',
+    'SELECT $1 AS a FROM victims LIMIT 1',
+  ]);
+  const run: FrameText[] = [
+    ['B', '', 's', [chance.of(declaredValues)]],
+    ['E', '', 0],
+  ];
+  const parsed: FrameText = ['P', 's', sql, [type]];
+  return chance.is(0.5)
+    ? [[parsed, ['H'], ...run, ['S']]]
+    : [
+        [parsed, ['D', 'S', 's'], ['S']],
+        [...run, ['S']],
+      ];
 };
 
 /** Parsed and described first, as drivers do, then bound several times. */
@@ -189,6 +227,7 @@ const ordinary: Shape = (chance, mood) => {
 const shapes: readonly (readonly [number, Shape])[] = [
   [40, simple],
   [15, extended],
+  [3, declared],
   [6, prepared],
   [4, renamed],
   [5, pipeline],

@@ -6,8 +6,8 @@ import { query } from '../../src/wire/messages/frontend.ts';
 import { type Guard, startGuard } from '../support/holdpoint.ts';
 import { openSession, type Session } from './client.ts';
 import { pulse, type Standing, standing } from './digest.ts';
-import type { Script, Step } from './generate.ts';
-import { type Ground, type Variant, worker } from './schema.ts';
+import { declarable, type Script, type Step } from './generate.ts';
+import type { Ground, Variant, worker } from './schema.ts';
 import { type Entry, isQuiet, type VerdictLog, verdictLog } from './verdicts.ts';
 
 /** What a site is made of. */
@@ -58,7 +58,12 @@ export async function openSite(ground: Ground, { login, variant, rules }: SiteOp
   });
   await fillQueue(guard);
   const log: VerdictLog = verdictLog(guard.auditDir);
-  const session: Session = await openSession(guard);
+  const named = await watch.query<{ name: string; oid: number }>(
+    `SELECT name, to_regtype(CASE WHEN name ~ '^(integer|text|date)$' THEN name ELSE 'public.' || name END)::oid::int AS oid
+     FROM unnest($1::text[]) AS name`,
+    [declarable],
+  );
+  const session: Session = await openSession(guard, new Map(named.rows.map(({ name, oid }) => [name, oid])));
   log.next();
   const first = await standing(watch, ground);
   const sequences = [...first.contents.keys()].filter((name) => /_seq$|tickets/.test(name));
