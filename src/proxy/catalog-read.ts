@@ -56,7 +56,7 @@ const workKib = 65_536;
 export interface ReadOptions {
   /** statement_timeout. */
   readonly statementMs: number;
-  /** Gets to know, before anything is asked for again, that the earlier reading is not true any more. */
+  /** Gets to know, before sections are asked for, that the earlier reading is not true any more, or that there is none. */
   readonly outdated: () => void;
 }
 

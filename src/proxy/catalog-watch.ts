@@ -211,13 +211,12 @@ export class CatalogWatch implements WatchedCatalog {
     const begun = performance.now();
     try {
       const side = await this.#connected();
-      const before = this.#reading;
       const outdated = () => {
-        if (before === undefined) return;
         this.#seenGeneration = -1;
         this.#await();
       };
-      const reading = await readCatalog(side, before, { statementMs: this.#times.statementMs, outdated });
+      const { statementMs } = this.#times;
+      const reading = await readCatalog(side, this.#reading, { statementMs, outdated });
       if (lifetime !== this.#lifetime) return;
       this.#take(reading, generation, begun);
       this.#database = side.identity;

@@ -94,7 +94,6 @@ describe('the epoch is another after', () => {
     ['DISABLE RULE', 'ALTER TABLE things DISABLE RULE gone'],
     ['DROP RULE', 'DROP RULE gone ON things'],
     ['CREATE POLICY', 'CREATE POLICY few ON things USING (one() = 1)'],
-    ['ALTER TABLE DISABLE', 'ALTER TABLE things DISABLE ROW LEVEL SECURITY, ADD COLUMN later integer'],
     ['ENABLE ROW LEVEL SECURITY', 'ALTER TABLE things ENABLE ROW LEVEL SECURITY'],
     ['ALTER POLICY', 'ALTER POLICY few ON things USING (true)'],
     ['ATTACH PARTITION', 'ALTER TABLE parent ATTACH PARTITION part FOR VALUES IN (1)'],

@@ -250,6 +250,40 @@ test.each([
   expect([watch.reach !== undefined, reports.length]).toEqual([believed, believed ? 0 : 1]);
 });
 
+test('after a new connection nothing of the last one is believed while it is read', async () => {
+  let reading: () => void = () => undefined;
+  const begun = new Promise<void>((resolve) => {
+    reading = resolve;
+  });
+  const connect = connectTo(database.url);
+  let connections = 0;
+  watching({
+    connect: async (settings) => {
+      connections += 1;
+      return connect(settings);
+    },
+    reacher: (snapshot) => {
+      // The second snapshot is there: what statements were told until now is what this test is about.
+      if (connections === 2) {
+        expect(watch.reach).toBeUndefined();
+        expect(watch.pending).toBeInstanceOf(Promise);
+        reading();
+      }
+      return { epoch: snapshot.epoch, snapshot } as unknown as Reacher;
+    },
+  }).enter();
+  await watch.ready();
+  const name = await created();
+  await client.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holdpoint catalog' AND datname = current_database()`,
+  );
+  await vi.waitFor(async () => expect(await sides()).toBe(0), { timeout: 10_000 });
+  expect(known(name)).toBe(false);
+  await watch.refresh();
+  await begun;
+  expect(known(name)).toBe(true);
+});
+
 test('a path that the database gives to new sessions is the path from the next look on', async () => {
   watching().enter();
   await watch.ready();
