@@ -35,7 +35,9 @@ const harmless = new Set(
   transaction_timeout vacuum_truncate wal_sender_timeout wal_skip_threshold work_mem xmlbinary xmloption
   password_encryption scram_iterations md5_password_warnings`.split(/\s+/),
 );
-const harmlessFamilies = /^(enable_|geqo_|jit_(?!provider)|cpu_|tcp_|vacuum_)/;
+/** Not what the compiler leaves behind: files in the data directory, hooks of debuggers. */
+const harmlessFamilies =
+  /^(enable_|geqo_|jit_(?!provider|dump_bitcode|debugging_support|profiling_support)|cpu_|tcp_|vacuum_)/;
 
 /**
  * Settings that change how later text is read. Each has one value that is ours: setting it again is harmless, and most
@@ -62,9 +64,12 @@ const guards = new Map(
   }),
 );
 
-/** Settings of extensions that audit, confine or stop statements: what they are set to, nobody here can judge. */
+/**
+ * Settings of extensions that audit, confine or stop statements, and of languages, where they change what a body means
+ * (plpgsql.variable_conflict, check_asserts) or name code to run first: what they are set to, nobody here can judge.
+ */
 const guardExtensions =
-  /^(pgaudit|safeupdate|sepgsql|set_user|supautils|anon|pg_stat_statements|session_exec)\./;
+  /^(pgaudit|safeupdate|sepgsql|set_user|supautils|anon|pg_stat_statements|session_exec|plpgsql|plperlu?|pltclu?|plv8|pljava|plr)\./;
 
 /** The server's spelling of a name: case does not matter; a dash is written for an underscore in startup options. */
 export function settingName(name: string): string {

@@ -34,6 +34,8 @@ export interface StartupSettings {
 const pins: readonly (readonly [string, string])[] = [
   ['client_encoding', 'UTF8'],
   ['standard_conforming_strings', 'on'],
+  // Its default, which ALTER ROLE may have changed: accepts no other text than the parser does.
+  ['backslash_quote', 'safe_encoding'],
 ];
 
 const readOnlySetting = 'default_transaction_read_only';

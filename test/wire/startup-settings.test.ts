@@ -13,6 +13,7 @@ type Pair = readonly [string, string];
 const pins: Pair[] = [
   ['client_encoding', 'UTF8'],
   ['standard_conforming_strings', 'on'],
+  ['backslash_quote', 'safe_encoding'],
 ];
 
 function settingsOf(parameters: Pair[], policy?: StartupPolicy, minor = 0) {
@@ -22,8 +23,8 @@ function settingsOf(parameters: Pair[], policy?: StartupPolicy, minor = 0) {
 /** What is sent upstream besides the pins, which must always be there and last. */
 function passed(parameters: Pair[], policy?: StartupPolicy): Pair[] {
   const { settings } = settingsOf(parameters, policy);
-  expect(settings.slice(-2)).toEqual(pins);
-  return settings.slice(0, -2);
+  expect(settings.slice(-pins.length)).toEqual(pins);
+  return settings.slice(0, -pins.length);
 }
 
 function refusal(parameters: Pair[], policy?: StartupPolicy): HoldpointError {
@@ -183,7 +184,7 @@ describe('what the parser rests on', () => {
     'client_encoding %s is UTF8',
     (value) => {
       for (const [spelling, parameters] of spellings('client_encoding', value)) {
-        expect(settingsOf(parameters).settings.slice(-2), spelling).toEqual(pins);
+        expect(settingsOf(parameters).settings.slice(-pins.length), spelling).toEqual(pins);
         expect(settingsOf(parameters).settings.filter(([name]) => name === 'client_encoding')).toHaveLength(
           1,
         );
