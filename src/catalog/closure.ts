@@ -50,6 +50,8 @@ export class Closure implements Agenda {
   changesRows = false;
   /** A name or an OID is not in the snapshot. */
   missing = false;
+  /** Parsing the statement may run code that somebody wrote. */
+  parsing = false;
   waiting = false;
   readonly #certain: Task[] = [];
   readonly #uncertain: Task[] = [];
@@ -160,6 +162,10 @@ export class Closure implements Agenda {
     this.functions.set(JSON.stringify([schema, name]), { schema, name });
   }
 
+  readsLiterals(): void {
+    this.parsing = true;
+  }
+
   sets(setting: SettingUse): void {
     this.settings.push(setting);
   }
@@ -203,7 +209,7 @@ function keyOf(task: Task): string | undefined {
     case 'operator':
       return `o${task.object.oid}:${path}`;
     case 'type':
-      return `t${task.oid}:${task.checks}:${path}`;
+      return `t${task.oid}:${task.checks}:${task.within ?? ''}:${path}`;
     case 'relation':
       return `r${task.object.oid}:${task.access}:${task.moves ?? ''}:${task.assigns?.join('\0') ?? '*'}:${path}`;
     case 'statement':

@@ -118,10 +118,11 @@ function followTemporary(
   if (use.schema !== undefined && !inTemporary) return false;
   const maker = scope.temporary.get(use.name);
   if (use.access === 'define' || use.access === 'lock') return inTemporary || maker !== undefined;
-  // One that was dropped, if that is not undone, lets a permanent one be seen.
   if (maker !== undefined && !maker.command.startsWith('DROP')) {
     followMaker(agenda, task, use, maker, touched);
-    return true;
+    // It may be gone again (DISCARD, a rollback, ON COMMIT DROP), or pg_temp may stand last in the path: then the name
+    // means the permanent one, if there is one.
+    return inTemporary || relationsMeant(agenda.snapshot, use, scope.path).length === 0;
   }
   const hidden = scope.shadowed && agenda.snapshot.temporaryNames.has(use.name);
   if (!hidden && !inTemporary) return false;
@@ -147,9 +148,12 @@ function followMaker(
   }
   const runs =
     maker.command === 'CREATE VIEW' || (use.access !== 'read' && !/ AS$|INTO$/.test(maker.command));
-  const sources = maker.relations.filter((source) => source.access !== 'define');
+  // LIKE names its source as part of a definition.
+  const sources = maker.relations.filter(({ access, name }) => access !== 'define' || name !== use.name);
   if (runs) {
-    const made = { ...maker, relations: sources };
+    // Writing to a view writes to what it is over.
+    const written = use.access === 'read' ? [] : sources.map(({ schema, name }) => ({ ...use, schema, name }));
+    const made = { ...maker, relations: [...sources, ...written] };
     follow(agenda, {
       kind: 'statement',
       statement: made,
@@ -165,6 +169,7 @@ function followMaker(
       if (use.access === 'read' || object.kind === 'v') continue;
       agenda.addAll(object.onWrite, scope, inner);
       agenda.addAll(object.defaults, scope, inner);
+      for (const oid of object.types) agenda.add({ kind: 'type', oid, checks: true, scope, way: inner });
     }
   }
   for (const type of maker.types) {
@@ -211,16 +216,17 @@ function followType(agenda: Agenda, use: NameInSchema, scope: Scope, way: Way, t
   if (use.schema === undefined && scope.shadowed && agenda.snapshot.temporaryNames.has(use.name)) {
     agenda.does('unproven', `may name a temporary type ${use.name} that is not known`, way);
   }
+  // Of an array the text names the element.
   for (const { oid } of types) {
     touch(agenda, oid, touched);
-    agenda.add({ kind: 'type', oid, checks: true, scope, way });
+    agenda.add({ kind: 'type', oid, checks: true, within: true, scope, way });
   }
   // The row type of a relation goes by the relation's name.
   const rows = types.length > 0 ? [] : relationsMeant(agenda.snapshot, use, scope.path);
   for (const relation of rows) {
     for (const oid of relation.types) {
       touch(agenda, oid, touched);
-      agenda.add({ kind: 'type', oid, checks: true, scope, way });
+      agenda.add({ kind: 'type', oid, checks: true, within: true, scope, way });
     }
   }
   if (types.length + rows.length === 0) {

@@ -72,6 +72,9 @@ export class SnapshotReacher implements Reacher {
       closure.does('unproven', 'may use a temporary type in place of one of the server', root);
     }
     closure.run();
+    for (const { kind, inner } of statement.names) {
+      if (kind === 'prepare' && inner !== undefined) this.#parses(inner, context, closure);
+    }
     return { explained: this.#compose(statement, closure, effects, scope, types), waiting: closure.waiting };
   }
 
@@ -93,6 +96,15 @@ export class SnapshotReacher implements Reacher {
     const found = relationsMeant(this.#snapshot, use, ['pg_catalog']);
     const hidden = use.schema === undefined && !use.name.startsWith('pg_');
     return !hidden && found.length > 0 && found.every((relation) => relation.oid < firstUserOid);
+  }
+
+  /** PREPARE parses its statement, and that alone may do what the statement does. */
+  #parses(inner: Statement, context: NameContext, closure: Closure): void {
+    const { explained, waiting } = this.#explain(inner, context, noTypes);
+    closure.waiting ||= waiting;
+    if (explained.parsing !== true) return;
+    for (const effect of explained.effects) closure.effects.add(effect);
+    for (const why of explained.why) closure.why.add(why);
   }
 
   #compose(
@@ -128,6 +140,7 @@ export class SnapshotReacher implements Reacher {
         closure.settings.length === 0 ? statement.settings : [...statement.settings, ...closure.settings],
       why: [...new Set([...kept, ...closure.why])],
       identity: identityOf(closure.objects, statement.sweeping === true ? this.epoch : ''),
+      ...(closure.parsing ? { parsing: true as const } : {}),
       ...(closure.changesRows ? { uncounted: true as const } : {}),
       ...(rowsAtMost === undefined ? {} : { rowsAtMost }),
     };

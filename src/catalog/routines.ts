@@ -167,15 +167,33 @@ export function visitOperator(agenda: Agenda, task: Extract<Task, { kind: 'opera
   }
 }
 
+/** Written by somebody: neither the server's own nor that of an extension, whose libraries are known. */
+function isWritten({ snapshot }: Agenda, oid: number): boolean {
+  const fn = snapshot.function(oid);
+  return fn !== undefined && fn.extension === undefined;
+}
+
+function hasCode(agenda: Agenda, { functions, operators }: References): boolean {
+  return (
+    functions.some((oid) => isWritten(agenda, oid)) ||
+    operators.some((oid) => agenda.snapshot.operator(oid)?.functions.some((one) => isWritten(agenda, one)))
+  );
+}
+
 export function visitType(agenda: Agenda, task: Extract<Task, { kind: 'type' }>): void {
-  const { oid, checks, scope, way } = task;
+  const { oid, checks, within, scope, way } = task;
   const type = agenda.snapshot.type(oid);
   if (type === undefined) return;
   agenda.looksAt('type', type);
+  // The CHECK of a domain by itself runs with the statement; in a row or an array it runs as the literal is read.
+  if ((within && hasCode(agenda, type.checks)) || type.functions.some((one) => isWritten(agenda, one)))
+    agenda.readsLiterals();
   if (checks) agenda.addAll(type.checks, scope, step(way, `type ${qualifiedName(type)}`));
   // A domain of a domain is not made by reading one; the parts of an array or a row are made anew by what handles them.
   for (const part of type.parts) {
-    agenda.add({ kind: 'type', oid: part, checks: checks || type.kind !== 'd', scope, way });
+    const container = type.kind !== 'd';
+    const inside = within || container ? { within: true as const } : {};
+    agenda.add({ kind: 'type', oid: part, checks: checks || container, ...inside, scope, way });
   }
   for (const functionOid of type.functions) {
     const fn = agenda.snapshot.function(functionOid);

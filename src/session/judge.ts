@@ -53,6 +53,12 @@ export class Judge {
     return this.#decide(explained, own).action !== 'pass';
   }
 
+  /** True if the rules let the text pass as it is, within nothing. */
+  passes(explained: readonly Statement[], own: readonly Statement[]): boolean {
+    const { action, enclosure } = this.#decide(explained, own);
+    return action === 'pass' && enclosure === undefined;
+  }
+
   /** Until when the names in the statements cannot be looked up; undefined if they can. */
   awaits(statements: readonly Statement[]): Promise<void> | undefined {
     return statements.some(usesNames) ? this.#options.catalog.pending : undefined;

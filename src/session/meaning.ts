@@ -7,8 +7,14 @@ import { mayRunCode } from './code.ts';
 import { movesPath, type Settings } from './settings.ts';
 
 /** True if what the statement does rests on names that only the catalog can explain. */
-export function usesNames({ relations, functions, types, operators, fields }: Statement): boolean {
-  return relations.length + functions.length + types.length + operators.length + fields.length > 0;
+export function usesNames({ relations, functions, types, operators, fields, names }: Statement): boolean {
+  // Parsing what a PREPARE prepares may run code already.
+  const prepares = names.some(
+    ({ kind, inner }) => kind === 'prepare' && inner !== undefined && usesNames(inner),
+  );
+  return (
+    prepares || relations.length + functions.length + types.length + operators.length + fields.length > 0
+  );
 }
 
 /**

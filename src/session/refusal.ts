@@ -52,6 +52,15 @@ export function unseenPortalError(): HoldpointError {
   );
 }
 
+/** A Parse is forwarded before its Bind can be judged, and this one would run code of the database by itself. */
+export function parsingError(): HoldpointError {
+  return new HoldpointError(
+    'not-supported',
+    'reading the literals of this statement may run code of the database, so it cannot be prepared before it is judged',
+    { hint: 'Send it as a simple query, with its values written in it.' },
+  );
+}
+
 export function longNameError(): HoldpointError {
   return new HoldpointError(
     'not-supported',

@@ -38,6 +38,7 @@ import {
   floodError,
   functionCallError,
   longNameError,
+  parsingError,
   skippedError,
   staleError,
   strayError,
@@ -105,7 +106,7 @@ export class Session {
       skipped: (gate) => this.#outcomes.skipped(gate),
       doubtful: (gate) => this.#outcomes.doubtful(gate),
       ready: (status) => {
-        if (this.#enclosures.current?.undoing !== true) this.#ready(status);
+        if (!this.undoing) this.#ready(status);
       },
       lost: () => this.#mirror.distrust(),
     });
@@ -138,6 +139,11 @@ export class Session {
     const { current } = this.#enclosures;
     if (current === undefined || current.collecting) return 'no';
     return current.revocable ? 'revocable' : 'ending';
+  }
+
+  /** True while the server undoes an enclosure: what a cancel request would cancel is not the client's. */
+  get undoing(): boolean {
+    return this.#enclosures.current?.undoing === true;
   }
 
   /** True while the server takes the data of a COPY. */
@@ -332,6 +338,9 @@ export class Session {
     const wait = this.#awaitsCatalog(resolved);
     if (wait !== undefined) return wait;
     const explained = this.#judge.explain(resolved, read.parameterOids);
+    const parsing = explained.some((statement) => statement.parsing === true);
+    if (parsing && !this.#judge.passes(explained, statements))
+      return this.#refuse(frame, parsingError(), undefined, read.name);
     if (this.#judge.gates(explained, statements)) this.#outbox.defer();
     const prepared: Prepared = {
       sql: Buffer.from(read.sql),

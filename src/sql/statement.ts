@@ -122,6 +122,8 @@ export interface Statement {
   readonly uncounted?: true | undefined;
   /** Set where its command tag counts every row that its own words change; not so under EXPLAIN ANALYZE, say. */
   readonly tagged?: true | undefined;
+  /** Set by the catalog: its mere parsing may run code, that of a type whose literals hold values of other types. */
+  readonly parsing?: true | undefined;
   /** True if the text carries a password or another secret, which must not reach any log. */
   readonly secret: boolean;
   /** Byte offsets of this statement in the text it came in. */
