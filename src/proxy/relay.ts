@@ -68,6 +68,8 @@ export class Relay {
   readonly #uplink: Uplink;
   /** Why nothing is pulled from the client. */
   #waiting: 'no' | 'analysis' | 'catalog' | 'barrier' | 'answers' | 'enclosure' | 'person' | 'cancel' = 'no';
+  /** Cancel requests under way to the server. */
+  #cancels = 0;
   #parking: Parking | undefined;
   /** From the beginning of a hold until what became of it is recorded. */
   #parked = false;
@@ -113,9 +115,9 @@ export class Relay {
     if (clientHead.length > 0) this.#clientData(clientHead);
   }
 
-  /** True while a cancel request has something to cancel on the server. */
+  /** True while a cancel request has something of the client's to cancel on the server. */
   get busy(): boolean {
-    return this.#options.session.busy;
+    return this.#options.session.busy && !this.#options.session.undoing;
   }
 
   get parked(): boolean {
@@ -134,16 +136,17 @@ export class Relay {
    * the wrong statement. Returns what to call then.
    */
   delayForCancel(): () => void {
-    if (this.#waiting !== 'no') return () => undefined;
-    this.#waiting = 'cancel';
+    this.#cancels += 1;
+    if (this.#waiting === 'no') this.#waiting = 'cancel';
     return () => {
-      if (this.#waiting === 'cancel') this.#resume();
+      this.#cancels -= 1;
+      if (this.#waiting === 'cancel' && this.#cancels === 0) this.#resume();
     };
   }
 
   /** Ends the session as soon as the server owes nothing; a hold ends at once. */
   drain(error: HoldpointError): void {
-    if (this.parked || !this.busy) this.terminate(error);
+    if (this.parked || !this.#options.session.busy) this.terminate(error);
     else this.#draining = error;
   }
 
@@ -163,7 +166,11 @@ export class Relay {
   }
 
   #resume(): void {
-    this.#waiting = 'no';
+    this.#waiting = this.#cancels > 0 ? 'cancel' : 'no';
+    if (this.#waiting === 'cancel') {
+      this.#uplink.commit();
+      return;
+    }
     this.#clientIntake.go('read-ahead');
     if (!this.#ended) this.#pull();
   }
@@ -385,13 +392,11 @@ export class Relay {
   /** The server has said something: what waited for that goes on. */
   #answered(): void {
     const { session } = this.#options;
-    if (this.#waiting === 'enclosure') {
-      this.#enclosureAnswered();
-      if (this.#draining !== undefined && !this.busy) this.terminate(this.#draining);
-      return;
-    }
+    const enclosing = this.#waiting === 'enclosure';
+    if (enclosing) this.#enclosureAnswered();
     if (this.#clientGone && !session.writing) this.#end(undefined);
-    else if (this.#draining !== undefined && !this.busy) this.terminate(this.#draining);
+    else if (this.#draining !== undefined && !session.busy) this.terminate(this.#draining);
+    else if (enclosing) return;
     else if (this.#parking !== undefined && session.discarding) this.#parking.interrupt('skipped');
     else if (this.#waiting === 'barrier') this.#offerAgain(undefined);
     else if (this.#waiting === 'answers' && !session.congested) this.#resume();
