@@ -113,6 +113,18 @@ describe('the epoch is another after', () => {
       'CREATE OPERATOR CLASS',
       'CREATE OPERATOR CLASS other FOR TYPE integer USING btree AS OPERATOR 1 <, FUNCTION 1 btint4cmp(integer, integer)',
     ],
+    [
+      'CREATE OPERATOR CLASS for a type of the server',
+      `CREATE FUNCTION less(point, point) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+      CREATE FUNCTION compare(point, point) RETURNS integer LANGUAGE sql AS 'SELECT 0';
+      CREATE OPERATOR <## (leftarg = point, rightarg = point, function = less);
+      CREATE OPERATOR CLASS order_of_points DEFAULT FOR TYPE point USING btree AS OPERATOR 1 <##, FUNCTION 1 compare(point, point)`,
+    ],
+    [
+      'ALTER OPERATOR FAMILY',
+      `CREATE FUNCTION same_image(oid) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+      ALTER OPERATOR FAMILY order_of_points USING btree ADD FUNCTION 4 (point, point) same_image(oid)`,
+    ],
     ['CREATE INDEX', 'CREATE INDEX by_one ON things ((id + 1))'],
     ['CREATE TYPE AS RANGE', 'CREATE TYPE spans AS RANGE (subtype = integer)'],
     ['RENAME TABLE', 'ALTER TABLE heir RENAME TO heiress'],
@@ -125,6 +137,8 @@ describe('the epoch is another after', () => {
       "CREATE FUNCTION defined() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE EVENT TRIGGER on_define ON ddl_command_end EXECUTE FUNCTION defined()",
     ],
     ['CREATE EXTENSION', 'CREATE EXTENSION hstore'],
+    ['ALTER EXTENSION ADD', 'ALTER EXTENSION hstore ADD FUNCTION two()'],
+    ['ALTER EXTENSION DROP', 'ALTER EXTENSION hstore DROP FUNCTION two()'],
     ['DROP EXTENSION', 'DROP EXTENSION hstore'],
     ['DROP TABLE', 'DROP TABLE cellar.heiress; DROP ROLE heir_owner'],
     [
