@@ -49,9 +49,8 @@ export type Task =
   | {
       readonly kind: 'statement';
       readonly statement: Statement;
-      /** It holds placeholders for the names of relations (templates.ts). */
+      /** This and the next as in BodyPart. */
       readonly template: boolean;
-      /** As in BodyPart. */
       readonly pinnedByRow?: readonly string[] | undefined;
       readonly scope: Scope;
       readonly way: Way;

@@ -21,7 +21,7 @@ export interface CodeParser {
 
 export interface BodyPart {
   readonly statement: Statement;
-  /** The statement holds placeholders for names (templates.ts) or values. */
+  /** The statement was built when it ran, and may hold placeholders for names and values (templates.ts). */
   readonly template: boolean;
   /** Columns of its target that are compared by `=` with fields of the row that a trigger fires for, and by nothing else. */
   readonly pinnedByRow?: readonly string[] | undefined;
@@ -172,7 +172,7 @@ export class Bodies {
     const filled = template.names + template.values > 0;
     const understood = body.parts.every(({ statement }) => !filled || isOnlyOfRelations(statement));
     if (!understood) return dynamic;
-    return { ...body, parts: body.parts.map((part) => ({ ...part, template: template.names > 0 })) };
+    return { ...body, parts: body.parts.map((part) => ({ ...part, template: template.built })) };
   }
 }
 

@@ -13,7 +13,7 @@ import { functionsMeant, operatorsMeant, relationsMeant, typesMeant } from './lo
 import { doesBuiltin, labelOf } from './routines.ts';
 import type { OperatorObject, RelationObject } from './snapshot.ts';
 import { firstUserOid } from './snapshot.ts';
-import { anyName, templateFunctions } from './templates.ts';
+import { anyName, mayBuildOtherwise } from './templates.ts';
 import { accessOf, phrase, type Way } from './words.ts';
 
 type StatementTask = Extract<Task, { kind: 'statement' }>;
@@ -152,7 +152,8 @@ function followMaker(
   const sources = maker.relations.filter(({ access, name }) => access !== 'define' || name !== use.name);
   if (runs) {
     // Writing to a view writes to what it is over.
-    const written = use.access === 'read' ? [] : sources.map(({ schema, name }) => ({ ...use, schema, name }));
+    const written =
+      use.access === 'read' ? [] : sources.map(({ schema, name }) => ({ ...use, schema, name }));
     const made = { ...maker, relations: [...sources, ...written] };
     follow(agenda, {
       kind: 'statement',
@@ -284,7 +285,7 @@ function followComparisons(agenda: Agenda, scope: Scope, way: Way, touched: Read
 /** A statement in the body of a function: its effects, and what its names stand for. */
 export function visitStatement(agenda: Agenda, task: StatementTask): void {
   const { statement, template, scope, way } = task;
-  if (template && templateFunctions.some((name) => agenda.snapshot.functionsNamed(name).length > 0)) {
+  if (template && mayBuildOtherwise(agenda.snapshot, scope.path)) {
     agenda.does('function', 'runs SQL that it builds when it runs', way);
     return;
   }

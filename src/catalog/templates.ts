@@ -5,6 +5,8 @@
 
 import type { RawStatement, Tree } from '../sql/engine.ts';
 import { constantText, listAt, qualified, textAt, unwrap } from '../sql/tree.ts';
+import { functionsMeant, operatorsMeant, type Path } from './lookup.ts';
+import { firstUserOid, type Snapshot } from './snapshot.ts';
 
 /** Stands for any identifier. It needs its quotes, so it cannot come to be from an unquoted piece of text. */
 export const anyName = 'holdpoint any';
@@ -13,12 +15,23 @@ const anyValue = 'holdpoint; any';
 
 export interface Template {
   readonly text: string;
+  /** It is built by functions or operators, and not a constant. */
+  readonly built: boolean;
   readonly names: number;
   readonly values: number;
 }
 
-/** Functions by which a template is built; a user function of the same name may be the one that is meant. */
-export const templateFunctions = ['format', 'quote_ident', 'quote_literal', 'quote_nullable', 'concat'];
+const functions = ['format', 'quote_ident', 'quote_literal', 'quote_nullable', 'concat'];
+
+/** True if a user function or operator may be meant where a template takes the server's own. */
+export function mayBuildOtherwise(snapshot: Snapshot, path: Path): boolean {
+  const meant = functions.some(
+    (name) => functionsMeant(snapshot, { schema: undefined, name }, path).length > 0,
+  );
+  if (meant) return true;
+  const joins = operatorsMeant(snapshot, { schema: undefined, name: '||' }, path);
+  return joins.some(({ left, right }) => left < firstUserOid && right < firstUserOid);
+}
 
 const depthMax = 50;
 
@@ -32,7 +45,7 @@ export function templateOf(expression: readonly RawStatement[]): Template | unde
   const result = unwrap(target);
   if (fields.length > 0 || others.length > 0 || result?.type !== 'ResTarget') return undefined;
   const pieces = piecesOf(result.node.val, depthMax);
-  return pieces === undefined ? undefined : joined(pieces);
+  return pieces && joined(pieces, constantText(result.node.val) === undefined);
 }
 
 type Piece = { readonly kind: 'text'; readonly text: string } | { readonly kind: 'name' | 'value' };
@@ -106,7 +119,7 @@ function formatOf(args: readonly unknown[], depth: number): Piece[] | undefined 
   return [...pieces, { kind: 'text', text: format.slice(at) }];
 }
 
-function joined(pieces: readonly Piece[]): Template | undefined {
+function joined(pieces: readonly Piece[], built: boolean): Template | undefined {
   let text = '';
   let open = false;
   const count = { name: 0, value: 0 };
@@ -123,7 +136,7 @@ function joined(pieces: readonly Piece[]): Template | undefined {
       open = true;
     }
   }
-  return { text, names: count.name, values: count.value };
+  return { text, built, names: count.name, values: count.value };
 }
 
 /** True if every placeholder stands as an identifier or a literal of its own in the tree of the template's text. */

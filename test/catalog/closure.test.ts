@@ -166,6 +166,69 @@ test('explaining only adds to the effects of a text, but for what rests on unkno
   }
 });
 
+test('a unique key bounds the rows unless a user operator or a rule may be in the way', () => {
+  const keyed = { name: 't', uniques: [['id']], columns: ['id'] };
+  const rows = (objects: Parameters<typeof snapshot>[0]) =>
+    explainerOf(snapshot(objects)).explain('UPDATE t SET n = 1 WHERE id = 2').rowsAtMost;
+  expect(rows({ relations: [relation(keyed)] })).toBe(1);
+  const equals = operator({ name: '=', left: 23, right: 25 });
+  expect(rows({ relations: [relation(keyed)], operators: [equals] })).toBeUndefined();
+  const box = type({ name: 'box3' });
+  const between = operator({ name: '=', left: box.oid, right: box.oid });
+  expect(rows({ relations: [relation(keyed)], types: [box], operators: [between] })).toBe(1);
+  const boxes = relation({ ...keyed, types: [box.oid] });
+  expect(rows({ relations: [boxes], types: [box], operators: [between] })).toBeUndefined();
+  const definition = 'CREATE RULE r AS ON UPDATE TO t DO INSTEAD UPDATE t SET n = 2';
+  const rule = {
+    ...victims,
+    name: 'r',
+    event: 'update' as const,
+    instead: true,
+    definition,
+    refers: nothing,
+  };
+  expect(rows({ relations: [relation({ ...keyed, rules: [rule] })] })).toBeUndefined();
+});
+
+test('SQL built by a function that is not the builtin is not believed', () => {
+  const body = "BEGIN EXECUTE format('SELECT 1 FROM victims WHERE id = %L', 1); END";
+  const builds = fn({ name: 'builds', language: 'plpgsql', body, resultType: 2278 });
+  expect(effects(snapshot({ functions: [builds], relations: [victims] }), 'SELECT builds()')).toBe('read');
+  const format = fn({ name: 'format', argsMin: 2, argsMax: 2 });
+  expect(
+    effects(snapshot({ functions: [builds, format], relations: [victims] }), 'SELECT builds()'),
+  ).toContain('function');
+});
+
+test('pg_catalog comes first unless the path puts it elsewhere', () => {
+  const own = relation({ name: 'pg_class', oid: 1259, schema: 'pg_catalog' });
+  const impostor = relation({ name: 'pg_class', kind: 'v', onRead: { ...nothing, functions: [writer.oid] } });
+  const of = snapshot({ functions: [writer], relations: [victims, own, impostor] });
+  expect(effects(of, 'SELECT * FROM pg_class')).toBe('read');
+  expect(effects(of, 'SELECT * FROM pg_class', { path: ['public', 'pg_catalog'] })).toBe('delete read');
+  expect(effects(of, 'SELECT * FROM pg_class', { path: undefined })).toBe('read unproven');
+});
+
+test('a call that the parser leaves out of its tree is found by its name', () => {
+  const forgetful: CodeParser = {
+    ready: true,
+    analyze: (sql) => analyzer.analyze(sql),
+    syntax: (sql) => analyzer.syntax(sql),
+    plpgsql: () => [{ PLpgSQL_function: { action: { PLpgSQL_stmt_block: { body: [] } } } }],
+  };
+  const calls = (body: string) => {
+    const of = snapshot({
+      functions: [writer, fn({ name: 'f', language: 'plpgsql', body })],
+      relations: [victims],
+    });
+    return new SnapshotReacher(of, new Bodies(forgetful)).explain(factsOf('SELECT f()'), publicPath, [])
+      .effects;
+  };
+  expect(calls('BEGIN PERFORM writer(); END')).toEqual(['read', 'unproven']);
+  expect(calls('BEGIN PERFORM pg_terminate_backend(1); END')).toEqual(['read', 'sessions']);
+  expect(calls('BEGIN END')).toEqual(['read']);
+});
+
 test('a rule whose definition cannot be read makes a write unknown', () => {
   const rule = {
     ...victims,

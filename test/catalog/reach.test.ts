@@ -91,6 +91,8 @@ const reads: readonly (readonly [vector: string, harmless: string, writer: strin
     'delete read',
   ],
   ['a row-level policy', 'SELECT * FROM good_policy', 'SELECT * FROM bad_policy', 'delete read'],
+  ['the domain of a variable', 'SELECT good_variable()', 'SELECT bad_variable()', 'delete read'],
+  ['a variable like a column', 'SELECT good_like()', 'SELECT bad_like()', 'delete read'],
   [
     'a cursor',
     'DECLARE c CURSOR FOR SELECT good_code()',
@@ -250,6 +252,10 @@ describe('a write through', () => {
     expect(effectsOf('UPDATE bad_trigger SET id = 1 WHERE id = 2')).toBe('update');
   });
 
+  test('a trigger on a generated column fires with the columns that it is computed of', () => {
+    expect(effectsOf('UPDATE computed SET a = 1 WHERE id = 2')).toBe('delete update');
+  });
+
   test('a row that moves between partitions fires the triggers of INSERT', () => {
     expect(effectsOf('UPDATE parted SET k = 1 WHERE id = 2')).toBe('delete update');
   });
@@ -347,10 +353,15 @@ describe('names', () => {
   });
 
   test('a function with a path of its own finds by that, another by the path of its caller', () => {
-    expect(effectsOf('SELECT own_path()')).toBe('read');
-    expect(explainer.explain('SELECT callers_path()', { path: ['public', 'other'] }).effects).toEqual([
-      'read',
-    ]);
+    const deletes = (sql: string, path = ['public']) => {
+      const { relations } = explainer.explain(sql, { path });
+      return relations.filter(({ access }) => access === 'delete').map(({ schema }) => schema);
+    };
+    expect(deletes('SELECT own_delete()')).toEqual(['other']);
+    expect(deletes('SELECT public.bad_sql()', ['public', 'other'])).toEqual(['public']);
+    expect(deletes('SELECT public.bad_sql()', ['other', 'public'])).toEqual(['other']);
+    // It sets the path while it runs: before or after, in this branch or another.
+    expect(deletes('SELECT moved_delete()').sort()).toEqual(['other', 'public']);
   });
 
   test('code that changes the path tells the session', () => {

@@ -53,6 +53,10 @@ CREATE CAST (boxed AS int) WITH FUNCTION bad_cast(boxed);
 
 CREATE TABLE good_domains (id int, n good_domain, m mood, mail email);
 CREATE TABLE bad_domains (id int, n bad_domain);
+CREATE FUNCTION good_variable() RETURNS void LANGUAGE plpgsql AS $$ DECLARE d good_domain; BEGIN d := 5; END $$;
+CREATE FUNCTION bad_variable() RETURNS void LANGUAGE plpgsql AS $$ DECLARE d bad_domain; BEGIN d := 5; END $$;
+CREATE FUNCTION good_like() RETURNS void LANGUAGE plpgsql AS $$ DECLARE d good_domains.n%TYPE; BEGIN d := 5; END $$;
+CREATE FUNCTION bad_like() RETURNS void LANGUAGE plpgsql AS $$ DECLARE d bad_domains.n%TYPE; BEGIN d := 5; END $$;
 CREATE TABLE good_columns (id int, total text);
 CREATE FUNCTION good_column(good_columns) RETURNS int LANGUAGE sql AS 'SELECT $1.id';
 CREATE FUNCTION bad_column(good_columns) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN bad_code(); END $$;
@@ -93,6 +97,8 @@ CREATE TABLE when_bad (id int); CREATE TRIGGER w BEFORE INSERT ON when_bad FOR E
 CREATE TABLE bad_column_default (id int DEFAULT bad_code(), n int);
 CREATE TABLE good_generated (id int, n int GENERATED ALWAYS AS (good_immutable(id)) STORED);
 CREATE TABLE bad_generated (id int, n int GENERATED ALWAYS AS (bad_immutable(id)) STORED);
+CREATE TABLE computed (id int, a int, g int GENERATED ALWAYS AS (a * 2) STORED);
+CREATE TRIGGER fire AFTER UPDATE OF g ON computed FOR EACH ROW EXECUTE FUNCTION bad_fire();
 CREATE TABLE bad_index (id int); CREATE INDEX ON bad_index (bad_immutable(id));
 CREATE TABLE bad_constraint (id int CHECK (bad_check(id)));
 
@@ -142,8 +148,9 @@ CREATE PROCEDURE bad_procedure() LANGUAGE plpgsql AS $$ BEGIN DELETE FROM victim
 
 CREATE SCHEMA other; CREATE TABLE other.secrets (id int); CREATE TABLE other.victims (id int);
 CREATE FUNCTION other.bad_elsewhere() RETURNS int LANGUAGE sql AS 'SELECT bad_code()';
-CREATE FUNCTION own_path() RETURNS bigint LANGUAGE sql SET search_path = other AS 'SELECT count(*) FROM secrets';
-CREATE FUNCTION callers_path() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT count(*) FROM secrets); END $$;
+CREATE FUNCTION own_delete() RETURNS void LANGUAGE sql SET search_path = other AS 'DELETE FROM victims';
+CREATE FUNCTION moved_delete() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN SET LOCAL search_path = other; DELETE FROM victims; END $$;
 CREATE FUNCTION changes_path() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('search_path', 'other', false); END $$;
 CREATE FUNCTION other_lexer() RETURNS int LANGUAGE sql SET standard_conforming_strings = off AS 'SELECT 1';
 CREATE FUNCTION kills() RETURNS bool LANGUAGE sql AS 'SELECT pg_terminate_backend(1)';
