@@ -53,10 +53,6 @@ const libraries = new Map<string, Table>(
       [any, []],
     ],
     postgis_topology: [[any, ['insert', 'update', 'delete']]],
-    postgis_raster: [
-      [/GDAL|BandPath|BandFile|_in$/i, []],
-      [any, []],
-    ],
     postgres_fdw: [
       [/disconnect/, ['remote']],
       [any, []],
@@ -71,16 +67,13 @@ const libraries = new Map<string, Table>(
     ],
     tcn: [[any, ['notify']]],
     temporal_tables: [[any, ['insert']]],
-    adminpack: [
-      [/^pg_logdir_ls/, ['os']],
-      [any, ['os']],
-    ],
+    adminpack: [[any, ['os']]],
   } satisfies Record<string, Table>),
 );
 for (const name of `_int bloom bool_plperl btree_gin btree_gist citext cube dict_int dict_xsyn earthdistance file_fdw
   fuzzystrmatch hstore insert_username isn ltree moddatetime pageinspect pg_freespacemap pg_logicalinspect pg_trgm
   pg_walinspect pgcrypto pgrowlocks pgstattuple seg sslinfo tsm_system_rows tsm_system_time unaccent uuid-ossp old_snapshot
-  intagg test_decoding address_standardizer h3 halfvec hll ip4r pg_bigm pg_uuidv7 postgis prefix q3c roaringbitmap
+  intagg test_decoding address_standardizer h3 halfvec hll ip4r pg_bigm pg_uuidv7 postgis postgis_raster prefix q3c roaringbitmap
   rtpostgis rum semver tdigest uint vector`.split(/\s+/)) {
   libraries.set(name, harmless);
 }

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { factsOf } from '../sql/facts.ts';
 import { createDatabase, type TestDatabase } from '../support/postgres.ts';
 import { type Explainer, explainerOf, publicPath, snapshotOf } from './live.ts';
-import { vectorsSql } from './vectors.ts';
+import { reads, vectorsSql, writes } from './vectors.ts';
 
 let database: TestDatabase;
 let explainer: Explainer;
@@ -26,88 +26,6 @@ afterAll(async () => {
 const effectsOf = (sql: string) => explainer.explain(sql).effects.join(' ');
 const whyOf = (sql: string) => explainer.explain(sql).why;
 
-const reads: readonly (readonly [vector: string, harmless: string, writer: string, effects: string])[] = [
-  ['a PL/pgSQL function', 'SELECT good_code()', 'SELECT bad_code()', 'delete read'],
-  ['a function in FROM', 'SELECT * FROM good_code()', 'SELECT * FROM bad_code()', 'delete read'],
-  ['an escaped identifier', 'SELECT U&"good\\005fcode"()', 'SELECT U&"bad\\005fcode"()', 'delete read'],
-  ['an SQL function', 'SELECT good_sql()', 'SELECT bad_sql()', 'delete read'],
-  ['BEGIN ATOMIC', 'SELECT good_atomic()', 'SELECT bad_atomic()', 'delete read'],
-  ['RETURN', 'SELECT good_return()', 'SELECT bad_return()', 'delete read'],
-  ['a function of a function', 'SELECT good_nested()', 'SELECT bad_nested()', 'delete read'],
-  ['the default of a parameter', 'SELECT good_default()', 'SELECT bad_default()', 'delete read'],
-  ['a label IMMUTABLE', 'SELECT good_immutable(1)', 'SELECT bad_immutable(1)', 'delete read'],
-  ['EXPLAIN', 'EXPLAIN SELECT good_immutable(1)', 'EXPLAIN SELECT bad_immutable(1)', 'delete read'],
-  ['a view', 'SELECT * FROM good_view', 'SELECT * FROM bad_view', 'delete read'],
-  ['a view over a view', 'SELECT * FROM good_over', 'SELECT * FROM bad_over', 'delete read'],
-  ['an operator', 'SELECT 1 ### 2', 'SELECT 1 #-# 2', 'delete read'],
-  ['a builtin symbol', 'SELECT 1 = 2', 'SELECT 1 # $1', 'read unproven'],
-  ['a cast to a domain', 'SELECT 5::good_domain', 'SELECT 5::bad_domain', 'delete read'],
-  ['a typed literal', "SELECT good_domain '5'", "SELECT bad_domain '5'", 'delete read'],
-  ['a type called as a function', 'SELECT good_domain(5)', 'SELECT bad_domain(5)', 'delete read'],
-  ['a domain in a row type', 'SELECT ROW(1)::good_row', 'SELECT ROW(1)::bad_row', 'delete read'],
-  [
-    'a row made from JSON',
-    "SELECT jsonb_populate_record(null::good_row, '{}')",
-    "SELECT jsonb_populate_record(null::bad_row, '{}')",
-    'delete read',
-  ],
-  [
-    'a row made from JSON by a table',
-    "SELECT json_populate_record(g, '{}') FROM good_domains g",
-    "SELECT json_populate_record(b, '{}') FROM bad_domains b",
-    'read unproven',
-  ],
-  ['a cast of a user type', "SELECT '1'::email", 'SELECT ROW(1)::boxed::int', 'read unproven'],
-  [
-    'the functions of a range',
-    "SELECT good_range('10:00', '11:00') && '[09:00,12:00]'",
-    'SELECT bad_range(1, 2)',
-    'read unproven',
-  ],
-  [
-    'column notation',
-    'SELECT g.good_column FROM good_columns g',
-    'SELECT g.bad_column FROM good_columns g',
-    'read unproven',
-  ],
-  [
-    'field notation',
-    'SELECT (g).good_column FROM good_columns g',
-    'SELECT 1 FROM good_columns g ORDER BY (g).bad_column',
-    'read unproven',
-  ],
-  ['an overload of a builtin', "SELECT lower('X')", "SELECT md5('x'::varchar)", 'read unproven'],
-  ['one of two overloads', 'SELECT good_default(1)', 'SELECT overloaded(1)', 'read unproven'],
-  [
-    'an aggregate',
-    'SELECT good_aggregate(id) FROM victims',
-    'SELECT bad_aggregate(id) FROM victims',
-    'delete read',
-  ],
-  [
-    'a window function',
-    'SELECT good_aggregate(id) OVER () FROM victims',
-    'SELECT bad_aggregate(id) OVER () FROM victims',
-    'delete read',
-  ],
-  ['a row-level policy', 'SELECT * FROM good_policy', 'SELECT * FROM bad_policy', 'delete read'],
-  ['the domain of a variable', 'SELECT good_variable()', 'SELECT bad_variable()', 'delete read'],
-  ['a variable like a column', 'SELECT good_like()', 'SELECT bad_like()', 'delete read'],
-  [
-    'a cursor',
-    'DECLARE c CURSOR FOR SELECT good_code()',
-    'DECLARE c CURSOR FOR SELECT bad_code()',
-    'delete read',
-  ],
-  [
-    'COPY of a query',
-    'COPY (SELECT good_code()) TO STDOUT',
-    'COPY (SELECT bad_code()) TO STDOUT',
-    'delete read',
-  ],
-  ['a subquery in LIMIT', 'SELECT 1 LIMIT good_code()', 'SELECT 1 LIMIT bad_code()', 'delete read'],
-];
-
 describe('a read through', () => {
   test.each(reads)(
     '%s shows the deletion, and its harmless twin stays a read',
@@ -123,121 +41,6 @@ describe('a read through', () => {
     },
   );
 });
-
-const insert = 'insert read';
-const writes: readonly (readonly [
-  string,
-  harmless: string,
-  same: string,
-  writer: string,
-  effects: string,
-])[] = [
-  [
-    'a trigger',
-    'INSERT INTO good_trigger VALUES (1)',
-    insert,
-    'UPDATE bad_trigger SET n = 1 WHERE id = 1',
-    'delete update',
-  ],
-  [
-    'an audit trigger',
-    'INSERT INTO audited VALUES (1)',
-    insert,
-    'UPDATE audited SET id = 1 WHERE id = 2',
-    'insert update',
-  ],
-  [
-    'the condition of a trigger',
-    'INSERT INTO transitions VALUES (1)',
-    insert,
-    'INSERT INTO when_bad VALUES (1)',
-    'delete insert read',
-  ],
-  [
-    'a rule',
-    'INSERT INTO good_rule VALUES (1)',
-    insert,
-    'INSERT INTO bad_rule VALUES (1)',
-    'delete insert read',
-  ],
-  [
-    'a rule that selects',
-    'UPDATE good_rule SET id = 1 WHERE id = 2',
-    'update',
-    'UPDATE bad_rule_update SET id = 1 WHERE id = 2',
-    'delete update',
-  ],
-  [
-    'a default',
-    'INSERT INTO numbers (n) VALUES (1)',
-    insert,
-    'INSERT INTO bad_column_default (n) VALUES (1)',
-    'delete insert read',
-  ],
-  [
-    'a generated column',
-    'INSERT INTO good_generated VALUES (1)',
-    insert,
-    'INSERT INTO bad_generated VALUES (1)',
-    'delete insert read',
-  ],
-  [
-    'the expression of an index',
-    'INSERT INTO victims VALUES (1)',
-    insert,
-    'INSERT INTO bad_index VALUES (1)',
-    'delete insert read',
-  ],
-  [
-    'a CHECK constraint',
-    'COPY victims FROM STDIN',
-    'insert',
-    'COPY bad_constraint FROM STDIN',
-    'delete insert',
-  ],
-  [
-    'the domain of a column',
-    'INSERT INTO good_domains VALUES (1)',
-    insert,
-    'INSERT INTO bad_domains VALUES (1, 2)',
-    'delete insert read',
-  ],
-  [
-    'a partition',
-    'INSERT INTO victims VALUES (1)',
-    insert,
-    'INSERT INTO parted VALUES (1, 1)',
-    'delete insert read',
-  ],
-  [
-    'an heir',
-    'INSERT INTO ancestor VALUES (1)',
-    insert,
-    'UPDATE ancestor SET id = 1 WHERE id = 2',
-    'delete update',
-  ],
-  [
-    'a view',
-    "INSERT INTO good_writable VALUES (1, 'x')",
-    insert,
-    'UPDATE bad_writable SET n = 1 WHERE id = 1',
-    'delete update',
-  ],
-  [
-    'MERGE',
-    'MERGE INTO victims v USING log l ON v.id = l.id WHEN NOT MATCHED THEN INSERT VALUES (1)',
-    insert,
-    'MERGE INTO bad_trigger b USING log l ON b.id = l.id WHEN MATCHED THEN UPDATE SET n = 1',
-    'delete read update',
-  ],
-  [
-    'ON CONFLICT',
-    "INSERT INTO parents VALUES (1) ON CONFLICT (id) DO UPDATE SET note = 'x'",
-    'insert read update',
-    'INSERT INTO parted VALUES (1) ON CONFLICT DO NOTHING',
-    'delete insert read',
-  ],
-];
 
 describe('a write through', () => {
   test.each(writes)(
