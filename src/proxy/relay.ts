@@ -167,10 +167,7 @@ export class Relay {
 
   #resume(): void {
     this.#waiting = this.#cancels > 0 ? 'cancel' : 'no';
-    if (this.#waiting === 'cancel') {
-      this.#uplink.commit();
-      return;
-    }
+    if (this.#waiting === 'cancel') return this.#uplink.commit();
     this.#clientIntake.go('read-ahead');
     if (!this.#ended) this.#pull();
   }
@@ -318,7 +315,9 @@ export class Relay {
     // Answers to earlier frames of the segment must reach the client before the wait.
     if (this.#options.session.segmentOpen) this.#uplink.add(flush());
     this.#uplink.commit();
-    const parking = this.#options.book.park(gate, frames, (notice) => this.#notify(notice));
+    const parking = this.#options.book.park(gate, frames, (notice) => {
+      if (!this.#ended) this.#downlink.notice(notice);
+    });
     this.#parking = parking;
     if (this.#clientGone) parking.interrupt('gone');
     this.#parked = true;
@@ -373,10 +372,6 @@ export class Relay {
     for (const frame of frames.slice(0, -1)) this.#uplink.defer(frame);
     this.#options.session.heldAgain(change);
     this.#offerAgain(undefined);
-  }
-
-  #notify(notice: Buffer): void {
-    if (!this.#ended) this.#downlink.notice(notice);
   }
 
   #serverData(chunk: Buffer): void {

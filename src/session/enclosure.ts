@@ -203,11 +203,9 @@ export class Enclosure {
     if (this.#blind || this.#phase === 'ending') return { kind: 'kept', bytes: undefined };
     const closing = packet();
     if (this.#ending === 'flush') {
-      // It cannot fail but by a cancel request, which then ends the segment in its place.
-      return {
-        kind: 'kept',
-        bytes: this.#failed ? undefined : closing.command(`RELEASE ${this.#savepoint}`).bytes,
-      };
+      if (this.#failed) return { kind: 'kept', bytes: undefined };
+      // It cannot fail but by a cancel request, which then ends the segment in its place: nobody waits for it.
+      return { kind: 'kept', bytes: closing.command(`RELEASE ${this.#savepoint}`).flush().bytes };
     }
     this.#phase = 'ending';
     this.#close(closing, segment);

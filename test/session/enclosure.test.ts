@@ -289,7 +289,7 @@ describe('the extended protocol', () => {
       '(2)',
       '(C)',
     ]);
-    expect(next(t)).toBe('kept [RELEASE x]');
+    expect(next(t)).toBe('kept [RELEASE x] H');
     expect(t.client(bind('', ''), execute(''), sync())).toEqual(['enclose', 'enclose', 'enclose run']);
     expect(ran(t)).toBe('[SAVEPOINT x] B E H');
     t.server(done('RELEASE'), done('SAVEPOINT'), ok('2'), C('UPDATE 4'));
