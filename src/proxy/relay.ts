@@ -167,9 +167,11 @@ export class Relay {
 
   #resume(): void {
     this.#waiting = this.#cancels > 0 ? 'cancel' : 'no';
-    if (this.#waiting === 'cancel') return this.#uplink.commit();
-    this.#clientIntake.go('read-ahead');
-    if (!this.#ended) this.#pull();
+    if (this.#waiting === 'cancel') this.#uplink.commit();
+    else {
+      this.#clientIntake.go('read-ahead');
+      if (!this.#ended) this.#pull();
+    }
   }
 
   /** Takes frames from the client until there are none, or one has to wait. */
