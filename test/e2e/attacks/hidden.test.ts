@@ -3,8 +3,8 @@
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { query } from '../../../src/wire/messages/frontend.ts';
-import { besiege, changes, refused, type Siege, sent, unharmed } from '../../support/siege.ts';
-import { type Hidden, harmlessHere, hiddenFixture, hiddenSettings, hiddenTexts } from './hidden.ts';
+import { besiege, inert, refused, type Siege, sent, unharmed } from '../../support/siege.ts';
+import { harmlessHere, hiddenFixture, hiddenSettings, hiddenTexts } from './hidden.ts';
 
 let siege: Siege;
 
@@ -25,21 +25,7 @@ test.each(harmlessHere)('%s passes, with the answer of a direct connection', asy
 });
 
 test('unguarded, each of them changes the database: the table is of attacks', async () => {
-  const before = await siege.digest();
-  const inert: unknown[] = [];
-  // Inside a transaction that is rolled back, so not the ones that end it themselves.
-  const endsIt = (texts: Hidden): boolean => [texts].flat().some((text) => text.startsWith('ROLLBACK;'));
-  for (const texts of hiddenTexts.filter((each) => !endsIt(each))) {
-    const client = await siege.unguarded();
-    client.send(...['BEGIN', ...[texts].flat()].map((text) => query(text)));
-    const replies = await client.until('Z', 1 + [texts].flat().length);
-    client.send(query('SET LOCAL search_path = public; SELECT count(*) FROM customers'));
-    const rows = (await client.until('Z')).find(({ letter }) => letter === 'D')?.summary;
-    client.destroy();
-    if (rows !== '0') inert.push([texts, rows, replies.find(({ letter }) => letter === 'E')?.summary]);
-  }
-  expect(inert).toEqual([]);
-  expect(changes(before, await siege.digest())).toEqual([]);
+  expect(await inert(siege, hiddenTexts)).toEqual([]);
 });
 
 test.each(hiddenSettings)('%s leaves it as it is', async (text, setting, value) => {
