@@ -17,6 +17,7 @@ import { follow } from './meaning.ts';
 import type { NameContext, Reacher } from './names.ts';
 import type { Snapshot } from './snapshot.ts';
 import { firstUserOid } from './snapshot.ts';
+import { confineToTemporary } from './temporaries.ts';
 import type { Way } from './words.ts';
 
 const noTypes: readonly number[] = [];
@@ -59,6 +60,7 @@ export class SnapshotReacher implements Reacher {
     const closure = new Closure(this.#snapshot, this.#bodies, this.#anyRelation);
     const scope: Scope = { ...context, own: new Set(), trigger: false };
     const effects = new Set(effectsByText(statement));
+    confineToTemporary(effects, statement, context, this.#snapshot);
     if (statement.since !== undefined && statement.since > this.#snapshot.serverVersion) {
       const versions = `needs PostgreSQL ${statement.since}, and the server is ${this.#snapshot.serverVersion}`;
       closure.does('unknown', `${versions}: it may read it otherwise`, root);

@@ -196,6 +196,8 @@ export const traps: Readonly<Record<Kind, readonly string[]>> = {
     '(json_populate_record(NULL::ct, \'{"a": 4}\')).a',
     '(ROW({int}, {text})::ct).a',
     "('(3,x)'::ct).a",
+    "('{5}'::dm[])[1]",
+    "('(1,5)'::with_domain).a",
     'ARRAY[{int}]::dm[] [1]',
     '(SELECT boom FROM victims LIMIT 1)',
     '(SELECT t.boom FROM victims AS t LIMIT 1)',
