@@ -382,6 +382,20 @@ describe('something comes in between', () => {
     client.destroy();
   });
 
+  test('a cancel request at any moment, also while commands of ours run, lets nothing out', async () => {
+    let client = await connect();
+    for (let times = 0; times < 40; times += 1) {
+      client.send(query('select removes()'));
+      const other = await RawClient.connect(database.host, database.port);
+      other.send(cancelRequest(client.pid, client.key));
+      await other.untilClosed();
+      // A cancel request that hits the undoing ends the session.
+      if (lines(await client.until('Z')).at(-1) !== 'Z I') client = await connect();
+    }
+    expect(await rows()).toBe(20);
+    client.destroy();
+  });
+
   test('the client leaves: nothing of the statement stays', async () => {
     const client = await connect();
     client.send(query('update t set b = 1 where a = 1 and pg_sleep(0.3) is not null'));

@@ -123,4 +123,18 @@ describe('an UPDATE', () => {
     expect(await rows('b = 2')).toBe(1999);
     client.destroy();
   });
+
+  test('that nobody approved in time passes later, once, when it is sent again', async () => {
+    const hasty = await startGuard({ url: database.url, hold: { waitMs: 150 } });
+    const client = await hasty.connect();
+    const frame = query('update t set b = 3 where a > 10');
+    expect((await ask(client, frame))[0]).toContain('still waiting for approval');
+    const [waiting] = await hasty.pending(1);
+    await hasty.decide(waiting!.id, 'approve');
+    expect(await rows('b = 3')).toBe(0);
+    expect(await ask(client, frame)).toEqual(['C UPDATE 1990', 'Z I']);
+    expect((await ask(client, frame))[0]).toContain('still waiting for approval');
+    client.destroy();
+    await hasty.close();
+  });
 });
