@@ -1,6 +1,7 @@
-// Bodies: what the code of functions says, read once and kept beyond the snapshot that it was read for: by OID, version
-// and text of the function; a server that was restored may use an OID and a transaction number again. A body is read when it is first reached. Knows statements as text shows them; what their names
-// mean depends on who calls and is found anew each time (closure.ts). Bounded by the number of statements kept.
+// Bodies: what the code of functions says, read when it is first reached and kept beyond the snapshot that it was read
+// for: by OID, version and text of the function, as a server that was restored may use an OID and a transaction number
+// again. Knows statements as text shows them; what their names mean depends on who calls and is found anew each time
+// (closure.ts). Bounded by the number of statements kept.
 
 import type { RawStatement } from '../sql/engine.ts';
 import type { Analysis, NameInSchema, Statement } from '../sql/statement.ts';

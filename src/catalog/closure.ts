@@ -59,6 +59,7 @@ export class Closure implements Agenda {
   readonly #visited = new Map<string, boolean>();
 
   readonly #anyRelation: AnyRelation;
+  #finished = false;
 
   constructor(snapshot: Snapshot, bodies: Bodies, anyRelation: AnyRelation) {
     this.snapshot = snapshot;
@@ -130,7 +131,10 @@ export class Closure implements Agenda {
         any.add({ kind: 'relation', object, access, assigns: undefined, scope: alone, way: from });
       }
       any.run();
-      if (any.waiting) this.#anyRelation.delete(key);
+      any.#finished = true;
+      // What was found while another one was being worked out lacks what only that one finds.
+      const partial = [...this.#anyRelation.values()].some((one) => !one.#finished);
+      if (any.waiting || partial) this.#anyRelation.delete(key);
     }
     for (const effect of any.effects) this.does(effect, phrase(effect), way);
     this.waiting ||= any.waiting;

@@ -190,6 +190,38 @@ test('a unique key bounds the rows unless a user operator or a rule may be in th
   expect(rows({ relations: [relation({ ...keyed, rules: [rule] })] })).toBeUndefined();
 });
 
+test('what any relation may reach is the same whichever statement asked first', () => {
+  const code = (name: string, sql: string, resultType = 2278) => {
+    const body = `DECLARE t text; BEGIN EXECUTE format('${sql}', t); END`;
+    return fn({ name, language: 'plpgsql', resultType, body });
+  };
+  const reading = code('reading', 'SELECT * FROM %I');
+  const fired = code('fired', 'SELECT * FROM %I', 2279);
+  const deleting = code('deleting', 'DELETE FROM %I');
+  const killing = fn({ name: 'killing', body: 'SELECT pg_terminate_backend(1)' });
+  const view = (name: string, oid: number) =>
+    relation({ name, kind: 'v', onRead: { ...nothing, functions: [oid] } });
+  const trigger = {
+    ...victims,
+    name: 't',
+    function: fired.oid,
+    events: ['delete' as const],
+    columns: [],
+    when: nothing,
+  };
+  const relations = [
+    view('w', killing.oid),
+    view('v', deleting.oid),
+    relation({ name: 'x', triggers: [trigger] }),
+  ];
+  const objects = { functions: [reading, fired, deleting, killing], relations };
+  const first = effects(snapshot(objects), 'SELECT deleting()');
+  expect(first).toBe('delete read sessions unproven');
+  const explainer = explainerOf(snapshot(objects));
+  explainer.explain('SELECT reading()');
+  expect(explainer.explain('SELECT deleting()').effects.join(' ')).toBe(first);
+});
+
 test('SQL built by a function that is not the builtin is not believed', () => {
   const body = "BEGIN EXECUTE format('SELECT 1 FROM victims WHERE id = %L', 1); END";
   const builds = fn({ name: 'builds', language: 'plpgsql', body, resultType: 2278 });
