@@ -32,6 +32,11 @@ export function doesBuiltin(agenda: Agenda, name: string, schema: string | undef
   }
   // Not stopped by READ ONLY before version 16.
   if (name === 'lo_unlink') agenda.does('large-object', `calls ${name}()`, way);
+  // In a stored tree its arguments are not seen: it may set anything.
+  if (name === 'set_config') {
+    agenda.does('parser-setting', 'calls set_config()', way);
+    agenda.does('role', 'calls set_config()', way);
+  }
 }
 
 export function visitFunction(agenda: Agenda, task: Extract<Task, { kind: 'function' }>): void {
