@@ -146,7 +146,8 @@ export class Settings {
       if (effects.includes('custom-setting') && settings.some(({ name }) => name !== reasonSetting))
         this.#custom = true;
       if (effects.some((effect) => opaque.has(effect))) this.#shadowed = true;
-      if (effects.includes('temporary')) this.#notesTemporary(statement);
+      // DISCARD makes none: pools send it between any two clients.
+      if (effects.includes('temporary') && !command.startsWith('DISCARD')) this.#notesTemporary(statement);
       for (const setting of settings) {
         if (setting.name === 'search_path') {
           this.searchPath = setting.value ?? null;

@@ -2,6 +2,7 @@
 // must be answered as by PostgreSQL itself; run.ts compares. Types, and the lists of all files together.
 
 import { application } from './application.ts';
+import { code } from './code.ts';
 import { introspection } from './introspection.ts';
 import { psql } from './psql.ts';
 import { queries } from './queries.ts';
@@ -55,5 +56,6 @@ export const everydayLists: Readonly<Record<string, readonly Everyday[]>> = {
   introspection,
   queries,
   application,
+  code,
   sessions,
 };

@@ -13,8 +13,8 @@ import type { Everyday, EverydayStep } from './corpus.ts';
 /** The role that owns everything and that the application, and Holdpoint, logs in as. */
 export const owner = 'app';
 
-const extensions =
-  `citext hstore pg_trgm uuid-ossp pgcrypto ltree btree_gist unaccent fuzzystrmatch cube`.split(' ');
+const extensions = `citext hstore pg_trgm uuid-ossp pgcrypto ltree btree_gist unaccent fuzzystrmatch
+  cube earthdistance moddatetime intarray isn seg`.split(/\s+/);
 
 /** Makes the database `everyday_template`; once a server. */
 export async function makeTemplate(server: TestServer): Promise<void> {
@@ -22,7 +22,7 @@ export async function makeTemplate(server: TestServer): Promise<void> {
   const made = extensions.map((name) => `CREATE EXTENSION "${name}"`).join('; ');
   await asSuperuser(server, 'everyday_template', `${made}; GRANT ALL ON SCHEMA public TO ${owner}`);
   const file = (path: string) => readFileSync(join(import.meta.dirname, path), 'utf8');
-  for (const sql of [shopSql(), file('../oracle/geo.sql'), file('schema.sql')])
+  for (const sql of [shopSql(), file('../oracle/geo.sql'), file('schema.sql'), file('code.sql')])
     await send(server.url('everyday_template', owner), sql);
   await asSuperuser(server, 'everyday_template', 'VACUUM ANALYZE');
 }
