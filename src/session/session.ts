@@ -48,7 +48,7 @@ export class Session {
 
   /** True while the server owes answers. */
   get busy(): boolean {
-    return this.#state.replies.outstanding || this.enclosing !== 'no';
+    return this.#state.replies.outstanding;
   }
 
   /** True while what the server answers belongs to an enclosure. */

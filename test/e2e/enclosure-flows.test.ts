@@ -408,10 +408,15 @@ describe('something comes in between', () => {
 
   test('the server is killed: the client hears it, and nothing stays', async () => {
     const client = await connect();
-    client.send(query('update t set b = 1 where a = 1 and pg_sleep(30) is not null'));
-    await active('update t set b = 1 where a = 1 and pg_sleep(30) is not null');
+    // Behind rows enough for the server to send them at once.
+    const text =
+      "update t set b = 1 where a < 4 returning repeat('x', 10000), case when a = 3 then pg_sleep(30) end";
+    client.send(query(text));
+    await active(text);
     await direct.query('select pg_terminate_backend($1)', [client.pid]);
-    expect(lines(await client.untilClosed()).at(0)).toContain('FATAL 57P01');
+    expect(lines(await client.untilClosed())).toEqual([
+      'E FATAL 57P01 terminating connection due to administrator command',
+    ]);
     expect(await rows('b = 1')).toBe(0);
     expect(relay.outcomes).toEqual(['1 error 57P01']);
   });

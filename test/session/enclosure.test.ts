@@ -369,7 +369,21 @@ describe('the extended protocol', () => {
     expect(ran(t)).toBe('[SAVEPOINT x] [SET LOCAL transaction_read_only = on] B E H');
   });
 
+  test('where a Query went between frames without a Sync it is held: T may be an implicit transaction', () => {
+    const t = started();
+    t.client(parse('', 'show all'), bind('', ''), execute(''), query('show all'));
+    t.server(ok('1'), ok('2'), C('SHOW'), C('SHOW'), Z('T'));
+    expect(t.client(parse('', 'select 1'), bind('', ''))).toEqual(['pass', 'hold']);
+  });
+
   test('what cannot be repeated or confined is held', () => {
+    const copies = `version: 1
+rules:
+  - { name: copies, action: pass, rowsMax: 5, effects: [insert] }`;
+    const copying = new Transcript({
+      policy: parsePolicy({ file: 'c.yaml', text: copies }, () => undefined as never),
+    });
+    expect(copying.client(query('copy t from stdin'))).toEqual(['hold']);
     const t = started();
     expect(t.client(query('declare c cursor for select 1'))).toEqual(['hold']);
     expect(t.client(query('declare c cursor with hold for select 1'))).toEqual(['enclose run']);

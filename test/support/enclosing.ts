@@ -100,9 +100,9 @@ export const enclosedScripts: Record<string, Step[]> = {
   ],
   'a batch that fails in the middle undoes what came before': [
     once(
-      ...[P("insert into t values (500, 'a')"), ...BE()],
+      ...[P("insert into t select 500, 'a'"), ...BE()],
       ...[P("update t set b = 'q' where a = 1"), ...BE()],
-      ...[P("insert into t values (1, 'twice')"), ...BE()],
+      ...[P("insert into t select 1, 'twice'"), ...BE()],
       ...[P("update t set b = 'r' where a = 2"), ...BE(), S],
     ),
     once(query("select count(*) from t where a = 500 or b in ('q', 'r')")),
@@ -116,7 +116,7 @@ export const enclosedScripts: Record<string, Step[]> = {
       S,
     ),
     once(P('delete from t where a = 4 returning *'), ...BE(), S),
-    once(query("insert into t values (900, 'new') returning a, b, a * 2 as twice")),
+    once(query("insert into t select 900, 'new' returning a, b, a * 2 as twice")),
     once(query("insert into t values (900, 'again') returning a")),
   ],
   'BEGIN in front of a statement, in one segment': [
@@ -181,8 +181,8 @@ export const enclosedScripts: Record<string, Step[]> = {
     ),
     once(query('update d set r = 9 where a = 1')),
     once(P('update d set r = 9 where a = 1'), ...BE(), S),
-    once(P('insert into d values (2, 1)'), ...BE(), P('update d set r = 9 where a = 2'), ...BE(), S),
-    once(query('insert into d values (3, 9) returning a')),
+    once(P('insert into d select 2, 1'), ...BE(), P('update d set r = 9 where a = 2'), ...BE(), S),
+    once(query('insert into d select 3, 9 returning a')),
     once(query('begin')),
     once(query('update d set r = 9 where a = 1')),
     once(query('commit')),
@@ -197,8 +197,8 @@ export const enclosedScripts: Record<string, Step[]> = {
         create constraint trigger late after insert on g deferrable initially deferred for each row execute function says();
       `),
     ),
-    once(query('insert into g values (1)')),
-    once(P('insert into g values (1)'), ...BE(), S),
+    once(query('insert into g select 1')),
+    once(P('insert into g select 1'), ...BE(), S),
     once(query('drop table g; drop function says()')),
   ],
   'COPY out, also of more than is withheld': [
