@@ -34,6 +34,7 @@ export class Settings {
   /** `SET holdpoint.reason`: the agent's own words, untrusted. */
   reason: string | undefined;
   readonly #reported: Map<string, string>;
+  readonly #startPath: string | null;
   /** `set`: by a text whose end is not known yet. `doubtful`: it may have been undone. */
   #path: 'known' | 'set' | 'doubtful' = 'known';
   #pathMoved = false;
@@ -59,7 +60,8 @@ export class Settings {
   constructor(user: string, reported: ReadonlyMap<string, string>, searchPath?: string) {
     this.role = user;
     this.#reported = new Map(reported);
-    this.searchPath = this.#reported.get('search_path') ?? searchPath ?? null;
+    this.#startPath = this.#reported.get('search_path') ?? searchPath ?? null;
+    this.searchPath = this.#startPath;
   }
 
   /** True once search_path was set here: the end of a transaction or a savepoint may bring another value back. */
@@ -138,7 +140,8 @@ export class Settings {
       if (effects.includes('role')) this.role = null;
       if (effects.some((effect) => defining.has(effect))) this.#defining = true;
       if (effects.includes('transaction')) this.#undone = true;
-      if (effects.some((effect) => opaque.has(effect)) || resetting.test(command)) this.#doubtPath();
+      if (effects.some((effect) => opaque.has(effect))) this.#doubtPath();
+      else if (resetsAll(statement)) this.#resetPath();
       // Servers that report it do so before they are ready again; what comes until then may not rest on it.
       if (this.#pathMoved && effects.includes('transaction') && this.#reported.has('search_path'))
         this.#path = 'doubtful';
@@ -147,9 +150,11 @@ export class Settings {
         this.#custom = true;
       if (effects.some((effect) => opaque.has(effect))) this.#shadowed = true;
       // DISCARD makes none: pools send it between any two clients.
-      if (effects.includes('temporary') && !command.startsWith('DISCARD')) this.#notesTemporary(statement);
+      if (effects.includes('temporary') && !statement.command.startsWith('DISCARD'))
+        this.#notesTemporary(statement);
       for (const setting of settings) {
-        if (setting.name === 'search_path') {
+        if (setting.name === 'search_path' && command === 'RESET') this.#resetPath();
+        else if (setting.name === 'search_path') {
           this.searchPath = setting.value ?? null;
           this.#path = setting.local || setting.value === undefined ? 'doubtful' : 'set';
           this.#pathMoved = true;
@@ -184,6 +189,14 @@ export class Settings {
     this.#untold = false;
     this.#undone = false;
     if (after === 'I') this.#defining = false;
+  }
+
+  /** Back to what the connection began with. */
+  #resetPath(): void {
+    this.#untold = true;
+    this.#pathMoved = true;
+    this.searchPath = this.#startPath;
+    this.#path = 'set';
   }
 
   #doubtPath(): void {
@@ -232,11 +245,16 @@ function schemasOf(searchPath: string, role: string): readonly string[] | undefi
   return schemas;
 }
 
-const resetting = /^(RESET ALL|DISCARD ALL)$/;
+/** RESET ALL, which names no setting, and DISCARD ALL, which does the same among others. */
+function resetsAll({ command, settings, effects }: Statement): boolean {
+  return (
+    command === 'DISCARD ALL' || (command === 'RESET' && settings.length === 0 && effects.includes('setting'))
+  );
+}
 
 /** True if unqualified names may be looked up elsewhere after the statement. */
-export function movesPath({ settings, command }: Statement): boolean {
-  return resetting.test(command) || settings.some(({ name }) => name === 'search_path');
+export function movesPath(statement: Statement): boolean {
+  return resetsAll(statement) || statement.settings.some(({ name }) => name === 'search_path');
 }
 
 /** The reason given in a comment in front of the statement: `/* reason: … *\/`. Untrusted. */

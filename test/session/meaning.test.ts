@@ -1,8 +1,9 @@
 // What a session makes of the catalog: it waits for it, judges by it, and notices when it has changed.
 
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import type { Catalog, Reacher } from '../../src/catalog/names.ts';
-import { changeOf } from '../../src/session/meaning.ts';
+import { changeOf, explained } from '../../src/session/meaning.ts';
+import { Settings } from '../../src/session/settings.ts';
 import type { Effect, Statement } from '../../src/sql/statement.ts';
 import { bind, execute, parse, query, sync } from '../../src/wire/messages/frontend.ts';
 import { statement } from '../policy/statements.ts';
@@ -131,4 +132,48 @@ test('statements mean the same as long as effects, definitions and reasons are t
   );
   expect(changeOf([was], [{ ...was, effects: ['delete'] }])).toMatch(/something that it uses/);
   expect(changeOf([was], [{ ...was, why: ['y'] }])).toBeDefined();
+});
+
+describe('within one text, names are looked up', () => {
+  /** The search paths (`?` for one that is not known) and temporary names that each statement is explained with. */
+  async function contexts(sql: string, before: readonly string[] = []): Promise<string[]> {
+    const seen: string[] = [];
+    const reach: Reacher = {
+      epoch: '1',
+      searchPath: ['public'],
+      explain(one, { path, temporary, shadowed }) {
+        seen.push(
+          `${path?.join() ?? '?'}${shadowed ? ' shadowed' : ''} ${[...temporary.keys()].join()}`.trim(),
+        );
+        return one;
+      },
+    };
+    const settings = new Settings('postgres', new Map());
+    for (const text of before) settings.note(await factsOf(text));
+    explained(await factsOf(sql), [], reach, settings);
+    return seen;
+  }
+
+  async function factsOf(sql: string): Promise<readonly Statement[]> {
+    const analysis = await analyzer.analyze(Buffer.from(sql));
+    if (analysis.kind !== 'statements') throw new Error(sql);
+    return analysis.statements;
+  }
+
+  test.each<[string, string[]]>([
+    ['select 1; begin; select 2', ['public', 'public', 'public']],
+    ['set search_path = a; select 1', ['public', '?']],
+    ["select set_config('search_path', 'a', false); select 1", ['public', '?']],
+    ['reset all; select 1', ['public', '?']],
+    ['do $$ begin end $$; select 1', ['public', '? shadowed']],
+    ['create temp table x (a int); select 1', ['public', 'public x']],
+    ['set local search_path = a; rollback; select 1', ['public', '?', '?']],
+  ])('%s', async (sql, expected) => {
+    expect(await contexts(sql)).toEqual(expected);
+  });
+
+  test('behind the end of a transaction not where they were, if search_path was set here before', async () => {
+    expect(await contexts('rollback; select 1')).toEqual(['public', 'public']);
+    expect((await contexts('rollback; select 1', ['set search_path = a'])).at(-1)).toBe('?');
+  });
 });

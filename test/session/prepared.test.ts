@@ -104,6 +104,44 @@ test('a dropped name is unknown; without a name all are', () => {
   expect([mirror.candidates('b', 1), mirror.candidates('c', 1)]).toEqual([undefined, undefined]);
 });
 
+describe('after code of which nothing is known', () => {
+  test('no name, staged or confirmed, is explained but the unnamed one; what comes later is', () => {
+    const mirror = new PreparedMirror(true);
+    for (const name of ['s', '']) defined(mirror, name, one);
+    const parsing = mirror.stage('parsing', one, 1);
+    const preparing = mirror.stagePrepare('preparing', text('select 1', true));
+    mirror.codeRan();
+    mirror.confirm(parsing);
+    mirror.ran(preparing);
+    mirror.settlePrepare(preparing, false);
+    for (const name of ['s', 'parsing', 'preparing'])
+      expect(mirror.candidates(name, 1), name).toBeUndefined();
+    expect(mirror.candidates('', 1)).toEqual([one]);
+    defined(mirror, 's', two);
+    expect(mirror.candidates('s', 1)).toEqual([two]);
+  });
+
+  test('no cursor is known, and a portal that nobody saw bound may be one that code has opened', () => {
+    const mirror = new PreparedMirror(true);
+    mirror.noteCursor('c');
+    expect(mirror.mayBeOpenedByCode('never seen')).toBe(false);
+    mirror.codeRan();
+    expect(mirror.knowsCursor('c')).toBe(false);
+    expect(mirror.mayBeOpenedByCode('c')).toBe(true);
+    mirror.noteCursor('c');
+    expect(mirror.mayBeOpenedByCode('c')).toBe(false);
+  });
+
+  test('the room of what is forgotten is given back', () => {
+    const mirror = new PreparedMirror(true, { namesMax: 10, sqlBytesMax: 13, candidatesMax: 8 });
+    defined(mirror, 's', one);
+    mirror.stage('t', text('12345'), 1);
+    expect(mirror.full).toBe(true);
+    mirror.codeRan();
+    expect(mirror.full).toBe(false);
+  });
+});
+
 test('once distrusted no name is explained, not even in its own segment', () => {
   const mirror = new PreparedMirror(true);
   defined(mirror, 's', one);

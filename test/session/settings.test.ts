@@ -168,10 +168,29 @@ test('a SET search_path that was committed by itself is known; one that may be u
   expect(failed.comparable(asked)).toBe(false);
 });
 
-test('RESET ALL, DISCARD ALL, a local search_path and hidden code leave it unknown', () => {
-  for (const command of ['RESET ALL', 'DISCARD ALL']) {
-    expect(after(settings(), ['I', statement(command, ['setting'])]).comparable(asked)).toBe(false);
+test('RESET, RESET ALL and DISCARD ALL bring back what the connection began with, unless that is undone', () => {
+  const begun = (): Settings => new Settings('shop', new Map(), 'mine');
+  const reset = statement('RESET', ['setting'], {
+    settings: [{ name: 'search_path', value: undefined, local: false }],
+  });
+  for (const back of [
+    reset,
+    statement('RESET', ['setting']),
+    statement('DISCARD ALL', ['setting', 'temporary']),
+  ]) {
+    const moved = after(begun(), ['I', set('search_path', 'elsewhere')]);
+    expect(moved.names(['public']).path).toEqual(['elsewhere']);
+    moved.note([back]);
+    expect(moved.names(['public']).path).toBeUndefined();
+    moved.ready('I', 'I');
+    expect(moved.names(['public']).path).toEqual(['mine']);
+    moved.note([back]);
+    moved.ready('I', 'T');
+    expect(moved.names(['public']).path).toBeUndefined();
   }
+});
+
+test('a local search_path and hidden code leave it unknown', () => {
   const local = statement('SET', ['setting'], {
     settings: [{ name: 'search_path', value: 'a', local: true }],
   });

@@ -2,8 +2,16 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { attackRows } from '../e2e/attacks/corpus.ts';
+import { deeperFixture, deeperTexts } from '../e2e/attacks/deeper.ts';
+import { enclosedFixture, escapes, leaking, leakingFixture, tooMany } from '../e2e/attacks/enclosed.ts';
 import { fixture } from '../e2e/attacks/fixture.ts';
-import { hiddenFixture, hiddenSettings, hiddenTexts } from '../e2e/attacks/hidden.ts';
+import {
+  defaultPathFixture,
+  defaultPathTexts,
+  hiddenFixture,
+  hiddenSettings,
+  hiddenTexts,
+} from '../e2e/attacks/hidden.ts';
 import { byPipeline, byQuery, footings } from '../e2e/attacks/lexer.ts';
 import { knownAgain, nameScripts } from '../e2e/attacks/names.ts';
 import { transactionScripts } from '../e2e/attacks/transaction.ts';
@@ -61,28 +69,37 @@ describe('scripts', () => {
   });
 });
 
-describe('what a name hides', () => {
+describe.each([
+  ['what a name hides', hiddenFixture, hiddenTexts],
+  ['the search_path of the database', defaultPathFixture, defaultPathTexts],
+  ['what else a name hides', deeperFixture, deeperTexts],
+  ['ways out of an enclosure', enclosedFixture, [...escapes, ...tooMany]],
+  ['what READ ONLY would not stop', leakingFixture, leaking],
+] as const)('%s', (_, made, texts) => {
   let siege: Siege;
 
   beforeAll(async () => {
-    siege = await besiege({ fixture: hiddenFixture, version });
+    siege = await besiege({ fixture: made, version });
   });
 
   afterAll(() => siege?.close());
 
   test('every text of the table is refused, and nothing changes', async () => {
-    await unharmed(siege, hiddenTexts);
+    await unharmed(siege, texts);
   });
 
-  test.each(hiddenSettings)('%s leaves it as it is', async (text, setting, value) => {
-    expect(await sent(await siege.guard.connect(), text, `SHOW ${setting}`)).toEqual([
-      expect.stringContaining('42501'),
-      expect.stringMatching(/^Z/),
-      `D ${value}`,
-      'C SHOW',
-      'Z I',
-    ]);
-  });
+  test.each(made === hiddenFixture ? hiddenSettings : [])(
+    '%s leaves it as it is',
+    async (text, setting, value) => {
+      expect(await sent(await siege.guard.connect(), text, `SHOW ${setting}`)).toEqual([
+        expect.stringContaining('42501'),
+        expect.stringMatching(/^Z/),
+        `D ${value}`,
+        'C SHOW',
+        'Z I',
+      ]);
+    },
+  );
 });
 
 describe('names that a newer grammar reads as syntax, or a newer server has itself (wire.md §0.17, §3.3)', () => {

@@ -4,7 +4,14 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { query } from '../../../src/wire/messages/frontend.ts';
 import { besiege, inert, refused, type Siege, sent, unharmed } from '../../support/siege.ts';
-import { harmlessHere, hiddenFixture, hiddenSettings, hiddenTexts } from './hidden.ts';
+import {
+  defaultPathFixture,
+  defaultPathTexts,
+  harmlessHere,
+  hiddenFixture,
+  hiddenSettings,
+  hiddenTexts,
+} from './hidden.ts';
 
 let siege: Siege;
 
@@ -26,6 +33,21 @@ test.each(harmlessHere)('%s passes, with the answer of a direct connection', asy
 
 test('unguarded, each of them changes the database: the table is of attacks', async () => {
   expect(await inert(siege, hiddenTexts)).toEqual([]);
+});
+
+test('whatever brings the search_path of the database back, names are looked up there', async () => {
+  const other = await besiege({ fixture: defaultPathFixture });
+  try {
+    await unharmed(other, defaultPathTexts);
+    const answer = await sent(
+      await other.guard.connect(),
+      'SET search_path = public',
+      'SELECT count(*) FROM t',
+    );
+    expect(answer).toContain('D 10');
+  } finally {
+    await other.close();
+  }
 });
 
 test.each(hiddenSettings)('%s leaves it as it is', async (text, setting, value) => {

@@ -340,6 +340,29 @@ export const harmlessHere: readonly string[] = [
   'SELECT * FROM v',
 ];
 
+/** The same names in two schemas, and the harmful one is where the database's own search_path leads. */
+export const defaultPathFixture = `${fixture}
+  create view evil.t as select 1 as id from (select purge()) x;
+  do $$ begin execute format('alter database %I set search_path = evil, public', current_database()); end $$;
+`;
+
+export const defaultPathTexts: readonly Hidden[] = [
+  ...['RESET ALL', 'RESET search_path', 'SET search_path TO DEFAULT', 'DISCARD ALL'].flatMap(
+    (back): Hidden[] => [
+      ['SET search_path = public', back, 'SELECT * FROM t'],
+      ['SET search_path = public', 'SELECT count(*) FROM t', back, 'SELECT * FROM t'],
+    ],
+  ),
+  ['SET search_path = public', 'RESET ALL; SELECT * FROM t'],
+  ['SET search_path = public', 'BEGIN; RESET ALL', 'SELECT * FROM t', 'COMMIT'],
+  ['BEGIN; SET LOCAL search_path = public', 'COMMIT', 'SELECT * FROM t'],
+  ['BEGIN; SET search_path = public', 'ROLLBACK', 'SELECT * FROM t'],
+  ['BEGIN; SET search_path = public', 'ROLLBACK; SELECT * FROM t'],
+  ["SELECT set_config('search_path', 'public', true)", 'SELECT * FROM t'],
+  ['SET search_path = public; SELECT 1/0', 'SELECT * FROM t'],
+  'SELECT * FROM t',
+];
+
 /** Change settings behind a view or a function: looked at by the setting, not by rows. */
 export const hiddenSettings: readonly (readonly [string, string, string])[] = [
   [
