@@ -20,6 +20,8 @@ export interface Scope extends NameContext {
   readonly own: ReadonlySet<string>;
   /** The code of a trigger: a relation that nobody knows may be a transition table. */
   readonly trigger: boolean;
+  /** Triggers whose code this is, by OID: one that fires again for what it does itself runs for any number of rows. */
+  readonly firing?: ReadonlySet<number>;
 }
 
 export type Task =

@@ -7,7 +7,7 @@ import type { RawStatement } from '../sql/engine.ts';
 import type { Analysis, NameInSchema, Statement } from '../sql/statement.ts';
 import { declarationsOf, tokensOf } from './declarations.ts';
 import type { Fragment } from './plpgsql.ts';
-import { definitionOf, fragmentsOf } from './plpgsql.ts';
+import { columnsOfNew, definitionOf, fragmentsOf, variablesOf } from './plpgsql.ts';
 import type { FunctionObject, Snapshot } from './snapshot.ts';
 import { triggerType } from './snapshot.ts';
 import { anyName, isWhole, templateOf } from './templates.ts';
@@ -35,6 +35,8 @@ export interface Body {
   readonly opaque: string | undefined;
   /** Types of its variables, and relations whose rows or columns they are like. */
   readonly types: readonly NameInSchema[];
+  /** Columns of NEW that it may assign, as far as it is a trigger's. */
+  readonly assignsNew: readonly string[] | 'any';
   /** Names that look like calls and are in none of the parts: the parser may have left something out. */
   readonly calls: readonly string[];
 }
@@ -101,6 +103,7 @@ export class Bodies {
       parts: analysis.statements.map((statement) => ({ statement, template: false })),
       opaque: undefined,
       types: [],
+      assignsNew: 'any',
       calls: [],
     };
   }
@@ -121,22 +124,27 @@ export class Bodies {
     );
     let opaque: string | undefined;
     const fires = fn.resultType === triggerType && !read.loops;
+    const variables = variablesOf(functions);
     for (const fragment of [...defaults, ...read.fragments]) {
       const found = this.#fragment(fragment);
       if (found === 'busy') return found;
       const pinnedByRow =
-        fires && fragment.kind === 'statement' ? this.#pinnedByRow(fragment.text) : undefined;
+        fires && fragment.kind === 'statement' ? this.#pinnedByRow(fragment.text, variables) : undefined;
       if (pinnedByRow === 'busy') return pinnedByRow;
       parts.push(...found.parts.map((part) => ({ ...part, pinnedByRow })));
       opaque ??= found.opaque;
     }
     const seen = new Set(parts.flatMap((part) => part.statement.functions.map((use) => use.name)));
     const calls = [...declarations.calls].filter((name) => !seen.has(name));
-    return { parts, opaque, types: declarations.types, calls };
+    const assignsNew = columnsOfNew(fn.body, read.assigned);
+    return { parts, opaque, types: declarations.types, assignsNew, calls };
   }
 
-  /** NEW and OLD stay the same for one firing, so their fields are parameters; a body with loops may change them. */
-  #pinnedByRow(text: string): readonly string[] | undefined | 'busy' {
+  /**
+   * NEW and OLD stay the same for one firing, so their fields are parameters; a body with loops may change them. A column
+   * that is named like a variable may be the variable (plpgsql.variable_conflict).
+   */
+  #pinnedByRow(text: string, variables: ReadonlySet<string>): readonly string[] | undefined | 'busy' {
     if (!/\b(update|delete)\b/i.test(text) || !/\b(new|old)\b/i.test(text)) return undefined;
     const tokens = tokensOf(text);
     if (tokens === undefined) return undefined;
@@ -147,7 +155,7 @@ export class Bodies {
       if (field) index += 2;
     }
     const body = this.#statements(filled);
-    return body === 'busy' ? body : body.parts[0]?.statement.pinned;
+    return body === 'busy' ? body : body.parts[0]?.statement.pinned?.filter((name) => !variables.has(name));
   }
 
   #fragment(fragment: Fragment): BodyAnswer {
@@ -185,7 +193,7 @@ function isOnlyOfRelations(statement: Statement): boolean {
 }
 
 function unread(opaque: string): Body {
-  return { parts: [], opaque, types: [], calls: [] };
+  return { parts: [], opaque, types: [], assignsNew: 'any', calls: [] };
 }
 
 function shapeOfName(snapshot: Snapshot, { schema, name }: NameInSchema): 'row' | 'scalar' | undefined {

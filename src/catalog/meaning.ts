@@ -13,6 +13,7 @@ import { functionsMeant, operatorsMeant, relationsMeant, typesMeant } from './lo
 import { doesBuiltin, labelOf } from './routines.ts';
 import type { OperatorObject, RelationObject } from './snapshot.ts';
 import { firstUserOid } from './snapshot.ts';
+import { firesFor } from './tables.ts';
 import { anyName, mayBuildOtherwise } from './templates.ts';
 import { accessOf, phrase, type Way } from './words.ts';
 
@@ -311,10 +312,22 @@ function isOfOwn(agenda: Agenda, statement: Statement, effect: Effect, scope: Sc
 
 /** A trigger's statement that changes one row at most; whatever else is called may be called for any number of rows. */
 function isSingle(agenda: Agenda, { statement, pinnedByRow, scope }: StatementTask): boolean {
-  if (!scope.trigger || statement.tagged !== true) return false;
+  if (!scope.trigger || statement.tagged !== true || firesAgain(agenda, statement, scope)) return false;
   if (statement.command === 'INSERT') return statement.rowsAtMost === 1;
   const pinned = pinnedByRow ?? statement.pinned;
   return pinned !== undefined && pinsOneRow(agenda.snapshot, { ...statement, pinned }, scope);
+}
+
+/** True if what it writes fires a trigger whose code it is: then one row may lead to any number. */
+function firesAgain({ snapshot }: Agenda, statement: Statement, scope: Scope): boolean {
+  return statement.relations.some((use) => {
+    const { access } = use;
+    if (access === 'read' || access === 'define' || access === 'lock') return false;
+    const assigns = access === 'update' ? statement.assigns : undefined;
+    return relationsMeant(snapshot, use, scope.path).some((object) =>
+      object.triggers.some((one) => scope.firing?.has(one.oid) && firesFor(one, access, { object, assigns })),
+    );
+  });
 }
 
 function whatOf(agenda: Agenda, statement: Statement, effect: Effect, scope: Scope): string {

@@ -12,7 +12,13 @@ export interface Fragment {
 }
 
 export type Read =
-  | { readonly kind: 'fragments'; readonly fragments: readonly Fragment[]; readonly loops: boolean }
+  | {
+      readonly kind: 'fragments';
+      readonly fragments: readonly Fragment[];
+      readonly loops: boolean;
+      /** Assignments as they stand: `target := expression`. */
+      readonly assigned: readonly string[];
+    }
   | { readonly kind: 'opaque'; readonly reason: string };
 
 const known = new Set(
@@ -38,6 +44,7 @@ const nodesMax = 100_000;
 /** Walks libpg-query's answer for one function. */
 export function fragmentsOf(functions: readonly unknown[]): Read {
   const fragments: Fragment[] = [];
+  const assigned: string[] = [];
   let loops = false;
   if (functions.length !== 1) return opaque('cannot be read');
   const pending: { value: unknown; place: string }[] = [{ value: functions[0], place: '' }];
@@ -60,6 +67,7 @@ export function fragmentsOf(functions: readonly unknown[]): Read {
         const texts = fragmentOf(inner, place);
         if (texts === undefined) return opaque('contains an expression that is not understood');
         fragments.push(...texts);
+        if (isAssignment(inner)) assigned.push(inner.query);
       } else {
         loops ||= looping.test(key);
         if (key === 'PLpgSQL_stmt_commit') fragments.push({ kind: 'statement', text: 'COMMIT' });
@@ -68,11 +76,51 @@ export function fragmentsOf(functions: readonly unknown[]): Read {
       }
     }
   }
-  return { kind: 'fragments', fragments, loops };
+  return { kind: 'fragments', fragments, loops, assigned };
+}
+
+function isAssignment(value: unknown): value is { query: string } {
+  const { query, parseMode } = value as { query?: unknown; parseMode?: unknown };
+  return typeof query === 'string' && typeof parseMode === 'number' && parseMode >= 3;
 }
 
 function opaque(reason: string): Read {
   return { kind: 'opaque', reason };
+}
+
+/** Names of its variables, records and rows, folded as the server does; of a body that `fragmentsOf` has read. */
+export function variablesOf(functions: readonly unknown[]): ReadonlySet<string> {
+  const names = new Set<string>();
+  const pending: unknown[] = [...functions];
+  for (let value = pending.pop(); value !== undefined; value = pending.pop()) {
+    if (typeof value !== 'object' || value === null) continue;
+    for (const [key, inner] of Object.entries(value)) {
+      if (key === 'refname' && typeof inner === 'string') names.add(inner);
+      else pending.push(inner ?? false);
+    }
+  }
+  return names;
+}
+
+const ofNew = /^\s*(?:new|"new")\s*(?:\.\s*("(?:[^"]|"")*"|[\w$\u0080-\uffff]+)|)/i;
+/** Other ways in which a body may give NEW another row, or return another one than NEW or OLD. */
+const newOtherwise =
+  /\binto\s+(?:strict\s+)?(?:\w+\s*,\s*)*"?new\b|\bdiagnostics\b[^;]*\bnew\b|\breturn\s+(?!"?(?:new|old|null)\b\s*;)/i;
+
+/**
+ * Columns of NEW that a trigger's body assigns: those that a row has which the statement did not give it. `any`: it may
+ * change others, in a way that is not looked into. `fragments` of the whole body.
+ */
+export function columnsOfNew(body: string, assigned: readonly string[]): readonly string[] | 'any' {
+  if (newOtherwise.test(body)) return 'any';
+  const columns: string[] = [];
+  for (const text of assigned) {
+    const [of, column] = ofNew.exec(text) ?? [];
+    if (of === undefined) continue;
+    if (column === undefined) return 'any';
+    columns.push(column.startsWith('"') ? column.slice(1, -1).replaceAll('""', '"') : column.toLowerCase());
+  }
+  return columns;
 }
 
 /** RawParseMode in parser/parser.h: a statement, an expression, an assignment whose target has one to three names. */

@@ -246,12 +246,14 @@ export interface StoredTrigger {
   readonly name: string;
   readonly function: number;
   readonly events: readonly WriteEvent[];
+  readonly before: boolean;
   /** Column numbers of UPDATE OF. */
   readonly columns: readonly number[];
   readonly when: References;
 }
 
 /** Bits of pg_trigger.tgtype (catalog/pg_trigger.h). */
+const triggerBefore = 2;
 const triggerEvents: readonly (readonly [bit: number, event: WriteEvent])[] = [
   [4, 'insert'],
   [8, 'delete'],
@@ -272,6 +274,7 @@ export function triggerTable(): ListOf<StoredTrigger> {
         name: text(name),
         function: number(func),
         events: triggerEvents.filter(([bit]) => (number(type) & bit) !== 0).map(([, event]) => event),
+        before: (number(type) & triggerBefore) !== 0,
         columns: numbers(columns),
         when: read(when),
       });

@@ -64,6 +64,8 @@ export type WriteEvent = 'insert' | 'update' | 'delete' | 'truncate';
 export interface TriggerObject extends CatalogObject {
   readonly function: number;
   readonly events: readonly WriteEvent[];
+  /** BEFORE: what it leaves in NEW is what is written. */
+  readonly before: boolean;
   /** UPDATE OF these columns only; empty: of any. */
   readonly columns: readonly string[];
   readonly when: References;
@@ -99,6 +101,8 @@ export interface RelationObject extends CatalogObject {
   readonly defaults: References;
   /** Row-level policies in force, of all commands. */
   readonly policies: References;
+  /** Names of stored generated columns. */
+  readonly generated: readonly string[];
   /** User types of its columns. */
   readonly types: readonly number[];
   /** Partitions and inheriting tables: reading or writing this one reaches them. */

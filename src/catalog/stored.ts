@@ -194,6 +194,7 @@ function relationOf(tables: Tables, stored: StoredRelation): RelationObject {
     ]),
     defaults: union(ofColumns((at) => !virtual.has(at) && !generated.has(at))),
     policies: union(refers(policies)),
+    generated: names([...generated]),
     types: columns.types,
     children: tables.inheritance.of.get(oid).map((one) => one.child),
     partitioned: kind === 'p',

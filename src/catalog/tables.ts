@@ -6,7 +6,14 @@ import type { Access, Effect, Statement } from '../sql/statement.ts';
 import type { Agenda, Scope, Task } from './agenda.ts';
 import { qualifiedName, step } from './agenda.ts';
 import { relationsMeant } from './lookup.ts';
-import type { ForeignKey, References, RelationObject, RuleObject, WriteEvent } from './snapshot.ts';
+import type {
+  ForeignKey,
+  References,
+  RelationObject,
+  RuleObject,
+  TriggerObject,
+  WriteEvent,
+} from './snapshot.ts';
 import { accessOf, phrase, type Way } from './words.ts';
 
 type RelationTask = Extract<Task, { kind: 'relation' }>;
@@ -56,14 +63,13 @@ function writes(agenda: Agenda, task: RelationTask, event: WriteEvent): void {
   for (const key of object.referencedBy) keyAction(agenda, task, key, event);
   let instead = false;
   for (const trigger of object.triggers) {
-    if (!trigger.events.some((one) => fires(one, event, task))) continue;
-    if (trigger.events.includes('update') && event === 'update' && !isAssigned(trigger.columns, task))
-      continue;
+    if (!firesFor(trigger, event, task)) continue;
     instead ||= object.kind === 'v';
     agenda.looksAt('trigger', trigger);
     const inner = step(way, `trigger ${trigger.name} on ${name}`);
     agenda.addAll(trigger.when, scope, inner);
-    agenda.addAll({ functions: [trigger.function], operators: [], types: [], relations: [] }, scope, inner);
+    const firing = { ...scope, firing: new Set([...(scope.firing ?? []), trigger.oid]) };
+    agenda.addAll({ functions: [trigger.function], operators: [], types: [], relations: [] }, firing, inner);
   }
   for (const rule of object.rules) {
     if (rule.event !== event) continue;
@@ -73,13 +79,26 @@ function writes(agenda: Agenda, task: RelationTask, event: WriteEvent): void {
   if (object.kind === 'v' && !instead) writesThrough(agenda, task, event);
 }
 
+/** True if the trigger fires for the event on the relation, as far as columns tell. */
+export function firesFor(
+  trigger: TriggerObject,
+  event: WriteEvent,
+  task: Pick<RelationTask, 'object' | 'assigns' | 'moves'>,
+): boolean {
+  if (!trigger.events.some((one) => fires(one, event, task))) return false;
+  return !trigger.events.includes('update') || event !== 'update' || isAssigned(trigger.columns, task);
+}
+
 /** A row of a partitioned table that moves is deleted from one partition and inserted into another. */
-function fires(on: WriteEvent, event: WriteEvent, task: RelationTask): boolean {
+function fires(on: WriteEvent, event: WriteEvent, task: Pick<RelationTask, 'moves'>): boolean {
   return on === event || (event === 'update' && task.moves === true && on !== 'truncate');
 }
 
 /** UPDATE OF a generated column fires when a column that it is computed of is assigned; which those are, is not known. */
-function isAssigned(columns: readonly string[], { object, assigns }: RelationTask): boolean {
+function isAssigned(
+  columns: readonly string[],
+  { object, assigns }: Pick<RelationTask, 'object' | 'assigns'>,
+): boolean {
   if (columns.length === 0 || assigns === undefined) return true;
   if (columns.some((column) => assigns.includes(column))) return true;
   return !isEmpty(object.onWrite) || !isEmpty(object.onRead);
@@ -100,13 +119,30 @@ function keyAction(agenda: Agenda, task: RelationTask, key: ForeignKey, event: W
   const child = agenda.snapshot.relation(key.child);
   agenda.looksAt('foreign key', key);
   if (child === undefined) return;
-  const updates = event === 'update' && (task.assigns?.some((one) => key.columns.includes(one)) ?? true);
+  const updates = event === 'update' && mayChange(agenda, task, key.columns);
   const action = event === 'delete' ? key.onDelete : updates ? key.onUpdate : 'a';
   const access = actionOf(event, action);
   if (access === undefined) return;
   const inner = step(task.way, `foreign key ${key.name} of ${qualifiedName(child)}`);
   agenda.does(access, phrase(access, qualifiedName(child)), inner);
   agenda.add({ ...task, object: child, access, assigns: undefined, way: inner });
+}
+
+/** True if an update may give one of the columns another value: itself, by generating it, or by a trigger that does. */
+function mayChange(agenda: Agenda, task: RelationTask, columns: readonly string[]): boolean {
+  const { object, assigns } = task;
+  if (assigns === undefined) return true;
+  if (columns.some((column) => assigns.includes(column) || object.generated.includes(column))) return true;
+  return object.triggers.some((trigger) => {
+    if (!trigger.before || !firesFor(trigger, 'update', task)) return false;
+    const fn = agenda.snapshot.function(trigger.function);
+    // Those of known libraries change columns that nobody refers to; of others nothing is known, which is told elsewhere.
+    if (fn?.language !== 'plpgsql') return false;
+    const body = agenda.bodies.body(fn, agenda.snapshot);
+    if (body === 'busy') agenda.waits();
+    if (body === 'busy' || body.assignsNew === 'any') return true;
+    return body.assignsNew.some((column) => columns.includes(column));
+  });
 }
 
 /** pg_constraint.confdeltype and confupdtype. TRUNCATE of a table that others refer to is refused or goes on to them. */

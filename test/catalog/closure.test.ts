@@ -206,6 +206,7 @@ test('what any relation may reach is the same whichever statement asked first', 
     name: 't',
     function: fired.oid,
     events: ['delete' as const],
+    before: false,
     columns: [],
     when: nothing,
   };

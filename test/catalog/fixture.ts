@@ -53,6 +53,7 @@ export function relation(given: Given<RelationObject>): RelationObject {
     onWrite: nothing,
     defaults: nothing,
     policies: nothing,
+    generated: [],
     types: [],
     children: [],
     partitioned: false,

@@ -95,6 +95,24 @@ describe('a write through', () => {
     expect(explainer.explain('SELECT one(1)').uncounted).toBe(true);
   });
 
+  test.each([
+    ['a key is generated from', 'UPDATE made_keys SET base = 2 WHERE id = 1'],
+    ['a trigger changes a key beside', "UPDATE bumped_keys SET note = 'y' WHERE id = 1"],
+    ['a trigger puts another row in the place of', "UPDATE replaced_keys SET note = 'y' WHERE id = 1"],
+    ['a variable takes the place of a column behind', 'INSERT INTO tallied VALUES (1)'],
+    ['a trigger fires itself behind', 'UPDATE nodes SET v = 1 WHERE id = 1'],
+  ])('more rows than the command counts, where %s it: %s', (_what, text) => {
+    expect(explainer.explain(text).uncounted).toBe(true);
+  });
+
+  test.each([
+    "UPDATE stamped_keys SET note = 'y' WHERE id = 1",
+    'UPDATE made_refs SET made = 10 WHERE made = 20',
+    'INSERT INTO numbered VALUES (1)',
+  ])('%s changes the rows that are counted and no others', (text) => {
+    expect(explainer.explain(text).uncounted).toBeUndefined();
+  });
+
   test('REFRESH runs the query of a materialized view, reading it does not', () => {
     expect(effectsOf('SELECT * FROM bad_materialized')).toBe('read');
     expect(effectsOf('REFRESH MATERIALIZED VIEW good_materialized')).toBe('maintain rewrite');

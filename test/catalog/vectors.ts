@@ -121,6 +121,39 @@ CREATE TRIGGER counts AFTER INSERT ON many_1 FOR EACH ROW EXECUTE FUNCTION count
 CREATE FUNCTION counts_in_loop() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN WHILE NEW.id > 0 LOOP UPDATE parents SET note = 'x' WHERE id = NEW.id; NEW.id := NEW.id - 1; END LOOP; RETURN NULL; END $$;
 CREATE TRIGGER counts AFTER INSERT ON many_2 FOR EACH ROW EXECUTE FUNCTION counts_in_loop();
+
+CREATE TABLE made_keys (id int PRIMARY KEY, base int, made int GENERATED ALWAYS AS (base * 10) STORED UNIQUE, note text);
+CREATE TABLE made_refs (made int REFERENCES made_keys (made) ON UPDATE CASCADE);
+CREATE TABLE bumped_keys (id int PRIMARY KEY, code int UNIQUE, note text);
+CREATE TABLE bumped_refs (code int REFERENCES bumped_keys (code) ON UPDATE CASCADE);
+CREATE FUNCTION bump() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.code := NEW.code + 1; RETURN NEW; END $$;
+CREATE TRIGGER bump BEFORE UPDATE ON bumped_keys FOR EACH ROW EXECUTE FUNCTION bump();
+CREATE TABLE stamped_keys (id int PRIMARY KEY, note text, at timestamptz);
+CREATE TABLE stamped_refs (id int REFERENCES stamped_keys ON UPDATE CASCADE);
+CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.at := now(); RETURN NEW; END $$;
+CREATE FUNCTION audited() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN INSERT INTO log (what) VALUES (TG_OP); RETURN COALESCE(NEW, OLD); END $$;
+CREATE TRIGGER stamp BEFORE UPDATE ON stamped_keys FOR EACH ROW EXECUTE FUNCTION stamp();
+CREATE TRIGGER audited AFTER UPDATE ON stamped_keys FOR EACH ROW EXECUTE FUNCTION audited();
+CREATE TABLE replaced_keys (id int PRIMARY KEY, note text);
+CREATE TABLE replaced_refs (id int REFERENCES replaced_keys ON UPDATE CASCADE);
+CREATE FUNCTION replaces() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE r replaced_keys; BEGIN r := NEW; r.id := r.id + 1; RETURN r; END $$;
+CREATE TRIGGER replaces BEFORE UPDATE ON replaced_keys FOR EACH ROW EXECUTE FUNCTION replaces();
+CREATE TABLE tallies (tid int PRIMARY KEY, n int);
+CREATE TABLE tallied (tid int);
+CREATE FUNCTION tally() RETURNS trigger LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+DECLARE tid int := NEW.tid; BEGIN UPDATE tallies SET n = n + 1 WHERE tid = NEW.tid; RETURN NULL; END $$;
+CREATE TRIGGER tally AFTER INSERT ON tallied FOR EACH ROW EXECUTE FUNCTION tally();
+CREATE TABLE nodes (id int PRIMARY KEY, l int, r int, v int);
+CREATE FUNCTION spread() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN UPDATE nodes SET v = NEW.v WHERE id = NEW.l; UPDATE nodes SET v = NEW.v WHERE id = NEW.r; RETURN NULL; END $$;
+CREATE TRIGGER spread AFTER UPDATE ON nodes FOR EACH ROW EXECUTE FUNCTION spread();
+CREATE TABLE numbered (id int PRIMARY KEY, label text);
+CREATE FUNCTION labels() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN UPDATE numbered SET label = 'n' WHERE id = NEW.id; RETURN NULL; END $$;
+CREATE TRIGGER labels AFTER INSERT ON numbered FOR EACH ROW EXECUTE FUNCTION labels();
 CREATE FUNCTION one(n int) RETURNS void LANGUAGE sql AS 'UPDATE parents SET note = ''x'' WHERE id = $1';
 CREATE FUNCTION counts_by_call() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN PERFORM one(n) FROM generate_series(1, 100) AS n; RETURN NULL; END $$;
