@@ -358,7 +358,6 @@ export const defaultPathTexts: readonly Hidden[] = [
   ['BEGIN; SET LOCAL search_path = public', 'COMMIT', 'SELECT * FROM t'],
   ['BEGIN; SET search_path = public', 'ROLLBACK', 'SELECT * FROM t'],
   ['BEGIN; SET search_path = public', 'ROLLBACK; SELECT * FROM t'],
-  ["SELECT set_config('search_path', 'public', true)", 'SELECT * FROM t'],
   ['SET search_path = public; SELECT 1/0', 'SELECT * FROM t'],
   'SELECT * FROM t',
 ];
