@@ -197,8 +197,8 @@ export const enclosedScripts: Record<string, Step[]> = {
         create constraint trigger late after insert on g deferrable initially deferred for each row execute function says();
       `),
     ),
-    once(query('insert into g select 1')),
-    once(P('insert into g select 1'), ...BE(), S),
+    once(query('insert into g select a from t where a = 1')),
+    once(P('insert into g select a from t where a = 1'), ...BE(), S),
     once(query('drop table g; drop function says()')),
   ],
   'COPY out, also of more than is withheld': [
