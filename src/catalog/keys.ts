@@ -27,6 +27,15 @@ export function pinsOneRow(
   return relation.uniques.some((key) => key.every((column) => pinned.includes(column)));
 }
 
+/** Rows of a statement that changes some in several parts: one for each that pins a key; undefined unless all do. */
+export function rowsOfParts(snapshot: Snapshot, { parts }: Statement, scope: Scope): number | undefined {
+  if (parts === undefined) return undefined;
+  const one = parts.pinned.every((part) =>
+    pinsOneRow(snapshot, { relations: [part], pinned: part.pinned }, scope),
+  );
+  return one ? parts.pinned.length + parts.otherRows : undefined;
+}
+
 /** True if `=` may mean an operator of a user, by which more than one row may be equal to a value. */
 function mayCompareOtherwise(snapshot: Snapshot, relation: RelationObject, scope: Scope): boolean {
   const types = new Set(relation.types);

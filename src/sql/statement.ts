@@ -67,6 +67,11 @@ export interface NameInSchema {
   readonly name: string;
 }
 
+/** One of several parts of a statement that change rows: its target, and what `pinned` is of a whole statement. */
+export interface PinnedPart extends RelationUse {
+  readonly pinned: readonly string[];
+}
+
 /** A setting the statement changes. `value` is undefined for RESET, DEFAULT and values that are not constants. */
 export interface SettingUse {
   readonly name: string;
@@ -108,6 +113,8 @@ export interface Statement {
   readonly assigns?: readonly string[] | undefined;
   /** Columns of the target that WHERE, by AND alone, compares by `=` with constants or parameters. */
   readonly pinned?: readonly string[] | undefined;
+  /** Where WITH queries change rows too, and each part pins columns or makes a known number of rows: those that pin. */
+  readonly parts?: { readonly pinned: readonly PinnedPart[]; readonly otherRows: number } | undefined;
   /** Rows that it can change at most, where that is certain: by VALUES, and once the catalog is known by a unique key. */
   readonly rowsAtMost?: number | undefined;
   /** Least major version of a server that reads the text as it is read here; undefined: any from 13 on. */
