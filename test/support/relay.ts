@@ -78,21 +78,23 @@ export class RelayServer {
     }
     const greeting = new Framer({ wanted: backendKnown, known: backendKnown, frameBytesMax: () => 1 << 20 });
     const up = (chunk: Buffer): void => void server.write(chunk);
+    const upEnd = (): void => void server.end();
+    const downEnd = (): void => void client.end();
     const down = (chunk: Buffer): void => {
       greeting.push(chunk);
       for (let given = greeting.next(); given !== NONE; given = greeting.next()) {
         client.write(greeting.copy());
         if (given !== FRAME || greeting.type !== backendType.readyForQuery) continue;
-        client.off('data', up);
-        server.off('data', down);
+        client.off('data', up).off('end', upEnd);
+        server.off('data', down).off('end', downEnd);
         this.#relay(client, server);
         return;
       }
     };
     client.on('data', up);
     server.on('data', down);
-    server.on('end', () => client.end());
-    client.on('end', () => server.end());
+    server.on('end', downEnd);
+    client.on('end', upEnd);
   }
 
   #relay(client: net.Socket, server: net.Socket): void {
