@@ -233,3 +233,18 @@ test('a custom setting may decide what a statement reads, so the session is comp
   known.ready('I', 'I');
   expect(known.comparable(asked)).toBe(false);
 });
+
+test('a server that reports search_path may bring another back at the end of a transaction, and says so only afterwards', () => {
+  const known = new Settings('shop', new Map([['search_path', 'mine']]));
+  const commit = statement('COMMIT', ['transaction']);
+  known.note([commit]);
+  expect(known.names(['public']).path).toEqual(['mine']);
+  after(known, ['T', set('search_path', 'elsewhere')]);
+  known.reported('search_path', 'elsewhere');
+  expect(known.names(['public']).path).toEqual(['elsewhere']);
+  known.note([commit]);
+  expect(known.names(['public']).path).toBeUndefined();
+  known.reported('search_path', 'mine');
+  known.ready('T', 'I');
+  expect(known.names(['public']).path).toEqual(['mine']);
+});

@@ -50,6 +50,33 @@ test('whatever brings the search_path of the database back, names are looked up 
   }
 });
 
+test.each([
+  [
+    ['SET search_path = evil, public', 'BEGIN; SET LOCAL search_path = public'],
+    ['ROLLBACK', 'SELECT * FROM t'],
+  ],
+  [['SET search_path = public'], ['SET search_path = evil, public', 'SELECT * FROM t']],
+  [
+    ['SET search_path = evil, public', 'BEGIN; SAVEPOINT a; SET search_path = public'],
+    ['ROLLBACK TO a', 'TABLE t'],
+  ],
+])(
+  'after %j, %j in one segment are looked up where the first has moved the second',
+  async (before, together) => {
+    const client = await siege.guard.connect();
+    for (const text of before) {
+      client.send(query(text));
+      await client.until('Z');
+    }
+    client.send(...together.map((text) => query(text)));
+    const replies = await client.until('Z', together.length);
+    expect(replies.findLast(({ letter }) => 'CE'.includes(letter))?.letter).toBe('E');
+    client.destroy();
+    const { rows } = await siege.direct.query('select count(*)::int as n from customers');
+    expect(rows[0].n).toBe(10);
+  },
+);
+
 test.each(hiddenSettings)('%s leaves it as it is', async (text, setting, value) => {
   const client = await siege.guard.connect();
   client.send(query(text), query(`SHOW ${setting}`));
