@@ -48,7 +48,9 @@ export function templateOf(expression: readonly RawStatement[]): Template | unde
   return pieces && joined(pieces, constantText(result.node.val) === undefined);
 }
 
-type Piece = { readonly kind: 'text'; readonly text: string } | { readonly kind: 'name' | 'value' };
+type Piece =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'name' | 'relation' | 'value' };
 
 function piecesOf(value: unknown, depth: number): Piece[] | undefined {
   const text = constantText(value);
@@ -64,8 +66,9 @@ function castOf(node: Tree, depth: number): Piece[] | undefined {
   const typeName = node.typeName as Tree | undefined;
   const { schema, name } = qualified(typeName === undefined ? [] : listAt(typeName, 'names'));
   if (schema !== undefined && schema !== 'pg_catalog') return undefined;
-  // The text of a regclass is a name as it may be written, quoted where that is needed.
-  if (name === 'regclass') return [{ kind: 'name' }];
+  // The text of a regclass is a name as it may be written, with its schema and with quotes where they are needed. Where
+  // no relation stands, two names would be column notation.
+  if (name === 'regclass') return [{ kind: 'relation' }];
   return name === 'text' || name === 'varchar' ? piecesOf(node.arg, depth - 1) : undefined;
 }
 
@@ -131,8 +134,9 @@ function joined(pieces: readonly Piece[], built: boolean): Template | undefined 
       text += piece.text;
     } else {
       if (/[\w$"'&\u0080-\uffff]$/.test(text)) return undefined;
-      count[piece.kind] += 1;
-      text += piece.kind === 'name' ? `"${anyName}"` : `'${anyValue}'`;
+      const [kind, times] = piece.kind === 'relation' ? (['name', 2] as const) : ([piece.kind, 1] as const);
+      count[kind] += times;
+      text += kind === 'value' ? `'${anyValue}'` : Array(times).fill(`"${anyName}"`).join('.');
       open = true;
     }
   }

@@ -2,14 +2,21 @@
 // Effects of the expressions inside come from the walk. A statement without an entry is not understood (walk.ts).
 // Source: PostgreSQL 18, src/backend/parser/gram.y and SQL Commands in the manual.
 
-import { assignedBy, pinnedColumns, rowsInserted, showsEachRow } from './changes.ts';
+import {
+  areExact,
+  assignedBy,
+  parametersUsedOnce,
+  pinnedColumns,
+  rowsInserted,
+  showsEachRow,
+} from './changes.ts';
 import type { Command } from './command.ts';
 import { beginsTransaction, optionIsOn, setVariable, writesCatalog } from './configure.ts';
 import { definitions } from './definitions.ts';
 import type { Draft } from './draft.ts';
 import type { Tree } from './engine.ts';
 import { createsRelation } from './expressions.ts';
-import type { Access, NameUse, Statement } from './statement.ts';
+import type { Access, NameUse, RelationUse, Statement } from './statement.ts';
 import { listAt, nodeAt, textAt, unwrap } from './tree.ts';
 import { excludesRows } from './where.ts';
 
@@ -22,6 +29,13 @@ function target(draft: Draft, node: Tree, ...uses: Access[]): void {
   }
   for (const use of uses) draft.relation(textAt(relation, 'schemaname'), name, use);
   writesCatalog(draft, textAt(relation, 'schemaname'), name);
+}
+
+function targetUse(node: Tree, access: Access): RelationUse | undefined {
+  const relation = nodeAt(node, 'relation');
+  const name = relation === undefined ? undefined : textAt(relation, 'relname');
+  if (relation === undefined || name === undefined) return undefined;
+  return { schema: textAt(relation, 'schemaname'), name, access };
 }
 
 /** What the text calls its target: the alias, if it gives one. */
@@ -66,8 +80,10 @@ const statements: Readonly<Record<string, Command>> = {
     else draft.does('update-all', 'updates every row: no WHERE that could leave one out');
     target(draft, node, 'update');
     const others = listAt(node, 'fromClause').length > 0;
-    const pinned = pinnedColumns(node.whereClause, targetName(node), others);
-    draft.changes({ assigns: assignedBy(node), pinned, rowsAtMost: undefined }, root);
+    const parameters = parametersUsedOnce('UpdateStmt', node, root);
+    const pinned = pinnedColumns(node.whereClause, targetName(node), others, parameters);
+    const change = { assigns: assignedBy(node), pinned, rowsAtMost: undefined };
+    draft.changes({ ...change, target: targetUse(node, 'update') }, root);
     return { skip: ['relation'], access: 'read' };
   },
   DeleteStmt(draft, node, _walkInner, root) {
@@ -77,8 +93,10 @@ const statements: Readonly<Record<string, Command>> = {
     draft.does('delete', all);
     target(draft, node, 'delete');
     const others = listAt(node, 'usingClause').length > 0;
-    const pinned = pinnedColumns(node.whereClause, targetName(node), others);
-    draft.changes({ assigns: undefined, pinned, rowsAtMost: undefined }, root);
+    const parameters = parametersUsedOnce('DeleteStmt', node, root);
+    const pinned = pinnedColumns(node.whereClause, targetName(node), others, parameters);
+    const change = { assigns: undefined, pinned, rowsAtMost: undefined };
+    draft.changes({ ...change, target: targetUse(node, 'delete') }, root);
     return { skip: ['relation'], access: 'read' };
   },
   MergeStmt(draft, node, _walkInner, root) {
@@ -126,7 +144,10 @@ const statements: Readonly<Record<string, Command>> = {
     const inner = walkInner(node.query);
     draft.does('read');
     draft.secret ||= inner.draft.secret;
-    name(draft, 'prepare', textAt(node, 'name'), inner.statement);
+    // A parameter of a type that is not exact pins no column.
+    const { pinned: _, parts: __, ...facts } = inner.statement;
+    const exact = areExact(listAt(node, 'argtypes'));
+    name(draft, 'prepare', textAt(node, 'name'), exact ? inner.statement : facts);
     return { skip: ['query'] };
   },
   ExecuteStmt(draft, node) {

@@ -70,7 +70,7 @@ test('names and values that are quoted by the server are placeholders', () => {
   expect(built("'SELECT * FROM ' || pg_catalog.quote_ident(t) || ' AS t'::text")).toBe(
     'SELECT * FROM "holdpoint any" AS t',
   );
-  expect(built("concat('TABLE ', t::regclass)")).toBe('TABLE "holdpoint any"');
+  expect(built("concat('TABLE ', t::regclass)")).toBe('TABLE "holdpoint any"."holdpoint any"');
 });
 
 test('nothing else is', () => {

@@ -197,3 +197,36 @@ test.each([
 ])('the command tag does not count all that is changed: %s', (sql) => {
   expect(factsOf(sql).tagged).toBeUndefined();
 });
+
+test.each([
+  ['update t set a = 1 where id = $1', ['id']],
+  ['update t set a = $2 where id = $1', ['id']],
+  ['update t set a = $1 where id = $1', []],
+  ['update t set a = 1 where id = $1 and $1 > 0', []],
+  ['update t set a = 1 from (select $1::float8 as x) s where t.id = $1', []],
+  ['with s as (select $1::float8) update t set a = 1 where id = $1', []],
+  ['delete from t where id = $1 and $1::float8 > 0', []],
+  ['with u as (update t set a = 1 where id = $1 returning a) select a, $1::float8 from u', []],
+])('a parameter pins a column only where nothing else gives it a type: %s', (sql, columns) => {
+  expect(factsOf(sql).pinned ?? []).toEqual(columns);
+});
+
+test.each([
+  ['prepare p as update t set a = 1 where id = $1', ['id']],
+  ['prepare p(int) as update t set a = 1 where id = $1', ['id']],
+  ['prepare p(float8) as update t set a = 1 where id = $1', undefined],
+  ['prepare p(real, int) as update t set a = $2 where id = $1', undefined],
+  ['prepare p(mine) as update t set a = 1 where id = $1', undefined],
+  ['prepare p(int[]) as update t set a = 1 where id = $1', undefined],
+])('a parameter of a type that several values are equal by pins nothing: %s', (sql, columns) => {
+  expect(factsOf(sql).names[0]?.inner?.pinned).toEqual(columns);
+});
+
+test.each([
+  ['insert into t values (1 <#> 5000)', undefined],
+  ['insert into t values (1 operator(mine.+) 5000)', undefined],
+  ['insert into t values (1 + 5000)', 1],
+  ['insert into t values (1 <#> 5000), (2)', 2],
+])('an operator of a user may return a set: %s', (sql, rows) => {
+  expect(factsOf(sql).rowsAtMost).toBe(rows);
+});
