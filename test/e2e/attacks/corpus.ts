@@ -25,7 +25,7 @@ export const attackRows: readonly (readonly [string, readonly string[]])[] = [
   ...new Set(guarded.map(({ row }) => row)),
 ].map((row) => [row, guarded.filter((attack) => attack.row === row).map(({ sql }) => sql)]);
 
-/** Attack texts that do not stand in the corpus because their harm is in what surrounds them. */
+/** Rows of which some text, run without a guard and then undone, changes what the siege compares. */
 export const harmfulRows: ReadonlySet<string> = new Set(
   'A1 A2 A3 A4 A5 A6 A7 A8 A9 A10 A11 B1 B3 B9 B12 F5'.split(' '),
 );
