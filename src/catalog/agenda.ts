@@ -30,10 +30,8 @@ export type Task =
   | {
       readonly kind: 'type';
       readonly oid: number;
-      /** A value is made of it: the CHECK constraints of a domain run. */
+      /** A value is made of it: the CHECK constraints of a domain run. Else there is one, and they may run. */
       readonly checks: boolean;
-      /** Within an array, a row or a range, whose literals are read while a statement is parsed, with all they hold. */
-      readonly within?: true;
       readonly scope: Scope;
       readonly way: Way;
     }
@@ -79,8 +77,8 @@ export interface Agenda {
   /** Hidden uses, for rules that go by name. */
   uses(relation: RelationObject, access: Access): void;
   calls(object: FunctionObject): void;
-  /** Code of a user's runs where a literal is read, so at the latest when the statement is parsed. */
-  readsLiterals(): void;
+  /** Literals of the type, or of one made of it, are read when a statement is parsed, and code of a user's runs then. */
+  readsLiterals(type: number, scope: Scope): void;
   sets(setting: SettingUse): void;
   /** Something is not read yet: the answer must not be kept. */
   waits(): void;

@@ -33,8 +33,8 @@ const losing: ReadonlySet<Effect> = new Set(['update', 'update-all', 'delete', '
 /** Objects visited for one statement; what reaches more is not known. */
 const visitsMax = 200_000;
 
-/** What an access to any relation reaches, worked out once a snapshot: by access and path. */
-export type AnyRelation = Map<string, Closure>;
+/** What an access to any relation and values of a type reach, worked out once a snapshot: by that and path. */
+export type Known = Map<string, Closure>;
 
 export class Closure implements Agenda {
   readonly snapshot: Snapshot;
@@ -58,13 +58,16 @@ export class Closure implements Agenda {
   /** True where the way was certain. */
   readonly #visited = new Map<string, boolean>();
 
-  readonly #anyRelation: AnyRelation;
+  readonly #known: Known;
+  readonly #probing: boolean;
   #finished = false;
 
-  constructor(snapshot: Snapshot, bodies: Bodies, anyRelation: AnyRelation) {
+  /** `probing`: it is only asked what effects there are, not what parsing does. */
+  constructor(snapshot: Snapshot, bodies: Bodies, known: Known, probing = false) {
     this.snapshot = snapshot;
     this.bodies = bodies;
-    this.#anyRelation = anyRelation;
+    this.#known = known;
+    this.#probing = probing;
   }
 
   /** Works the agenda off. */
@@ -119,22 +122,26 @@ export class Closure implements Agenda {
 
   addAny(access: Access, scope: Scope, way: Way): void {
     const key = `${access} ${scope.path?.join('\0') ?? '*'}`;
-    let any = this.#anyRelation.get(key);
+    let any = this.#known.get(key);
     if (any === undefined) {
-      any = new Closure(this.snapshot, this.bodies, this.#anyRelation);
+      any = new Closure(this.snapshot, this.bodies, this.#known);
       // Code that does the same again adds nothing to what is being found.
-      this.#anyRelation.set(key, any);
+      this.#known.set(key, any);
       const alone = { ...scope, temporary: new Map(), shadowed: false, own: new Set<string>() };
       const from: Way = { certain: true, label: way.label, from: undefined };
       for (const object of this.snapshot.relations()) {
         if (!hidesCode(object, access)) continue;
         any.add({ kind: 'relation', object, access, assigns: undefined, scope: alone, way: from });
       }
+      // Which of them have columns of these is a long question, and most types with code are of columns.
+      const checks = access === 'insert' || access === 'update';
+      for (const { oid } of this.snapshot.types())
+        any.add({ kind: 'type', oid, checks, scope: alone, way: from });
       any.run();
       any.#finished = true;
       // What was found while another one was being worked out lacks what only that one finds.
-      const partial = [...this.#anyRelation.values()].some((one) => !one.#finished);
-      if (any.waiting || partial) this.#anyRelation.delete(key);
+      const partial = [...this.#known.values()].some((one) => !one.#finished);
+      if (any.waiting || partial) this.#known.delete(key);
     }
     for (const effect of any.effects) this.does(effect, phrase(effect), way);
     this.waiting ||= any.waiting;
@@ -166,8 +173,22 @@ export class Closure implements Agenda {
     this.functions.set(JSON.stringify([schema, name]), { schema, name });
   }
 
-  readsLiterals(): void {
-    this.parsing = true;
+  readsLiterals(type: number, scope: Scope): void {
+    if (this.parsing || this.#probing) return;
+    const key = `type ${type} ${scope.path?.join('\0') ?? '*'}`;
+    let found = this.#known.get(key);
+    if (found === undefined) {
+      found = new Closure(this.snapshot, this.bodies, this.#known, true);
+      const alone = { ...scope, temporary: new Map(), shadowed: false, own: new Set<string>() };
+      const way: Way = { certain: true, label: '', from: undefined };
+      found.add({ kind: 'type', oid: type, checks: true, scope: alone, way });
+      found.run();
+      found.#finished = true;
+      const partial = [...this.#known.values()].some((one) => !one.#finished);
+      if (!found.waiting && !partial) this.#known.set(key, found);
+    }
+    this.waiting ||= found.waiting;
+    this.parsing = found.effects.size > 0;
   }
 
   sets(setting: SettingUse): void {
@@ -181,8 +202,9 @@ export class Closure implements Agenda {
 
 function hidesCode(object: RelationObject, access: Access): boolean {
   if (access !== 'read') return object.triggers.length + object.rules.length + object.referencedBy.length > 0;
-  const { functions, operators } = object.policies;
-  return object.kind === 'v' || object.kind === 'f' || functions.length + operators.length > 0;
+  const { policies, onPlan } = object;
+  const hidden = [policies.functions, policies.operators, onPlan.functions, onPlan.operators];
+  return object.kind === 'v' || object.kind === 'f' || hidden.some((oids) => oids.length > 0);
 }
 
 function visit(agenda: Agenda, task: Task): void {
@@ -213,7 +235,7 @@ function keyOf(task: Task): string | undefined {
     case 'operator':
       return `o${task.object.oid}:${path}`;
     case 'type':
-      return `t${task.oid}:${task.checks}:${task.within ?? ''}:${path}`;
+      return `t${task.oid}:${task.checks}:${path}`;
     case 'relation':
       return `r${task.object.oid}:${task.access}:${task.moves ?? ''}:${task.assigns?.join('\0') ?? '*'}:${path}`;
     case 'statement':

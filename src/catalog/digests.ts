@@ -39,6 +39,7 @@ const counted: Readonly<Record<Exclude<CatalogName, 'pg_class'>, string>> = {
   pg_partitioned_table: permanent('partrelid'),
   pg_inherits: permanent('inhrelid'),
   pg_policy: permanent('polrelid'),
+  pg_statistic_ext: permanent('stxrelid'),
   pg_event_trigger: owned,
   pg_depend: `refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND deptype = 'e' AND objid >= 16384`,
   pg_extension: owned,

@@ -10,7 +10,7 @@ import { qualifiedName, step } from './agenda.ts';
 import { effectsByText, spell } from './guesses.ts';
 import { pinsOneRow } from './keys.ts';
 import { functionsMeant, operatorsMeant, relationsMeant, typesMeant } from './lookup.ts';
-import { doesBuiltin, labelOf } from './routines.ts';
+import { doesBuiltin, isOfKnownLibrary, labelOf } from './routines.ts';
 import type { OperatorObject, RelationObject } from './snapshot.ts';
 import { firstUserOid } from './snapshot.ts';
 import { firesFor } from './tables.ts';
@@ -25,15 +25,11 @@ const syntax = new Set(
   json_exists merge_action system_user`.split(/\s+/),
 );
 
-/** Functions by which a value of a row type is made that the text does not name. */
-const makesRows = /_populate_record/;
-
 /** Follows the names of a statement. `parameterTypes`: OIDs of declared parameters. */
 export function follow(agenda: Agenda, task: StatementTask, parameterTypes: readonly number[] = []): void {
   const touched = new Set<number>();
   const { statement, scope, way } = task;
-  const checks = statement.functions.some((use) => makesRows.test(use.name));
-  for (const use of statement.relations) followRelation(agenda, task, use, touched, checks);
+  for (const use of statement.relations) followRelation(agenda, task, use, touched);
   for (const use of statement.functions) followFunction(agenda, task, use, touched);
   for (const use of statement.types) followType(agenda, use, scope, way, touched);
   for (const name of statement.fields) {
@@ -41,6 +37,11 @@ export function follow(agenda: Agenda, task: StatementTask, parameterTypes: read
       if (!fn.ofRow) continue;
       const inner = step(way, labelOf(agenda, fn, false), false);
       agenda.add({ kind: 'function', object: fn, scope, way: inner });
+    }
+    // So is a row cast to a type, such as a domain over it.
+    for (const type of typesMeant(agenda.snapshot, { schema: undefined, name }, scope.path)) {
+      const inner = step(way, `type ${qualifiedName(type)}`, false);
+      agenda.add({ kind: 'type', oid: type.oid, checks: true, scope, way: inner });
     }
   }
   for (const oid of parameterTypes) {
@@ -55,13 +56,7 @@ export function follow(agenda: Agenda, task: StatementTask, parameterTypes: read
   followComparisons(agenda, scope, way, touched);
 }
 
-function followRelation(
-  agenda: Agenda,
-  task: StatementTask,
-  use: RelationUse,
-  touched: Set<number>,
-  checks: boolean,
-): void {
+function followRelation(agenda: Agenda, task: StatementTask, use: RelationUse, touched: Set<number>): void {
   const { statement, scope, way } = task;
   if (task.template && (use.name === anyName || use.schema === anyName)) {
     if (use.access === 'read') {
@@ -85,12 +80,9 @@ function followRelation(
     if (object.oid < firstUserOid) continue;
     const certain = found.length === 1 || access !== 'read';
     const inner = certain ? way : step(way, `relation ${qualifiedName(object)}`, false);
-    for (const oid of object.types) touch(agenda, oid, touched);
+    touchRelation(agenda, object, touched);
     const assigns = access === 'update' ? statement.assigns : undefined;
     agenda.add({ kind: 'relation', object, access, assigns, scope, way: inner });
-    if (checks)
-      for (const oid of object.types)
-        agenda.add({ kind: 'type', oid, checks, scope, way: step(inner, '', false) });
     if (runsAll) followMaintenance(agenda, object, scope, inner);
   }
 }
@@ -166,17 +158,47 @@ function followMaker(
   }
   for (const source of sources) {
     for (const object of relationsMeant(agenda.snapshot, source, scope.path)) {
-      for (const oid of object.types) touch(agenda, oid, touched);
+      touchRelation(agenda, object, touched);
       // LIKE takes over defaults and checks.
       if (use.access === 'read' || object.kind === 'v') continue;
       agenda.addAll(object.onWrite, scope, inner);
       agenda.addAll(object.defaults, scope, inner);
-      for (const oid of object.types) agenda.add({ kind: 'type', oid, checks: true, scope, way: inner });
     }
   }
-  for (const type of maker.types) {
-    for (const { oid } of typesMeant(agenda.snapshot, type, scope.path)) touch(agenda, oid, touched);
+  const checks = use.access !== 'read';
+  for (const oid of typesOfMaker(agenda, maker, { ...scope, temporary })) {
+    touch(agenda, oid, touched);
+    agenda.add({ kind: 'type', oid, checks, scope, way: inner });
   }
+}
+
+/** Types that columns of a temporary relation may have, by the statement that made it. */
+function typesOfMaker(agenda: Agenda, maker: Statement, scope: Scope): Set<number> {
+  const { snapshot } = agenda;
+  const found = new Set<number>();
+  for (const use of maker.relations) {
+    const before = use.schema === undefined ? scope.temporary.get(use.name) : undefined;
+    if (before !== undefined) {
+      const temporary = new Map([...scope.temporary].filter(([name]) => name !== use.name));
+      for (const oid of typesOfMaker(agenda, before, { ...scope, temporary })) found.add(oid);
+    }
+    for (const { types } of relationsMeant(snapshot, use, scope.path))
+      for (const oid of types) found.add(oid);
+  }
+  const fields = maker.fields.map((name) => ({ schema: undefined, name, args: 1 }));
+  for (const use of [...maker.functions, ...fields]) {
+    for (const { resultType, parameters } of functionsMeant(snapshot, use, scope.path)) {
+      for (const oid of [resultType, ...parameters.map(({ type }) => type)])
+        if (oid >= firstUserOid) found.add(oid);
+    }
+    for (const { oid } of typesMeant(snapshot, use, scope.path)) found.add(oid);
+  }
+  for (const use of maker.operators) {
+    for (const { result } of operatorsMeant(snapshot, use, scope.path))
+      if (result >= firstUserOid) found.add(result);
+  }
+  for (const use of maker.types) for (const { oid } of typesMeant(snapshot, use, scope.path)) found.add(oid);
+  return found;
 }
 
 function followFunction(agenda: Agenda, task: StatementTask, use: FunctionUse, touched: Set<number>): void {
@@ -221,14 +243,14 @@ function followType(agenda: Agenda, use: NameInSchema, scope: Scope, way: Way, t
   // Of an array the text names the element.
   for (const { oid } of types) {
     touch(agenda, oid, touched);
-    agenda.add({ kind: 'type', oid, checks: true, within: true, scope, way });
+    agenda.add({ kind: 'type', oid, checks: true, scope, way });
   }
   // The row type of a relation goes by the relation's name.
   const rows = types.length > 0 ? [] : relationsMeant(agenda.snapshot, use, scope.path);
   for (const relation of rows) {
     for (const oid of relation.types) {
       touch(agenda, oid, touched);
-      agenda.add({ kind: 'type', oid, checks: true, within: true, scope, way });
+      agenda.add({ kind: 'type', oid, checks: true, scope, way });
     }
   }
   if (types.length + rows.length === 0) {
@@ -243,6 +265,11 @@ function touch(agenda: Agenda, oid: number, touched: Set<number>): void {
   for (const part of agenda.snapshot.type(oid)?.parts ?? []) touch(agenda, part, touched);
 }
 
+function touchRelation(agenda: Agenda, object: RelationObject, touched: Set<number>): void {
+  if (object.rowType !== 0) touched.add(object.rowType);
+  for (const oid of object.types) touch(agenda, oid, touched);
+}
+
 function followOperator(
   agenda: Agenda,
   use: NameInSchema,
@@ -253,7 +280,7 @@ function followOperator(
   const builtin = isBuiltinOperator(use.schema, use.name);
   const named = operatorsMeant(agenda.snapshot, use, scope.path);
   const others = builtin || named.length > 0 ? named : operatorsMeant(agenda.snapshot, use, undefined);
-  const meant = builtin ? named.filter((operator) => mayMatch(operator, touched)) : others;
+  const meant = builtin ? named.filter((operator) => mayMatch(agenda, operator, touched)) : others;
   const alone = !builtin && meant.length === 1;
   for (const object of meant) addOperator(agenda, object, scope, way, alone);
   if (!builtin && meant.length === 0) {
@@ -262,9 +289,33 @@ function followOperator(
 }
 
 /** With a builtin operand it may match better than the server's own; between user types only if there are such values. */
-function mayMatch({ left, right }: OperatorObject, touched: ReadonlySet<number>): boolean {
+function mayMatch(agenda: Agenda, operator: OperatorObject, touched: ReadonlySet<number>): boolean {
+  const { left, right, functions } = operator;
   const operands = [left, right].filter((oid) => oid !== 0);
-  return operands.some((oid) => oid < firstUserOid || touched.has(oid));
+  if (operands.some((oid) => oid < firstUserOid || mayBeAtHand(agenda, oid, touched))) return true;
+  // Values of the server's own types are everywhere; what they are cast to by a known library does nothing.
+  const cast = operands.filter((oid) => isCastFromServers(agenda, oid));
+  if (cast.length === 0) return false;
+  const run = [...functions, ...cast.flatMap((oid) => agenda.snapshot.type(oid)?.functions ?? [])];
+  return run.some((oid) => !isOfKnownLibrary(agenda, oid));
+}
+
+/** A value may be made of those at hand: an array, a row or a domain of them, or what any of them is cast to unasked. */
+function mayBeAtHand({ snapshot }: Agenda, oid: number, touched: ReadonlySet<number>): boolean {
+  const seen = new Set<number>();
+  const pending = [oid];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    if (touched.has(next)) return true;
+    if (seen.has(next)) continue;
+    seen.add(next);
+    const type = snapshot.type(next);
+    pending.push(...(type?.parts ?? []), ...(type?.implicitFrom ?? []));
+  }
+  return false;
+}
+
+function isCastFromServers({ snapshot }: Agenda, oid: number): boolean {
+  return snapshot.type(oid)?.implicitFrom.some((source) => source < firstUserOid) ?? false;
 }
 
 function addOperator(agenda: Agenda, object: OperatorObject, scope: Scope, way: Way, certain: boolean): void {
@@ -277,7 +328,7 @@ function followComparisons(agenda: Agenda, scope: Scope, way: Way, touched: Read
   if (touched.size === 0) return;
   for (const symbol of ['=', '<', '>', '<=', '>=', '<>']) {
     for (const object of agenda.snapshot.operatorsNamed(symbol)) {
-      if (touched.has(object.left) || touched.has(object.right))
+      if ([object.left, object.right].some((oid) => oid >= firstUserOid && mayBeAtHand(agenda, oid, touched)))
         addOperator(agenda, object, scope, way, false);
     }
   }

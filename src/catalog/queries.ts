@@ -25,6 +25,7 @@ export type CatalogName =
   | 'pg_partitioned_table'
   | 'pg_inherits'
   | 'pg_policy'
+  | 'pg_statistic_ext'
   | 'pg_event_trigger'
   | 'pg_depend'
   | 'pg_extension'
@@ -48,6 +49,7 @@ export type SectionName =
   | 'indexes'
   | 'partitions'
   | 'policies'
+  | 'statistics'
   | 'eventTriggers';
 
 export interface SectionQuery {
@@ -68,7 +70,7 @@ WHERE p.oid < 16384`;
 /** Whole rows go where these are asked for: "any", anyelement, anynonarray, anycompatible, anycompatiblenonarray. */
 const anyTypes = '2276, 2283, 2776, 5077, 5079';
 
-// A function of the server's own that was replaced by one in another language is the user's from then on. A type whose
+// A function of the server's own that was replaced is the user's from then on: what has been there since initdb is frozen. A type whose
 // values are rows is known by its output function, which a domain has from its base. `t.f` is f(t) also where further
 // parameters have defaults, where the parameter is VARIADIC, or where a cast from the row to it is implicit.
 const functions = (version: number) => `
@@ -93,7 +95,7 @@ LEFT JOIN (
   JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.refobjid = x.oid
   WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.deptype = 'e'
 ) e ON e.objid = p.oid
-WHERE (p.oid >= 16384 OR l.lanname NOT IN ('internal', 'c', 'sql')) AND p.pronamespace NOT IN ${temporarySchemas}`;
+WHERE (p.oid >= 16384 OR pg_catalog.age(p.xmin) < 2147483647) AND p.pronamespace NOT IN ${temporarySchemas}`;
 
 const operators = `
 SELECT o.oid, o.xmin, n.nspname, o.oprname, o.oprleft, o.oprright, o.oprresult,
@@ -200,11 +202,13 @@ WHERE o.oid >= 16384 AND o.contype IN ('c', 'f', 'x') AND c.relpersistence IS DI
 const defaults = `
 SELECT d.adrelid, d.xmin, d.adnum, d.adbin FROM pg_catalog.pg_attrdef d ${permanent('d.adrelid')}`;
 
+// By another operator class than the default one of its type, two values may differ that are equal by `=`.
 const indexes = `
 SELECT i.indrelid, i.indexrelid, i.xmin,
-  i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL,
+  i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL AND NOT i.indclass::oid[] && k.others,
   i.indnkeyatts, i.indkey, i.indclass, i.indexprs, i.indpred
 FROM pg_catalog.pg_index i ${permanent('i.indrelid')}
+CROSS JOIN (SELECT pg_catalog.array_agg(oid) AS others FROM pg_catalog.pg_opclass WHERE NOT opcdefault) k
 WHERE i.indislive`;
 
 const partitions = `
@@ -213,6 +217,14 @@ FROM pg_catalog.pg_partitioned_table p ${permanent('p.partrelid')}`;
 
 const policies = `
 SELECT p.polrelid, p.xmin, p.polqual, p.polwithcheck FROM pg_catalog.pg_policy p ${permanent('p.polrelid')}`;
+
+// Before 14 they have columns only.
+const statistics = (version: number) =>
+  version >= 14
+    ? `
+SELECT s.stxrelid, s.xmin, s.stxexprs FROM pg_catalog.pg_statistic_ext s ${permanent('s.stxrelid')}
+WHERE s.stxexprs IS NOT NULL`
+    : 'SELECT 0, 0, NULL WHERE false';
 
 const eventTriggers = `
 SELECT evtfoid, xmin FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D'`;
@@ -240,9 +252,10 @@ export const sections: Readonly<Record<SectionName, SectionQuery>> = {
   triggers: { text: () => triggers, catalogs: ['pg_trigger', 'pg_namespace'] },
   constraints: { text: constraints, catalogs: ['pg_constraint', 'pg_namespace'] },
   defaults: { text: () => defaults, catalogs: ['pg_attrdef'] },
-  indexes: { text: () => indexes, catalogs: ['pg_index'] },
+  indexes: { text: () => indexes, catalogs: ['pg_index', 'pg_opclass'] },
   partitions: { text: () => partitions, catalogs: ['pg_partitioned_table'] },
   policies: { text: () => policies, catalogs: ['pg_policy'] },
+  statistics: { text: statistics, catalogs: ['pg_statistic_ext'] },
   eventTriggers: { text: () => eventTriggers, catalogs: ['pg_event_trigger'] },
 };
 

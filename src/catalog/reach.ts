@@ -8,7 +8,7 @@ import type { Effect, FunctionUse, RelationUse, Statement } from '../sql/stateme
 import type { Scope } from './agenda.ts';
 import { step } from './agenda.ts';
 import type { Bodies } from './bodies.ts';
-import { type AnyRelation, Closure } from './closure.ts';
+import { Closure, type Known } from './closure.ts';
 import { Explanations } from './explanations.ts';
 import { effectsByText, guessedSentences } from './guesses.ts';
 import { pinsOneRow } from './keys.ts';
@@ -30,7 +30,7 @@ export class SnapshotReacher implements Reacher {
   readonly #snapshot: Snapshot;
   readonly #bodies: Bodies;
   readonly #explanations = new Explanations();
-  readonly #anyRelation: AnyRelation = new Map();
+  readonly #known: Known = new Map();
   /** A temporary type can stand in front of the server's own. */
   readonly #shadowsTypes: boolean;
 
@@ -57,7 +57,7 @@ export class SnapshotReacher implements Reacher {
   }
 
   #explain(statement: Statement, context: NameContext, types: readonly number[]) {
-    const closure = new Closure(this.#snapshot, this.#bodies, this.#anyRelation);
+    const closure = new Closure(this.#snapshot, this.#bodies, this.#known);
     const scope: Scope = { ...context, own: new Set(), trigger: false };
     const effects = new Set(effectsByText(statement));
     confineToTemporary(effects, statement, context, this.#snapshot);

@@ -1,6 +1,6 @@
 // Relations and what hangs on them, each from the rows of its own question: columns, views, rules, triggers, constraints,
-// defaults, indexes, partitions, policies, by the OID of the relation. A RelationObject is put together from these when it
-// is asked for (stored.ts). Refuses to know types and functions but by OID.
+// defaults, indexes, partitions, policies, statistics, by the OID of the relation. A RelationObject is put together from
+// these when it is asked for (stored.ts). Refuses to know types and functions but by OID.
 // Source: the manual, "pg_class", "pg_attribute", "pg_rewrite", "pg_trigger", "pg_constraint", "pg_attrdef", "pg_index".
 
 import { noReferences, references, treeReader, union } from './references.ts';
@@ -172,6 +172,18 @@ export function policyTable(): ListOf<Stored> {
     of,
     add([relation, xmin, using, check]) {
       of.add(number(relation), { version: text(xmin), refers: read(using, check) });
+    },
+  };
+}
+
+/** Extended statistics over expressions. */
+export function statisticsTable(): ListOf<Stored> {
+  const of = new Listing<number, Stored>();
+  const read = treeReader();
+  return {
+    of,
+    add([relation, xmin, expressions]) {
+      of.add(number(relation), { version: text(xmin), refers: read(expressions) });
     },
   };
 }

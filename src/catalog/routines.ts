@@ -24,11 +24,18 @@ export function labelOf(agenda: Agenda, object: FunctionObject, certain: boolean
   return `${kind} ${name}${owner}`;
 }
 
+/**
+ * The server's own functions that no statement calls: they stand beside code, and do no more than it. Of the others with the
+ * effect `function` the arguments tell what runs, such as the type of array_in().
+ */
+const beside =
+  /_support$|_?handler$|^(system|bernoulli|unique_key_recheck|suppress_redundant_updates_trigger)$|^tsvector_update_trigger|^RI_FKey_/;
+
 /** What calling one of the server's own functions does, from a tree that names it by OID. */
 export function doesBuiltin(agenda: Agenda, name: string, schema: string | undefined, way: Way): void {
   for (const effect of effectsOfFunction(schema, name)) {
-    // `function` is said of those whose arguments are code of the server; in a stored tree they stand beside that code.
-    if (effect !== 'read' && effect !== 'function') agenda.does(effect, `calls ${name}()`, way);
+    if (effect === 'read' || (effect === 'function' && beside.test(name))) continue;
+    agenda.does(effect, `calls ${name}()`, way);
   }
   // Not stopped by READ ONLY before version 16.
   if (name === 'lo_unlink') agenda.does('large-object', `calls ${name}()`, way);
@@ -46,6 +53,9 @@ export function visitFunction(agenda: Agenda, task: Extract<Task, { kind: 'funct
   agenda.addAll(object.parts, scope, way);
   for (const oid of [...object.argTypes, object.resultType]) {
     if (oid >= firstUserOid) agenda.add({ kind: 'type', oid, checks: true, scope, way });
+  }
+  for (const { type } of object.parameters) {
+    if (type >= firstUserOid) agenda.add({ kind: 'type', oid: type, checks: false, scope, way });
   }
   if (object.kind === 'aggregate') return;
   if (object.language === 'sql' || object.language === 'plpgsql') visitCode(agenda, object, scope, way);
@@ -172,10 +182,23 @@ export function visitOperator(agenda: Agenda, task: Extract<Task, { kind: 'opera
   }
 }
 
+/** The server's own, or C of a library that is known to do nothing. */
+export function isOfKnownLibrary({ snapshot }: Agenda, oid: number): boolean {
+  const fn = snapshot.function(oid);
+  if (fn === undefined) return snapshot.builtin(oid) !== undefined;
+  return fn.language === 'c' && effectsOfSymbol(fn.library, fn.body.trim())?.length === 0;
+}
+
 /** Written by somebody: neither the server's own nor that of an extension, whose libraries are known. */
 function isWritten({ snapshot }: Agenda, oid: number): boolean {
   const fn = snapshot.function(oid);
   return fn !== undefined && fn.extension === undefined;
+}
+
+/** Taking the next number is a part of INSERT for everybody; only the call in a text is an effect of its own. */
+export function withoutNextval(agenda: Agenda, references: References): References {
+  const functions = references.functions.filter((oid) => agenda.snapshot.builtin(oid)?.name !== 'nextval');
+  return { ...references, functions };
 }
 
 function hasCode(agenda: Agenda, { functions, operators }: References): boolean {
@@ -186,19 +209,22 @@ function hasCode(agenda: Agenda, { functions, operators }: References): boolean 
 }
 
 export function visitType(agenda: Agenda, task: Extract<Task, { kind: 'type' }>): void {
-  const { oid, checks, within, scope, way } = task;
+  const { oid, checks, scope, way } = task;
   const type = agenda.snapshot.type(oid);
   if (type === undefined) return;
   agenda.looksAt('type', type);
-  // The CHECK of a domain by itself runs with the statement; in a row or an array it runs as the literal is read.
-  if ((within && hasCode(agenda, type.checks)) || type.functions.some((one) => isWritten(agenda, one)))
-    agenda.readsLiterals();
-  if (checks) agenda.addAll(type.checks, scope, step(way, `type ${qualifiedName(type)}`));
+  const label = `type ${qualifiedName(type)}`;
+  // Where there is a value of it, a literal or a NULL beside that may become another one, in an array or a row as well.
+  if (hasCode(agenda, type.checks) || type.functions.some((one) => isWritten(agenda, one)))
+    agenda.readsLiterals(oid, scope);
+  const made = checks ? type.checks : withoutNextval(agenda, type.checks);
+  agenda.addAll(made, scope, step(way, label, checks));
   // A domain of a domain is not made by reading one; the parts of an array or a row are made anew by what handles them.
   for (const part of type.parts) {
-    const container = type.kind !== 'd';
-    const inside = within || container ? { within: true as const } : {};
-    agenda.add({ kind: 'type', oid: part, checks: checks || container, ...inside, scope, way });
+    agenda.add({ kind: 'type', oid: part, checks: checks || type.kind !== 'd', scope, way });
+  }
+  for (const over of agenda.snapshot.typesOver(oid)) {
+    agenda.add({ kind: 'type', oid: over, checks: false, scope, way: step(way, label, false) });
   }
   for (const functionOid of type.functions) {
     const fn = agenda.snapshot.function(functionOid);

@@ -97,14 +97,21 @@ export interface RelationObject extends CatalogObject {
   readonly onRead: References;
   /** What any write runs: CHECK constraints, stored generated columns, index expressions, predicates and operator classes. */
   readonly onWrite: References;
+  /**
+   * What planning any access to it may run, since constant parts of expressions are computed then: all of `onWrite`, and
+   * extended statistics.
+   */
+  readonly onPlan: References;
   /** What INSERT and an UPDATE to DEFAULT run. */
   readonly defaults: References;
   /** Row-level policies in force, of all commands. */
   readonly policies: References;
   /** Names of stored generated columns. */
   readonly generated: readonly string[];
-  /** User types of its columns. */
+  /** User types of its columns, and its own row type where that or a type over it hides code. */
   readonly types: readonly number[];
+  /** Type of its rows; 0: none. */
+  readonly rowType: number;
   /** Partitions and inheriting tables: reading or writing this one reaches them. */
   readonly children: readonly number[];
   /** Partitions are part of it; what merely inherits has indexes of its own. */
@@ -125,6 +132,8 @@ export interface TypeObject extends CatalogObject {
   readonly checks: References;
   /** Input and output functions, casts from and to it, support functions of its operator classes; user functions only. */
   readonly functions: readonly number[];
+  /** Types, of users or of the server, that are cast to it without being asked. */
+  readonly implicitFrom: readonly number[];
 }
 
 export interface OperatorObject extends CatalogObject {
@@ -172,6 +181,10 @@ export interface Snapshot {
   relations(): Iterable<RelationObject>;
   type(oid: number): TypeObject | undefined;
   typesNamed(name: string): readonly TypeObject[];
+  /** All user types that hide code: functions, casts, operator classes or constraints of theirs. */
+  types(): Iterable<TypeObject>;
+  /** Those of them that are made of that type: domains over it, arrays, rows and ranges of it. */
+  typesOver(oid: number): readonly number[];
   operator(oid: number): OperatorObject | undefined;
   operatorsNamed(symbol: string): readonly OperatorObject[];
 }

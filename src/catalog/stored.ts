@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import type { Digests } from './digests.ts';
 import { builtinTable, functionTable } from './functions.ts';
+import { type HidingTypes, hidingTypes } from './hiding.ts';
 import { operatorTable } from './operators.ts';
 import type { SectionName } from './queries.ts';
 import { noReferences, references, union } from './references.ts';
@@ -22,6 +23,7 @@ import {
   ruleTable,
   type Stored,
   type StoredRelation,
+  statisticsTable,
   triggerTable,
   viewTable,
 } from './relations.ts';
@@ -56,6 +58,7 @@ export const emptyTables = {
   indexes: indexTable,
   partitions: partitioningTable,
   policies: policyTable,
+  statistics: statisticsTable,
   eventTriggers: eventTriggerTable,
 } as const satisfies Record<SectionName, () => Table>;
 
@@ -76,8 +79,13 @@ const digestLength = 22;
 export function storedSnapshot(tables: Tables, facts: ServerFacts, epoch: string): Snapshot {
   const relations = new Map<number, RelationObject>();
   const types = new Map<number, TypeObject>();
+  let hiding: HidingTypes | undefined;
+  const hidden = () => {
+    hiding ??= hidingTypes(tables, (oid) => type(oid)?.parts ?? []);
+    return hiding;
+  };
   const relation = (stored: StoredRelation): RelationObject =>
-    remembered(relations, stored.oid, () => relationOf(tables, stored));
+    remembered(relations, stored.oid, () => relationOf(tables, stored, hidden()));
   const type = (oid: number): TypeObject | undefined => {
     const known = types.get(oid);
     if (known !== undefined) return known;
@@ -106,6 +114,13 @@ export function storedSnapshot(tables: Tables, facts: ServerFacts, epoch: string
     },
     type,
     typesNamed: (name) => typeOidsNamed(tables, name).map((oid) => type(oid)!),
+    *types() {
+      for (const oid of hidden().all) {
+        const found = type(oid);
+        if (found !== undefined) yield found;
+      }
+    },
+    typesOver: (oid) => hidden().over.get(oid) ?? [],
     operator: (oid) => tables.operators.byOid.get(oid),
     operatorsNamed: (symbol) => tables.operators.bySymbol.get(symbol),
   };
@@ -149,7 +164,7 @@ function partitionsAbove(tables: Tables, oid: number): Stored[] {
   return found;
 }
 
-function relationOf(tables: Tables, stored: StoredRelation): RelationObject {
+function relationOf(tables: Tables, stored: StoredRelation, hiding: HidingTypes): RelationObject {
   const { oid, kind, schema, name } = stored;
   const columns = columnsOf(tables.attributes.of.get(oid));
   const named = columns.names;
@@ -172,9 +187,18 @@ function relationOf(tables: Tables, stored: StoredRelation): RelationObject {
   const { stored: generated, virtual } = columns;
   const ofColumns = (which: (column: number) => boolean) =>
     refers(defaults.filter((one) => which(one.column)));
-  const versions = [view, partitioning, ...defaults, ...checks, ...indexes, ...policies].map(
+  const statistics = tables.statistics.of.get(oid);
+  const versions = [view, partitioning, ...defaults, ...checks, ...indexes, ...policies, ...statistics].map(
     (one) => one?.version ?? '',
   );
+  const onWrite = union([
+    ...refers(checks),
+    ...ofColumns((at) => generated.has(at)),
+    ...refers(indexes),
+    ...refers(partitionsAbove(tables, oid)),
+    ...access,
+  ]);
+  const hidesRows = hiding.all.has(stored.rowType) || hiding.over.has(stored.rowType);
   return {
     oid,
     get version() {
@@ -185,17 +209,13 @@ function relationOf(tables: Tables, stored: StoredRelation): RelationObject {
     kind,
     columns: named,
     onRead: union([view?.refers ?? noReferences, ...ofColumns((at) => virtual.has(at)), ...access]),
-    onWrite: union([
-      ...refers(checks),
-      ...ofColumns((at) => generated.has(at)),
-      ...refers(indexes),
-      ...refers(partitionsAbove(tables, oid)),
-      ...access,
-    ]),
+    onWrite,
+    onPlan: ofUsers(union([onWrite, ...refers(statistics)])),
     defaults: union(ofColumns((at) => !virtual.has(at) && !generated.has(at))),
     policies: union(refers(policies)),
     generated: names([...generated]),
-    types: columns.types,
+    types: hidesRows ? [...columns.types, stored.rowType] : columns.types,
+    rowType: stored.rowType,
     children: tables.inheritance.of.get(oid).map((one) => one.child),
     partitioned: kind === 'p',
     triggers: tables.triggers.of.get(oid).map((one) => ({ ...one, columns: names(one.columns) })),
@@ -208,9 +228,24 @@ function relationOf(tables: Tables, stored: StoredRelation): RelationObject {
   };
 }
 
-function hidingOids({ relations, views, rules, triggers, policies, constraints }: Tables): Set<number> {
+/** Without the server's own functions, of which none that may be computed before a statement runs has an effect. */
+function ofUsers(found: References): References {
+  const functions = found.functions.filter((oid) => oid >= firstUserOid);
+  return functions.length === found.functions.length ? found : { ...found, functions };
+}
+
+function hidingOids(tables: Tables): Set<number> {
+  const { relations, views, rules, triggers, policies, constraints } = tables;
   const listings = [rules.of, triggers.of, policies.of, constraints.referencing, views.of];
-  return new Set([...relations.foreign, ...listings.flatMap((listing) => [...listing.keys()])]);
+  const planned = [constraints.ofRelation, tables.indexes.of, tables.statistics.of, tables.defaults.of];
+  const withCode = planned.flatMap((listing) =>
+    [...listing.keys()].filter((oid) => listing.get(oid).some(({ refers: found }) => hasCode(found))),
+  );
+  return new Set([...relations.foreign, ...listings.flatMap((listing) => [...listing.keys()]), ...withCode]);
+}
+
+function hasCode({ functions, operators }: References): boolean {
+  return operators.length > 0 || functions.some((oid) => oid >= firstUserOid);
 }
 
 function typeOidsNamed(tables: Tables, name: string): number[] {
@@ -250,6 +285,10 @@ function typeOf(tables: Tables, oid: number): TypeObject | undefined {
     parts: [...stored.parts, ...columns.types],
     checks: union([stored.defaults, ...refers(checks)]),
     functions: [...new Set(functions)],
+    implicitFrom: tables.casts.byType
+      .get(oid)
+      .filter((cast) => cast.implicit && cast.target === oid)
+      .map((cast) => cast.source),
   };
 }
 

@@ -10,6 +10,8 @@ interface Cast {
   readonly source: number;
   readonly target: number;
   readonly function: number;
+  /** The server uses it unasked, in any expression. */
+  readonly implicit: boolean;
 }
 
 interface OperatorClass {
@@ -45,8 +47,13 @@ export function castTable(): CastTable {
   return {
     all,
     byType,
-    add([source, target, func]) {
-      const cast = { source: number(source), target: number(target), function: number(func) };
+    add([source, target, func, context]) {
+      const cast = {
+        source: number(source),
+        target: number(target),
+        function: number(func),
+        implicit: context === 'i',
+      };
       all.push(cast);
       byType.add(cast.source, cast);
       if (cast.target !== cast.source) byType.add(cast.target, cast);

@@ -6,6 +6,7 @@ import type { Access, Effect, Statement } from '../sql/statement.ts';
 import type { Agenda, Scope, Task } from './agenda.ts';
 import { qualifiedName, step } from './agenda.ts';
 import { relationsMeant } from './lookup.ts';
+import { withoutNextval } from './routines.ts';
 import type {
   ForeignKey,
   References,
@@ -30,6 +31,8 @@ export function visitRelation(agenda: Agenda, task: RelationTask): void {
   const { scope, way } = task;
   agenda.addAll(object.policies, scope, step(way, `a policy of ${qualifiedName(object)}`));
   readsQuery(agenda, task);
+  // Constants in them are computed when the statement is planned, be it a read.
+  agenda.addAll(object.onPlan, scope, step(way, `a check or index of ${qualifiedName(object)}`, false));
   for (const oid of object.types) {
     const makes = access === 'insert' || access === 'update';
     agenda.add({ kind: 'type', oid, checks: makes, scope, way });
@@ -107,12 +110,6 @@ function isAssigned(
 function isEmpty(references: References): boolean {
   const { functions, operators, types, relations } = references;
   return functions.length + operators.length + types.length + relations.length === 0;
-}
-
-/** Taking the next number is a part of INSERT for everybody; only the call in a text is an effect of its own. */
-function withoutNextval(agenda: Agenda, references: References): References {
-  const functions = references.functions.filter((oid) => agenda.snapshot.builtin(oid)?.name !== 'nextval');
-  return { ...references, functions };
 }
 
 function keyAction(agenda: Agenda, task: RelationTask, key: ForeignKey, event: WriteEvent): void {
