@@ -11,7 +11,7 @@ import type { Bodies } from './bodies.ts';
 import { Closure, type Known } from './closure.ts';
 import { Explanations } from './explanations.ts';
 import { effectsByText, guessedSentences } from './guesses.ts';
-import { pinsOneRow } from './keys.ts';
+import { pinsOneRow, rowsOfParts } from './keys.ts';
 import { relationsMeant } from './lookup.ts';
 import { follow } from './meaning.ts';
 import type { NameContext, Reacher } from './names.ts';
@@ -127,9 +127,8 @@ export class SnapshotReacher implements Reacher {
     const kept = statement.why.filter((why) => (stays || !unexplained.test(why)) && !guesses.has(why));
     // The session takes what is defined beside a temporary effect for the temporary relation.
     const hidden = new Map([...closure.relations].filter(([, use]) => use.access !== 'define'));
-    const one = !types.some(isFloat) && pinsOneRow(this.#snapshot, statement, scope);
-    const rowsAtMost = one ? 1 : statement.rowsAtMost;
-    const { unresolved, ...facts } = statement;
+    const rowsAtMost = rowsOf(this.#snapshot, statement, scope, types);
+    const { unresolved, rowsAtMost: _, ...facts } = statement;
     return {
       ...facts,
       // Explaining its names would no longer explain it all.
@@ -147,6 +146,28 @@ export class SnapshotReacher implements Reacher {
       ...(rowsAtMost === undefined ? {} : { rowsAtMost }),
     };
   }
+}
+
+/** Rows that the statement can change at most: by the keys that it pins, or by its text. */
+function rowsOf(
+  snapshot: Snapshot,
+  statement: Statement,
+  scope: Scope,
+  types: readonly number[],
+): number | undefined {
+  const exact = !types.some(isFloat);
+  if (exact && pinsOneRow(snapshot, statement, scope)) return 1;
+  if (mayMakeRows(snapshot, statement)) return undefined;
+  return (exact ? rowsOfParts(snapshot, statement, scope) : undefined) ?? statement.rowsAtMost;
+}
+
+/** True if a name in it may stand for a function of a user that returns a set: VALUES makes more rows then. */
+function mayMakeRows(snapshot: Snapshot, { functions, operators }: Statement): boolean {
+  const returnsSet = (oid: number) => snapshot.function(oid)?.returnsSet === true;
+  return (
+    functions.some(({ name }) => snapshot.functionsNamed(name).some((fn) => fn.returnsSet)) ||
+    operators.some(({ name }) => snapshot.operatorsNamed(name).some((one) => one.functions.some(returnsSet)))
+  );
 }
 
 /** A bigint compared with a float is compared as a float: several may be equal to one. */

@@ -113,6 +113,21 @@ describe('a write through', () => {
     expect(explainer.explain(text).uncounted).toBeUndefined();
   });
 
+  test('a unique index by another operator class than that of = pins no row', () => {
+    expect(explainer.explain('UPDATE images SET v = 1 WHERE c = $1').rowsAtMost).toBeUndefined();
+    expect(explainer.explain('UPDATE parents SET note = $2 WHERE id = $1').rowsAtMost).toBe(1);
+  });
+
+  test('a name that may stand for a function that returns a set leaves the rows of VALUES open', () => {
+    expect(explainer.explain('INSERT INTO victims VALUES (length($$a$$))').rowsAtMost).toBeUndefined();
+    expect(explainer.explain('INSERT INTO victims VALUES (1)').rowsAtMost).toBe(1);
+  });
+
+  test('a name of a relation in the place of a column may be column notation', () => {
+    expect(effectsOf('SELECT by_regclass()')).toContain('function');
+    expect(effectsOf('SELECT from_regclass()')).toBe('read unproven');
+  });
+
   test('REFRESH runs the query of a materialized view, reading it does not', () => {
     expect(effectsOf('SELECT * FROM bad_materialized')).toBe('read');
     expect(effectsOf('REFRESH MATERIALIZED VIEW good_materialized')).toBe('maintain rewrite');
@@ -271,6 +286,19 @@ describe('the answer', () => {
     expect(rows('UPDATE ancestor SET id = 1 WHERE id = 2')).toBeUndefined();
     expect(rows('UPDATE good_writable SET note = $1 WHERE id = 1')).toBeUndefined();
     expect(rows('UPDATE parents SET note = $1 WHERE id = $2', [25, 701])).toBeUndefined();
+  });
+
+  test('has as many rows as it has parts, where each pins a key or makes a known number of rows', () => {
+    const rows = (sql: string) => explainer.explain(sql, {}, []).rowsAtMost;
+    const first = 'WITH a AS (UPDATE parents SET note = $1 WHERE id = 1 RETURNING 1)';
+    expect(rows(`${first} UPDATE parents SET note = $1 WHERE id = 2`)).toBe(2);
+    expect(rows(`${first}, b AS (INSERT INTO parents (note) VALUES (1), (2) RETURNING 1) SELECT 1`)).toBe(3);
+    expect(rows(`${first} UPDATE parents SET note = $1 WHERE note = $2`)).toBeUndefined();
+    expect(rows(`${first} UPDATE ancestor SET id = 1 WHERE id = 2`)).toBeUndefined();
+    expect(rows(`${first} INSERT INTO parents (note) SELECT 1 FROM parents`)).toBeUndefined();
+    expect(
+      rows(`${first} MERGE INTO parents USING ancestor ON true WHEN MATCHED THEN DELETE`),
+    ).toBeUndefined();
   });
 
   test('names the way, and says when the code runs as its owner', () => {

@@ -111,6 +111,8 @@ export const application: readonly Everyday[] = [
     'UPDATE posts SET published_at = NULL WHERE id = 10 AND published_at IS NOT NULL',
     "INSERT INTO tree VALUES (21, 1, 'top.new', 'a=>1')",
     "UPDATE tree SET attributes = attributes || 'b=>2', path = path || 'leaf' WHERE id = 21",
+    'WITH moved AS (UPDATE accounts SET balance = balance - 10 WHERE id = 3 RETURNING id) UPDATE accounts SET balance = balance + 10 WHERE id = 4 AND EXISTS (SELECT FROM moved)',
+    "WITH ins AS (INSERT INTO jobs (queue) VALUES ('cte') RETURNING queue), upd AS (UPDATE jobs SET attempts = 1 WHERE id = 5 RETURNING queue) SELECT * FROM ins UNION ALL SELECT * FROM upd",
     'WITH new AS (INSERT INTO orders (customer_id) VALUES (9) RETURNING id) INSERT INTO order_items SELECT id, 1, 3, 2, 5.00 FROM new RETURNING line, product_id',
     // A queue
     "UPDATE jobs SET state = 'running', locked_by = 'w1', attempts = attempts + 1 WHERE id = (SELECT id FROM jobs WHERE state = 'ready' AND queue = 'q1' ORDER BY id FOR UPDATE SKIP LOCKED LIMIT 1) RETURNING id, queue",
