@@ -154,6 +154,19 @@ CREATE TABLE numbered (id int PRIMARY KEY, label text);
 CREATE FUNCTION labels() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN UPDATE numbered SET label = 'n' WHERE id = NEW.id; RETURN NULL; END $$;
 CREATE TRIGGER labels AFTER INSERT ON numbered FOR EACH ROW EXECUTE FUNCTION labels();
+CREATE TABLE imaged (c numeric, v int);
+CREATE UNIQUE INDEX ON imaged ((c) numeric_ops);
+CREATE TYPE image AS (n numeric);
+CREATE TABLE images (c image, v int);
+CREATE UNIQUE INDEX ON images (c record_image_ops);
+CREATE TABLE notation (id int);
+CREATE TABLE hidden_row (id int);
+CREATE FUNCTION by_regclass() RETURNS int LANGUAGE plpgsql AS $$
+DECLARE n int; BEGIN EXECUTE 'SELECT ' || 'notation'::regclass || ' FROM notation' INTO n; RETURN n; END $$;
+CREATE FUNCTION from_regclass() RETURNS int LANGUAGE plpgsql AS $$
+DECLARE n int; BEGIN EXECUTE 'SELECT count(*) FROM ' || 'notation'::regclass INTO n; RETURN n; END $$;
+CREATE FUNCTION many_rows(int, int) RETURNS SETOF int LANGUAGE sql AS 'SELECT generate_series($1, $2)';
+CREATE FUNCTION length(int, int) RETURNS SETOF int LANGUAGE sql AS 'SELECT generate_series($1, $2)';
 CREATE FUNCTION one(n int) RETURNS void LANGUAGE sql AS 'UPDATE parents SET note = ''x'' WHERE id = $1';
 CREATE FUNCTION counts_by_call() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN PERFORM one(n) FROM generate_series(1, 100) AS n; RETURN NULL; END $$;
