@@ -167,6 +167,30 @@ CREATE FUNCTION from_regclass() RETURNS int LANGUAGE plpgsql AS $$
 DECLARE n int; BEGIN EXECUTE 'SELECT count(*) FROM ' || 'notation'::regclass INTO n; RETURN n; END $$;
 CREATE FUNCTION many_rows(int, int) RETURNS SETOF int LANGUAGE sql AS 'SELECT generate_series($1, $2)';
 CREATE FUNCTION length(int, int) RETURNS SETOF int LANGUAGE sql AS 'SELECT generate_series($1, $2)';
+CREATE FUNCTION fetches_given(c refcursor) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE x text; BEGIN FETCH c INTO x; RETURN x; END $$;
+CREATE FUNCTION moves_named() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE c refcursor := 'pp'; BEGIN MOVE FORWARD ALL FROM c; END $$;
+CREATE FUNCTION fetches_own() RETURNS int LANGUAGE plpgsql AS $$
+DECLARE x int; d refcursor; e CURSOR FOR SELECT 1;
+BEGIN OPEN d FOR SELECT 2; FETCH d INTO x; CLOSE d; FOR r IN e LOOP x := 1; END LOOP; OPEN e; FETCH e INTO x; RETURN x; END $$;
+CREATE TABLE counted (id int PRIMARY KEY, n int);
+CREATE TABLE skipping (id int PRIMARY KEY);
+CREATE FUNCTION counts_before() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN UPDATE counted SET n = n + 1 WHERE id = NEW.id; RETURN NULL; END $$;
+CREATE TRIGGER counts BEFORE INSERT ON skipping FOR EACH ROW EXECUTE FUNCTION counts_before();
+CREATE TABLE aliasing (id int PRIMARY KEY);
+CREATE FUNCTION aliases() RETURNS trigger LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN UPDATE counted b SET n = 1 FROM counted new WHERE b.id = new.id; RETURN NULL; END $$;
+CREATE TRIGGER aliases AFTER INSERT ON aliasing FOR EACH ROW EXECUTE FUNCTION aliases();
+CREATE SCHEMA elsewhere;
+CREATE FUNCTION usual() RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION elsewhere.usual() RETURNS int LANGUAGE sql AS 'SELECT public.bad_code()';
+CREATE FUNCTION calls_usual() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN usual(); END $$;
+CREATE FUNCTION sets_path() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN PERFORM set_config('search_path', 'elsewhere', false); END $$;
+CREATE FUNCTION sets_then_calls() RETURNS int LANGUAGE plpgsql AS $$ BEGIN PERFORM sets_path(); RETURN usual(); END $$;
 CREATE FUNCTION one(n int) RETURNS void LANGUAGE sql AS 'UPDATE parents SET note = ''x'' WHERE id = $1';
 CREATE FUNCTION counts_by_call() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN PERFORM one(n) FROM generate_series(1, 100) AS n; RETURN NULL; END $$;
