@@ -22,6 +22,8 @@ export interface Scope extends NameContext {
   readonly trigger: boolean;
   /** Triggers whose code this is, by OID: one that fires again for what it does itself runs for any number of rows. */
   readonly firing?: ReadonlySet<number>;
+  /** The code of a trigger that also fires for rows which are then left out, and so are not counted. */
+  readonly uncounted?: boolean;
 }
 
 export type Task =

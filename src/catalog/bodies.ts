@@ -150,7 +150,10 @@ export class Bodies {
     if (tokens === undefined) return undefined;
     let filled = '';
     for (let index = 0; index < tokens.length; index += 1) {
-      const field = /^(new|old)$/i.test(tokens[index]?.text ?? '') && tokens[index + 1]?.text === '.';
+      const row = /^"?(new|old)"?$/i.test(tokens[index]?.text ?? '');
+      const field = row && tokens[index + 1]?.text === '.';
+      // As the name of something else it may stand for any of its rows.
+      if (row && !field) return undefined;
       filled += field ? '$1 ' : `${tokens[index]?.text} `;
       if (field) index += 2;
     }

@@ -132,7 +132,8 @@ function followMaker(
   maker: Statement,
   touched: Set<number>,
 ): void {
-  const { scope } = task;
+  // It was bound to objects when it was made, by the path of then.
+  const scope = { ...task.scope, path: undefined };
   const inner = step(task.way, `temporary relation ${use.name}`);
   // What it is made of is older than itself.
   const temporary = new Map([...scope.temporary].filter(([name]) => name !== use.name));
@@ -363,7 +364,8 @@ function isOfOwn(agenda: Agenda, statement: Statement, effect: Effect, scope: Sc
 
 /** A trigger's statement that changes one row at most; whatever else is called may be called for any number of rows. */
 function isSingle(agenda: Agenda, { statement, pinnedByRow, scope }: StatementTask): boolean {
-  if (!scope.trigger || statement.tagged !== true || firesAgain(agenda, statement, scope)) return false;
+  if (!scope.trigger || scope.uncounted === true || statement.tagged !== true) return false;
+  if (firesAgain(agenda, statement, scope)) return false;
   if (statement.command === 'INSERT') return statement.rowsAtMost === 1;
   const pinned = pinnedByRow ?? statement.pinned;
   return pinned !== undefined && pinsOneRow(agenda.snapshot, { ...statement, pinned }, scope);

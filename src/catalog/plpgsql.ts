@@ -45,6 +45,8 @@ const nodesMax = 100_000;
 export function fragmentsOf(functions: readonly unknown[]): Read {
   const fragments: Fragment[] = [];
   const assigned: string[] = [];
+  const opened = new Set<unknown>();
+  const fetched = new Set<unknown>();
   let loops = false;
   if (functions.length !== 1) return opaque('cannot be read');
   const pending: { value: unknown; place: string }[] = [{ value: functions[0], place: '' }];
@@ -70,12 +72,18 @@ export function fragmentsOf(functions: readonly unknown[]): Read {
         if (isAssignment(inner)) assigned.push(inner.query);
       } else {
         loops ||= looping.test(key);
+        const cursor = (inner as { curvar?: unknown } | null)?.curvar ?? 0;
+        if (key === 'PLpgSQL_stmt_open' || key === 'PLpgSQL_stmt_forc') opened.add(cursor);
+        if (key === 'PLpgSQL_stmt_fetch') fetched.add(cursor);
         if (key === 'PLpgSQL_stmt_commit') fragments.push({ kind: 'statement', text: 'COMMIT' });
         if (key === 'PLpgSQL_stmt_rollback') fragments.push({ kind: 'statement', text: 'ROLLBACK' });
         pending.push({ value: inner, place: key });
       }
     }
   }
+  // What a cursor of somebody else's runs is not in this body.
+  if ([...fetched].some((cursor) => !opened.has(cursor)))
+    return opaque('fetches from a cursor that it does not open');
   return { kind: 'fragments', fragments, loops, assigned };
 }
 

@@ -56,7 +56,11 @@ export class SnapshotReacher implements Reacher {
     return explained;
   }
 
-  #explain(statement: Statement, context: NameContext, types: readonly number[]) {
+  #explain(
+    statement: Statement,
+    context: NameContext,
+    types: readonly number[],
+  ): { explained: Statement; waiting: boolean } {
     const closure = new Closure(this.#snapshot, this.#bodies, this.#known);
     const scope: Scope = { ...context, own: new Set(), trigger: false };
     const effects = new Set(effectsByText(statement));
@@ -74,6 +78,9 @@ export class SnapshotReacher implements Reacher {
       closure.does('unproven', 'may use a temporary type in place of one of the server', root);
     }
     closure.run();
+    // What is looked up behind a function that sets the path is looked up in another.
+    if (context.path !== undefined && movesPath(statement, closure))
+      return this.#explain(statement, { ...context, path: undefined }, types);
     for (const { kind, inner } of statement.names) {
       if (kind === 'prepare' && inner !== undefined) this.#parses(inner, context, closure);
     }
@@ -167,6 +174,14 @@ function mayMakeRows(snapshot: Snapshot, { functions, operators }: Statement): b
   return (
     functions.some(({ name }) => snapshot.functionsNamed(name).some((fn) => fn.returnsSet)) ||
     operators.some(({ name }) => snapshot.operatorsNamed(name).some((one) => one.functions.some(returnsSet)))
+  );
+}
+
+/** True if names may be looked up behind a change of search_path within the statement. */
+function movesPath({ settings, functions, command }: Statement, closure: Closure): boolean {
+  const isPath = ({ name }: { readonly name: string }) => name === 'search_path';
+  return (
+    closure.settings.some(isPath) || (command !== 'SET' && functions.length > 0 && settings.some(isPath))
   );
 }
 

@@ -217,8 +217,8 @@ export function visitType(agenda: Agenda, task: Extract<Task, { kind: 'type' }>)
   // Where there is a value of it, a literal or a NULL beside that may become another one, in an array or a row as well.
   if (hasCode(agenda, type.checks) || type.functions.some((one) => isWritten(agenda, one)))
     agenda.readsLiterals(oid, scope);
-  const made = checks ? type.checks : withoutNextval(agenda, type.checks);
-  agenda.addAll(made, scope, step(way, label, checks));
+  agenda.addAll(type.checks, scope, step(way, label, checks));
+  agenda.addAll(withoutNextval(agenda, type.defaults), scope, step(way, label, checks));
   // A domain of a domain is not made by reading one; the parts of an array or a row are made anew by what handles them.
   for (const part of type.parts) {
     agenda.add({ kind: 'type', oid: part, checks: checks || type.kind !== 'd', scope, way });

@@ -128,8 +128,10 @@ export interface TypeObject extends CatalogObject {
   readonly kind: string;
   /** A domain's base, an array's element, a range's subtype, the columns of a row; user types only. */
   readonly parts: readonly number[];
-  /** CHECK constraints and default of a domain. */
+  /** CHECK constraints of a domain. */
   readonly checks: References;
+  /** What its DEFAULT runs where a row is inserted. */
+  readonly defaults: References;
   /** Input and output functions, casts from and to it, support functions of its operator classes; user functions only. */
   readonly functions: readonly number[];
   /** Types, of users or of the server, that are cast to it without being asked. */

@@ -283,7 +283,8 @@ function typeOf(tables: Tables, oid: number): TypeObject | undefined {
     name: stored.name,
     kind: stored.kind,
     parts: [...stored.parts, ...columns.types],
-    checks: union([stored.defaults, ...refers(checks)]),
+    checks: union(refers(checks)),
+    defaults: stored.defaults,
     functions: [...new Set(functions)],
     implicitFrom: tables.casts.byType
       .get(oid)

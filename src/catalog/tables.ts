@@ -71,7 +71,11 @@ function writes(agenda: Agenda, task: RelationTask, event: WriteEvent): void {
     agenda.looksAt('trigger', trigger);
     const inner = step(way, `trigger ${trigger.name} on ${name}`);
     agenda.addAll(trigger.when, scope, inner);
-    const firing = { ...scope, firing: new Set([...(scope.firing ?? []), trigger.oid]) };
+    const firing = {
+      ...scope,
+      firing: new Set([...(scope.firing ?? []), trigger.oid]),
+      uncounted: scope.uncounted === true || trigger.before || object.kind === 'v',
+    };
     agenda.addAll({ functions: [trigger.function], operators: [], types: [], relations: [] }, firing, inner);
   }
   for (const rule of object.rules) {

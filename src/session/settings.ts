@@ -156,7 +156,9 @@ export class Settings {
         if (setting.name === 'search_path' && command === 'RESET') this.#resetPath();
         else if (setting.name === 'search_path') {
           this.searchPath = setting.value ?? null;
-          this.#path = setting.local || setting.value === undefined ? 'doubtful' : 'set';
+          // A set_config() in a query may run for no row, or for several.
+          const certain = command === 'SET' && !setting.local && setting.value !== undefined;
+          this.#path = certain ? 'set' : 'doubtful';
           this.#pathMoved = true;
         }
         if (setting.name === reasonSetting) this.reason = setting.value?.slice(0, reasonCharactersMax);

@@ -84,7 +84,10 @@ const writers: Readonly<Record<string, readonly [body: string, effects: string]>
     'delete read',
   ],
   'OPEN … FOR': ['DECLARE c refcursor; BEGIN OPEN c FOR SELECT purge(); END', 'delete read'],
-  FETCH: ['DECLARE c refcursor; r record; BEGIN FETCH RELATIVE purge() FROM c INTO r; END', 'delete read'],
+  FETCH: [
+    'DECLARE c refcursor; r record; BEGIN OPEN c FOR SELECT 1; FETCH RELATIVE purge() FROM c INTO r; END',
+    'delete read',
+  ],
   EXECUTE: ["BEGIN EXECUTE 'DELETE FROM orders'; END", 'delete read'],
   'EXECUTE … USING': ["BEGIN EXECUTE 'SELECT $1' USING purge(); END", 'delete read'],
   'the text of an EXECUTE': ["BEGIN EXECUTE format('SELECT %L', purge()); END", 'delete read'],

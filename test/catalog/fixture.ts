@@ -76,6 +76,7 @@ export function type(given: Given<TypeObject>): TypeObject {
     kind: 'b',
     parts: [],
     checks: nothing,
+    defaults: nothing,
     functions: [],
     implicitFrom: [],
     ...given,

@@ -101,6 +101,8 @@ describe('a write through', () => {
     ['a trigger puts another row in the place of', "UPDATE replaced_keys SET note = 'y' WHERE id = 1"],
     ['a variable takes the place of a column behind', 'INSERT INTO tallied VALUES (1)'],
     ['a trigger fires itself behind', 'UPDATE nodes SET v = 1 WHERE id = 1'],
+    ['a trigger fires for rows that are left out of', 'INSERT INTO skipping VALUES (1)'],
+    ['a relation is called NEW behind', 'INSERT INTO aliasing VALUES (1)'],
   ])('more rows than the command counts, where %s it: %s', (_what, text) => {
     expect(explainer.explain(text).uncounted).toBe(true);
   });
@@ -121,6 +123,21 @@ describe('a write through', () => {
   test('a name that may stand for a function that returns a set leaves the rows of VALUES open', () => {
     expect(explainer.explain('INSERT INTO victims VALUES (length($$a$$))').rowsAtMost).toBeUndefined();
     expect(explainer.explain('INSERT INTO victims VALUES (1)').rowsAtMost).toBe(1);
+  });
+
+  test('a function that fetches from a cursor of somebody else may run anything', () => {
+    expect(effectsOf("SELECT fetches_given('pp')")).toBe('function read');
+    expect(effectsOf('SELECT moves_named()')).toBe('function read');
+    expect(effectsOf('SELECT fetches_own()')).toBe('read');
+  });
+
+  test('behind a function that sets search_path, names may stand for those of any schema', () => {
+    expect(effectsOf('SELECT usual(), calls_usual()')).toBe('read');
+    expect(effectsOf('SELECT sets_then_calls()')).toMatch(/unproven|delete/);
+    expect(effectsOf('SELECT sets_path(), calls_usual()')).toMatch(/unproven|delete/);
+    const set = "set_config('search_path', 'elsewhere', true)";
+    expect(effectsOf(`SELECT ${set}, calls_usual()`)).toMatch(/unproven|delete/);
+    expect(effectsOf(`SELECT ${set}`)).toBe('read setting');
   });
 
   test('a name of a relation in the place of a column may be column notation', () => {

@@ -101,6 +101,17 @@ test('a list that no server has reported may be one schema with a comma in its n
   expect(known.names(['public']).path).toBeUndefined();
 });
 
+test('a search_path that a query sets is believed only when the server reports it', () => {
+  const known = settings();
+  const settingsOf = [{ name: 'search_path', value: 'public', local: false }];
+  known.note([statement('SELECT', ['setting', 'read'], { settings: settingsOf })]);
+  known.ready('I', 'I');
+  expect(known.names(['evil']).path).toBeUndefined();
+  known.reported('search_path', 'evil');
+  known.ready('I', 'I');
+  expect(known.names(['public']).path).toEqual(['evil']);
+});
+
 test('search_path of a role that is not known is not known', () => {
   const known = settings();
   known.reported('search_path', '"$user", public');
