@@ -1,0 +1,180 @@
+// Reach through values: types whose values run code though no text names them, and what the server computes while it plans
+// a read. Each kind stands twice, once harmless and once deleting.
+
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { factsOf } from '../sql/facts.ts';
+import { createDatabase, type TestDatabase } from '../support/postgres.ts';
+import { type Explainer, explainerOf, snapshotOf } from './live.ts';
+
+const schema = `
+CREATE TABLE victims (id int PRIMARY KEY);
+CREATE FUNCTION purge() RETURNS int LANGUAGE plpgsql AS $$ BEGIN DELETE FROM public.victims; RETURN 1; END $$;
+CREATE SEQUENCE numbers;
+${['good', 'bad']
+  .map((side) => {
+    const code = side === 'good' ? 'now()' : 'public.purge()';
+    const returns = (value: string) =>
+      `IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM ${code}; RETURN ${value}; END $$`;
+    return `
+CREATE FUNCTION ${side}_check(int) RETURNS bool ${returns('true')};
+CREATE DOMAIN ${side} AS int DEFAULT nextval('numbers') CHECK (${side}_check(VALUE));
+CREATE DOMAIN ${side}_over AS ${side};
+CREATE TYPE ${side}_row AS (n ${side});
+CREATE TABLE ${side}_values (id int, d ${side});
+CREATE TABLE ${side}_overs (id int, d ${side}_over);
+CREATE TABLE ${side}_rows (id int, r ${side}_row);
+CREATE TABLE ${side}_arrays (id int, a ${side}[]);
+CREATE VIEW ${side}_view AS SELECT id AS v FROM ${side}_values;
+CREATE FUNCTION ${side}_out(OUT a ${side}, OUT b int) LANGUAGE sql AS 'SELECT 1, 2';
+CREATE FUNCTION ${side}_inout(INOUT a int, OUT b ${side}) LANGUAGE plpgsql AS 'BEGIN b := a; END';
+CREATE FUNCTION ${side}_table() RETURNS TABLE (a ${side}, b int) LANGUAGE sql BEGIN ATOMIC SELECT 1, 2; END;
+CREATE FUNCTION ${side}_variadic(VARIADIC a ${side}[]) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION ${side}_fields() RETURNS int LANGUAGE plpgsql AS $$
+DECLARE r record; BEGIN FOR r IN SELECT * FROM ${side}_values LOOP r.d := 1; END LOOP; RETURN 1; END $$;
+CREATE TABLE ${side}_plain (x int);
+CREATE FUNCTION ${side}_row_check(${side}_plain) RETURNS bool ${returns('true')};
+CREATE DOMAIN ${side}_notation AS ${side}_plain CHECK (${side}_row_check(VALUE));
+CREATE TYPE ${side}_mood AS ENUM ('calm');
+CREATE TABLE ${side}_moods (m ${side}_mood);
+CREATE FUNCTION ${side}_moods_number(${side}_mood[]) RETURNS int ${returns('1')};
+CREATE CAST (${side}_mood[] AS int) WITH FUNCTION ${side}_moods_number(${side}_mood[]);
+CREATE TABLE ${side}_compared (x int);
+CREATE FUNCTION ${side}_equal(${side}_compared[], ${side}_compared[]) RETURNS bool ${returns('true')};
+CREATE OPERATOR = (LEFTARG = ${side}_compared[], RIGHTARG = ${side}_compared[], FUNCTION = ${side}_equal);
+
+CREATE TABLE ${side}_index (id int); CREATE INDEX ON ${side}_index (id) WHERE ${side}_check(1);
+CREATE TABLE ${side}_constraint (id int, CHECK (${side}_check(1)));
+CREATE TABLE ${side}_statistics (id int, n int);
+CREATE STATISTICS ON n, (id = 1 AND ${side}_check(1)) FROM ${side}_statistics;
+CREATE TABLE ${side}_heir () INHERITS (${side}_constraint);
+CREATE FUNCTION ${side}_dynamic(name text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE n bigint; BEGIN EXECUTE format('SELECT count(*) FROM %I', name) INTO n; RETURN n; END $$;
+
+CREATE VIEW ${side}_input AS SELECT ${side === 'good' ? "int4in('1')" : "pg_input_is_valid('1', 'bad')"};
+CREATE FUNCTION ${side}_atomic() RETURNS text LANGUAGE sql
+BEGIN ATOMIC SELECT ${side === 'good' ? "textin('1')" : "array_in('{1}', 0, -1)::text"}; END;
+CREATE TABLE ${side}_default (id int, b bool DEFAULT ${side === 'good' ? 'true' : "pg_input_is_valid('1', 'bad')"});`;
+  })
+  .join('\n')}
+CREATE TABLE words (t text, v tsvector);
+CREATE TRIGGER v BEFORE INSERT ON words FOR EACH ROW
+EXECUTE FUNCTION tsvector_update_trigger(v, 'pg_catalog.english', t);`;
+
+/** Made beside the others: with it every text with \`=\` may compare by code that deletes. */
+const castSchema = `
+CREATE TABLE victims (id int PRIMARY KEY); CREATE TABLE documents (j json);
+CREATE FUNCTION purge() RETURNS int LANGUAGE plpgsql AS $$ BEGIN DELETE FROM public.victims; RETURN 1; END $$;
+CREATE TYPE boxed AS (t text);
+CREATE FUNCTION boxes(json) RETURNS boxed LANGUAGE plpgsql AS $$ BEGIN PERFORM purge(); RETURN NULL; END $$;
+CREATE FUNCTION equal(boxed, boxed) RETURNS bool LANGUAGE sql AS 'SELECT true';
+CREATE OPERATOR = (LEFTARG = boxed, RIGHTARG = boxed, FUNCTION = equal);
+CREATE CAST (json AS boxed) WITH FUNCTION boxes(json)`;
+
+const databases: TestDatabase[] = [];
+let explainer: Explainer;
+
+async function made(sql: string): Promise<Explainer> {
+  const database = await createDatabase();
+  databases.push(database);
+  const client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  await client.query(sql);
+  await client.end();
+  return explainerOf(await snapshotOf(database.url));
+}
+
+beforeAll(async () => {
+  explainer = await made(schema);
+});
+
+afterAll(async () => {
+  for (const database of databases) await database.drop();
+});
+
+const twin = (text: string) => text.replaceAll('bad', 'good');
+
+describe('what may run is unproven, and its harmless twin is a read:', () => {
+  test.each([
+    // A literal beside a value may become another one.
+    "SELECT lag(d, 1, '-1') OVER (ORDER BY id) FROM bad_values",
+    "SELECT ARRAY[d] || '{-1}' FROM bad_values",
+    "SELECT lead(x, 1, '-1') OVER () FROM (SELECT d AS x FROM bad_values) s",
+    "SELECT t = '(1,-1)' FROM bad_values t",
+    'SELECT * FROM bad_overs',
+    'SELECT bad_fields()',
+    "SELECT jsonb_populate_record(b, '{}') FROM bad_values b",
+    // Of a function, wherever in it.
+    'SELECT * FROM bad_out()',
+    'SELECT (bad_out()).b',
+    'SELECT bad_inout(1)',
+    'SELECT * FROM bad_table()',
+    // A row that is cast by column notation, an array that is cast, an operator of arrays of rows.
+    'SELECT bad_plain.bad_notation FROM bad_plain',
+    'SELECT (p).bad_notation FROM bad_plain p',
+    'SELECT array_agg(m)::int FROM bad_moods',
+    'SELECT array_agg(c) = array_agg(c) FROM bad_compared c',
+    // Constants are computed when the statement is planned.
+    'SELECT * FROM bad_index',
+    'EXPLAIN SELECT * FROM bad_index',
+    'SELECT * FROM bad_constraint',
+    'SELECT * FROM bad_heir',
+    'SELECT * FROM bad_statistics',
+  ])('%s', (text) => {
+    expect(explainer.explain(text).effects).toEqual(['read', 'unproven']);
+    expect(explainer.explain(twin(text)).effects).toEqual(['read']);
+    expect(explainer.explain(twin(text)).parsing).toBeUndefined();
+  });
+});
+
+describe('what is certain stays certain:', () => {
+  test.each([
+    ['SELECT * FROM bad_view', 'read unproven', 'read'],
+    ['TABLE bad_rows', 'delete read', 'read'],
+    ['SELECT id FROM bad_arrays', 'delete read', 'read'],
+    ['SELECT bad_variadic(1)', 'delete read', 'read'],
+    ['INSERT INTO bad_values VALUES (1, 2)', 'delete insert read', 'insert read'],
+    ['UPDATE bad_plain SET x = 1 WHERE x = 2', 'unproven update', 'update'],
+    ['DELETE FROM bad_index WHERE id = 1', 'delete unproven', 'delete'],
+    ['SELECT * FROM bad_input', 'function read', 'read'],
+    ['SELECT bad_atomic()', 'function read', 'read'],
+    ['INSERT INTO bad_default (id) VALUES (1)', 'function insert read', 'insert read'],
+  ])('%s', (text, effects, harmless) => {
+    expect(explainer.explain(text).effects.join(' ')).toBe(effects);
+    expect(explainer.explain(twin(text)).effects.join(' ')).toBe(harmless);
+  });
+});
+
+test('to read its values may run code as early as a statement is parsed', () => {
+  for (const text of ['SELECT id FROM bad_values', 'SELECT (bad_out()).b', 'TABLE bad_view'])
+    expect(explainer.explain(text).parsing).toBe(true);
+});
+
+test('a temporary table of such values is as they are, and so is one of it', () => {
+  const temporary = new Map([
+    ['t', factsOf('CREATE TEMP TABLE t AS SELECT d FROM bad_values')],
+    ['u', factsOf('SELECT * INTO TEMP u FROM t')],
+    ['f', factsOf('CREATE TEMP TABLE f AS SELECT (bad_out()).a')],
+  ]);
+  for (const name of temporary.keys())
+    expect(explainer.explain(`SELECT * FROM ${name}`, { temporary }).effects).toEqual(['read', 'unproven']);
+});
+
+test('a trigger of the server’s own is no code that is not known', () => {
+  expect(explainer.explain("INSERT INTO words (t) VALUES ('a')").effects).toEqual(['insert', 'read']);
+});
+
+describe('an operator of a type to which the server’s own is cast', () => {
+  test.each([
+    ['AS IMPLICIT', 'read unproven'],
+    ['AS ASSIGNMENT', 'read'],
+    ['', 'read'],
+  ])('%s', async (context, effects) => {
+    const { explain } = await made(`${castSchema} ${context}`);
+    const effectsOf = (text: string) => explain(text).effects.join(' ');
+    expect(effectsOf("SELECT '{}'::json = '{}'::json")).toBe(effects);
+    expect(effectsOf('SELECT * FROM documents a JOIN documents b USING (j)')).toBe(effects);
+    expect(effectsOf('SELECT NULLIF(j, j) FROM documents')).toBe(effects);
+    expect(effectsOf('SELECT j FROM documents')).toBe('read');
+  });
+});
