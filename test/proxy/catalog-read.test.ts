@@ -126,6 +126,8 @@ describe('the epoch is another after', () => {
       ALTER OPERATOR FAMILY order_of_points USING btree ADD FUNCTION 4 (point, point) same_image(oid)`,
     ],
     ['CREATE INDEX', 'CREATE INDEX by_one ON things ((id + 1))'],
+    ['CREATE STATISTICS', 'CREATE STATISTICS sums ON (id + one()), extra FROM things'],
+    ['DROP STATISTICS', 'DROP STATISTICS sums'],
     ['CREATE TYPE AS RANGE', 'CREATE TYPE spans AS RANGE (subtype = integer)'],
     ['RENAME TABLE', 'ALTER TABLE heir RENAME TO heiress'],
     ['SET SCHEMA', 'CREATE SCHEMA attic; ALTER TABLE heiress SET SCHEMA attic'],

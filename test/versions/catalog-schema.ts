@@ -45,6 +45,7 @@ CREATE TABLE rich (
   ${version >= 18 ? 'virtual integer GENERATED ALWAYS AS (id + 5) VIRTUAL,' : ''}
   doc hstore, valued positive, kept pair, marks mood[]);
 CREATE INDEX rich_expression ON rich ((harmless(id))) WHERE harmless(checked) > 3;
+CREATE STATISTICS rich_statistics ON ${version >= 14 ? '(state(id, 1))' : 'id'}, checked FROM rich;
 CREATE INDEX rich_class ON rich (checked backwards_ops);
 CREATE FUNCTION fires() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NEW; END$$;
 CREATE TRIGGER on_change BEFORE INSERT OR UPDATE OF checked ON rich FOR EACH ROW WHEN (harmless(NEW.id) > 0) EXECUTE FUNCTION fires();

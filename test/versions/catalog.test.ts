@@ -141,6 +141,12 @@ describe.each([13, 14, 15, 16, 17, 18])('PostgreSQL %i', (version) => {
     );
   });
 
+  test('knows what planning any access to a table computes, but for the server’s own functions', () => {
+    const written = ['backwards', 'harmless'];
+    expect(named(relation('rich').onPlan).functions).toEqual(version >= 14 ? [...written, 'state'] : written);
+    expect(named(relation('parted_one').onPlan).functions).toEqual(['harmless']);
+  });
+
   test('knows rules, foreign keys, unique columns and policies in force', () => {
     const [rule] = relation('child').rules;
     expect(rule).toMatchObject({ name: 'swallow', event: 'delete', instead: true });
@@ -176,6 +182,7 @@ describe.each([13, 14, 15, 16, 17, 18])('PostgreSQL %i', (version) => {
 
   test('knows what values of a type run', () => {
     expect(named(type('positive').checks).functions).toEqual(expect.arrayContaining(['harmless']));
+    expect(named(type('positive').defaults).functions).toEqual(['harmless']);
     const functionsOf = (name: string) => names(type(name).functions, (oid) => snapshot.function(oid)?.name);
     expect(functionsOf('mood')).toEqual(['mood_number']);
     // From 14 on a range also has a cast to its multirange.
@@ -192,6 +199,14 @@ describe.each([13, 14, 15, 16, 17, 18])('PostgreSQL %i', (version) => {
     expect(type('_rich').parts).toEqual([type('rich').oid]);
     expect(snapshot.type(type('_rich').oid)).toBe(type('_rich'));
     expect(type('plain_row').parts).toEqual([type('plain').oid]);
+  });
+
+  test('knows which types hide code, and what they are made of', () => {
+    const hiding = [...snapshot.types()].map((one) => one.name);
+    expect(hiding).toEqual(expect.arrayContaining(['positive', 'mood', 'moods', 'hstore']));
+    expect(hiding).not.toContain('plain');
+    expect(snapshot.typesOver(type('mood').oid)).toContain(type('moods').oid);
+    expect(snapshot.typesOver(type('pair').oid)).toEqual([]);
   });
 
   test('knows what may run in any statement', () => {
