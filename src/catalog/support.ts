@@ -99,12 +99,29 @@ export function classReferences(support: SupportTable, oid: number): References 
   });
 }
 
-/** Casts between the server's own types, and the operator classes that it uses for them unasked. */
+/** Casts between the server's own types, and what it uses for them unasked: operator classes, members of its own families. */
 export function everywhereOf(casts: CastTable, support: SupportTable): References {
-  const between = casts.all.filter(({ source, target }) => source < firstUserOid && target < firstUserOid);
-  const implicit = [...support.classes].filter(([, found]) => found.implicit && found.input < firstUserOid);
+  const servers = (oid: number) => oid < firstUserOid;
+  const between = casts.all.filter(({ source, target }) => servers(source) && servers(target));
+  // A value of the server's own that is one of a user's type as it stands is sorted and hashed as one.
+  const alike = casts.all.filter((cast) => cast.implicit && cast.function === 0 && servers(cast.source));
+  const inputs = new Set(alike.map((cast) => cast.target));
+  const implicit = [...support.classes].filter(
+    ([, found]) => found.implicit && (servers(found.input) || inputs.has(found.input)),
+  );
+  const membersOf = (listing: Listing<number, Member>) =>
+    [...listing.keys()]
+      .filter(servers)
+      .flatMap((family) => listing.get(family).filter((member) => member.types.every(servers)))
+      .map((member) => member.oid);
   return union([
-    references({ functions: between.map((cast) => cast.function).filter((func) => func >= firstUserOid) }),
+    references({
+      functions: [
+        ...between.map((cast) => cast.function).filter((func) => func >= firstUserOid),
+        ...membersOf(support.functionsByFamily),
+      ],
+      operators: membersOf(support.operatorsByFamily),
+    }),
     ...implicit.map(([oid]) => classReferences(support, oid)),
   ]);
 }

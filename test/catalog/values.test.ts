@@ -35,6 +35,8 @@ DECLARE r record; BEGIN FOR r IN SELECT * FROM ${side}_values LOOP r.d := 1; END
 CREATE TABLE ${side}_plain (x int);
 CREATE FUNCTION ${side}_row_check(${side}_plain) RETURNS bool ${returns('true')};
 CREATE DOMAIN ${side}_notation AS ${side}_plain CHECK (${side}_row_check(VALUE));
+CREATE FUNCTION ${side}_class_check(pg_class) RETURNS bool ${returns('true')};
+CREATE DOMAIN ${side}_class AS pg_class CHECK (${side}_class_check(VALUE));
 CREATE TYPE ${side}_mood AS ENUM ('calm');
 CREATE TABLE ${side}_moods (m ${side}_mood);
 CREATE FUNCTION ${side}_moods_number(${side}_mood[]) RETURNS int ${returns('1')};
@@ -48,8 +50,6 @@ CREATE TABLE ${side}_constraint (id int, CHECK (${side}_check(1)));
 CREATE TABLE ${side}_statistics (id int, n int);
 CREATE STATISTICS ON n, (id = 1 AND ${side}_check(1)) FROM ${side}_statistics;
 CREATE TABLE ${side}_heir () INHERITS (${side}_constraint);
-CREATE FUNCTION ${side}_dynamic(name text) RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE n bigint; BEGIN EXECUTE format('SELECT count(*) FROM %I', name) INTO n; RETURN n; END $$;
 
 CREATE VIEW ${side}_input AS SELECT ${side === 'good' ? "int4in('1')" : "pg_input_is_valid('1', 'bad')"};
 CREATE FUNCTION ${side}_atomic() RETURNS text LANGUAGE sql
@@ -112,6 +112,7 @@ describe('what may run is unproven, and its harmless twin is a read:', () => {
     // A row that is cast by column notation, an array that is cast, an operator of arrays of rows.
     'SELECT bad_plain.bad_notation FROM bad_plain',
     'SELECT (p).bad_notation FROM bad_plain p',
+    'SELECT pg_class.bad_class FROM pg_class',
     'SELECT array_agg(m)::int FROM bad_moods',
     'SELECT array_agg(c) = array_agg(c) FROM bad_compared c',
     // Constants are computed when the statement is planned.
@@ -176,5 +177,54 @@ describe('an operator of a type to which the server’s own is cast', () => {
     expect(effectsOf('SELECT * FROM documents a JOIN documents b USING (j)')).toBe(effects);
     expect(effectsOf('SELECT NULLIF(j, j) FROM documents')).toBe(effects);
     expect(effectsOf('SELECT j FROM documents')).toBe('read');
+  });
+});
+
+describe('to read a relation whose name is found when it runs may reach', () => {
+  const kills = `CREATE FUNCTION kills(int) RETURNS bool IMMUTABLE LANGUAGE plpgsql AS
+    'BEGIN RETURN pg_terminate_backend($1); END';`;
+  test.each([
+    ['nothing but what it reads', 'CREATE TABLE t (id int)', 'read unproven'],
+    [
+      'the expression of an index',
+      'CREATE TABLE t (id int); CREATE INDEX ON t (kills(id))',
+      'read sessions unproven',
+    ],
+    [
+      'the type of a column',
+      'CREATE DOMAIN d AS int CHECK (kills(VALUE)); CREATE TABLE t (d d)',
+      'read sessions unproven',
+    ],
+  ])('%s', async (_, sql, effects) => {
+    const { explain } = await made(`${kills} ${sql};
+      CREATE FUNCTION counts(name text) RETURNS bigint LANGUAGE plpgsql AS $$
+      DECLARE n bigint; BEGIN EXECUTE format('SELECT count(*) FROM %I', name) INTO n; RETURN n; END $$`);
+    expect(explain("SELECT counts('t')").effects.join(' ')).toBe(effects);
+  });
+});
+
+describe('what a superuser adds to the server’s own types runs unasked:', () => {
+  const purge = `CREATE TABLE victims (id int); CREATE TABLE documents (j json, t text);
+    CREATE FUNCTION purge() RETURNS int LANGUAGE plpgsql AS $$ BEGIN DELETE FROM victims; RETURN 1; END $$;`;
+  const like = `CREATE TYPE like_text;
+    CREATE FUNCTION reads(cstring) RETURNS like_text LANGUAGE internal IMMUTABLE STRICT AS 'textin';
+    CREATE FUNCTION writes(like_text) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout';
+    CREATE TYPE like_text (INPUT = reads, OUTPUT = writes, LIKE = text);
+    CREATE FUNCTION hashes(like_text) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN purge(); END';
+    CREATE FUNCTION equals(like_text, like_text) RETURNS bool LANGUAGE sql AS 'SELECT true';
+    CREATE OPERATOR = (LEFTARG = like_text, RIGHTARG = like_text, FUNCTION = equals, HASHES);
+    CREATE OPERATOR CLASS hashed DEFAULT FOR TYPE like_text USING hash AS OPERATOR 1 =, FUNCTION 1 hashes(like_text);
+    CREATE CAST (json AS like_text) WITHOUT FUNCTION`;
+  const inRange = `CREATE FUNCTION near(text, text, int, bool, bool) RETURNS bool IMMUTABLE LANGUAGE plpgsql AS
+    'BEGIN RETURN purge() = 1; END';
+    ALTER OPERATOR FAMILY text_ops USING btree ADD FUNCTION 3 (text, int) near(text, text, int, bool, bool)`;
+  test.each([
+    ['a hash of a type that json is taken for', `${like} AS IMPLICIT`, 'read unproven'],
+    ['not of one that it is cast to when asked', like, 'read'],
+    ['a function of a family', inRange, 'read unproven'],
+  ])('%s', async (_, sql, effects) => {
+    const { explain } = await made(`${purge} ${sql}`);
+    const text = 'SELECT DISTINCT j, sum(1) OVER (ORDER BY t RANGE 1 PRECEDING) FROM documents';
+    expect(explain(text).effects.join(' ')).toBe(effects);
   });
 });

@@ -40,6 +40,8 @@ export const valuesFixture = `${fixture}
   create function row_checks(lure_row) returns boolean language plpgsql as 'begin perform purge(); return true; end';
   create domain of_row as lure_row check (row_checks(value));
   create domain of_domain as of_row check (row_checks(value));
+  create function class_checks(pg_class) returns boolean language plpgsql as 'begin perform purge(); return true; end';
+  create domain of_class as pg_class check (class_checks(value));
   create table cast_row (x int);
   insert into cast_row values (1);
   create function cast_rows(cast_row[]) returns int language plpgsql as 'begin return purge(); end';
@@ -121,6 +123,7 @@ export const valuesTexts: readonly string[] = [
   'SELECT lure_row.of_row FROM lure_row',
   'SELECT (l).of_row FROM lure_row l',
   'SELECT (q.lure_row).of_domain FROM (SELECT lure_row FROM lure_row) q',
+  'SELECT (c).of_class FROM pg_class c',
   'SELECT array_agg(c)::int FROM cast_row c',
   'SELECT array_agg(c) = array_agg(c) FROM cast_row c',
 
