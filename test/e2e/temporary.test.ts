@@ -48,6 +48,7 @@ test('a temporary table is filled, changed, emptied and dropped', async () => {
     'DELETE FROM batch WHERE id < 3',
     'DELETE FROM batch',
     'TRUNCATE batch',
+    'ANALYZE batch',
     'SELECT count(*) FROM batch',
     'DROP TABLE IF EXISTS batch',
     'SELECT count(*) FROM customers',
@@ -59,10 +60,26 @@ test('a temporary table is filled, changed, emptied and dropped', async () => {
     expect.stringMatching(/^DELETE \d+$/),
     expect.stringMatching(/^DELETE \d+$/),
     'TRUNCATE TABLE',
+    'ANALYZE',
     'SELECT 1',
     'DROP TABLE',
     'SELECT 1',
   ]);
+  client.destroy();
+});
+
+test('a temporary view is made and dropped; what is deleted through it is deleted from the table behind it', async () => {
+  const client = await guard.connect();
+  const tags = await run(
+    client,
+    'CREATE TEMP VIEW recent AS SELECT id FROM customers',
+    'SELECT count(*) FROM recent',
+    'DELETE FROM recent',
+    'ANALYZE customers',
+    'DROP VIEW customers',
+    'DROP VIEW recent',
+  );
+  expect(tags).toEqual(['CREATE VIEW', 'SELECT 1', 'held', 'held', 'held', 'DROP VIEW']);
   client.destroy();
 });
 
