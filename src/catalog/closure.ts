@@ -61,6 +61,8 @@ export class Closure implements Agenda {
   readonly #known: Known;
   readonly #probing: boolean;
   #finished = false;
+  /** It lacks what one that was still being worked out has found since. */
+  #partial = false;
 
   /** `probing`: it is only asked what effects there are, not what parsing does. */
   constructor(snapshot: Snapshot, bodies: Bodies, known: Known, probing = false) {
@@ -94,6 +96,7 @@ export class Closure implements Agenda {
       if (seen === true || seen === task.way.certain) return;
       this.#visited.set(key, task.way.certain);
     }
+    if (this.#isHarmless(task)) return;
     (task.way.certain ? this.#certain : this.#uncertain).push(task);
   }
 
@@ -141,8 +144,10 @@ export class Closure implements Agenda {
       any.#finished = true;
       // What was found while another one was being worked out lacks what only that one finds.
       const partial = [...this.#known.values()].some((one) => !one.#finished);
+      any.#partial ||= partial;
       if (any.waiting || partial) this.#known.delete(key);
     }
+    this.#partial ||= !any.#finished || any.#partial;
     for (const effect of any.effects) this.does(effect, phrase(effect), way);
     this.waiting ||= any.waiting;
     this.missing ||= any.missing;
@@ -175,18 +180,7 @@ export class Closure implements Agenda {
 
   readsLiterals(type: number, scope: Scope): void {
     if (this.parsing || this.#probing) return;
-    const key = `type ${type} ${scope.path?.join('\0') ?? '*'}`;
-    let found = this.#known.get(key);
-    if (found === undefined) {
-      found = new Closure(this.snapshot, this.bodies, this.#known, true);
-      const alone = { ...scope, temporary: new Map(), shadowed: false, own: new Set<string>() };
-      const way: Way = { certain: true, label: '', from: undefined };
-      found.add({ kind: 'type', oid: type, checks: true, scope: alone, way });
-      found.run();
-      found.#finished = true;
-      const partial = [...this.#known.values()].some((one) => !one.#finished);
-      if (!found.waiting && !partial) this.#known.set(key, found);
-    }
+    const found = this.#ofType(type, scope);
     this.waiting ||= found.waiting;
     this.parsing = found.effects.size > 0;
   }
@@ -198,6 +192,33 @@ export class Closure implements Agenda {
   waits(): void {
     this.waiting = true;
   }
+
+  /** What values of the type may run, worked out once a snapshot where no temporary relation is in the way. */
+  #ofType(oid: number, scope: Scope): Closure {
+    const key = `type ${oid} ${scope.path?.join('\0') ?? '*'}`;
+    const before = isPlain(scope) ? this.#known.get(key) : undefined;
+    if (before !== undefined) return before;
+    const found = new Closure(this.snapshot, this.bodies, this.#known, true);
+    const way: Way = { certain: true, label: '', from: undefined };
+    found.add({ kind: 'type', oid, checks: true, scope, way });
+    found.run();
+    found.#finished = true;
+    if (isPlain(scope) && !found.waiting && !found.#partial) this.#known.set(key, found);
+    return found;
+  }
+
+  /** Of a type that is only at hand, and whose code is proven harmless, nothing is to be said. */
+  #isHarmless(task: Task): boolean {
+    if (task.kind !== 'type' || this.#probing || (task.checks && task.way.certain)) return false;
+    if (!isPlain(task.scope)) return false;
+    const { effects, waiting } = this.#ofType(task.oid, task.scope);
+    return effects.size === 0 && !waiting;
+  }
+}
+
+/** Code means the same in every session with that path. */
+function isPlain(scope: Scope): boolean {
+  return scope.temporary.size === 0 && !scope.shadowed;
 }
 
 function hidesCode(object: RelationObject, access: Access): boolean {
