@@ -64,7 +64,8 @@ export function visitFunction(agenda: Agenda, task: Extract<Task, { kind: 'funct
     if (isBuiltinFunction(undefined, symbol)) doesBuiltin(agenda, symbol, undefined, way);
     else if (!isHarmlessSymbol(symbol)) isOpaque(agenda, object, 'is not known', way);
   } else if (object.language === 'c') {
-    const effects = effectsOfSymbol(object.library, object.body.trim());
+    const { library, body } = object;
+    const effects = effectsOfSymbol(library, body.trim());
     if (effects === undefined) isOpaque(agenda, object, 'is C of a library that is not known', way);
     for (const effect of effects ?? []) agenda.does(effect, phrase(effect), way);
   } else isOpaque(agenda, object, `is in a language that cannot be read (${object.language})`, way);
@@ -186,7 +187,8 @@ export function visitOperator(agenda: Agenda, task: Extract<Task, { kind: 'opera
 export function isOfKnownLibrary({ snapshot }: Agenda, oid: number): boolean {
   const fn = snapshot.function(oid);
   if (fn === undefined) return snapshot.builtin(oid) !== undefined;
-  return fn.language === 'c' && effectsOfSymbol(fn.library, fn.body.trim())?.length === 0;
+  const { language, library, body } = fn;
+  return language === 'c' && effectsOfSymbol(library, body.trim())?.length === 0;
 }
 
 /** Written by somebody: neither the server's own nor that of an extension, whose libraries are known. */
