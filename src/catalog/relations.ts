@@ -10,6 +10,7 @@ import {
   firstUserOid,
   type References,
   type RuleObject,
+  type TriggerObject,
   type WriteEvent,
 } from './snapshot.ts';
 
@@ -251,17 +252,9 @@ export function ruleTable(): ListOf<RuleObject> {
   };
 }
 
-export interface StoredTrigger {
-  readonly oid: number;
-  readonly version: string;
-  readonly schema: string;
-  readonly name: string;
-  readonly function: number;
-  readonly events: readonly WriteEvent[];
-  readonly before: boolean;
+export interface StoredTrigger extends Omit<TriggerObject, 'columns'> {
   /** Column numbers of UPDATE OF. */
   readonly columns: readonly number[];
-  readonly when: References;
 }
 
 /** Bits of pg_trigger.tgtype (catalog/pg_trigger.h). */
