@@ -7,8 +7,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { changeAgents } from '../../src/registry-file.ts';
 import { query } from '../../src/wire/messages/frontend.ts';
 import { RawClient, transcript } from '../support/raw.ts';
-import { besiege, changes, pipelined, refused, type Siege, sent, together } from '../support/siege.ts';
-import { attacks, everyday, fixture } from './read-only.ts';
+import { besiege, pipelined, refused, type Siege, sent, together } from '../support/siege.ts';
+import { attempt, everyday, fixture } from './read-only.ts';
 
 let siege: Siege;
 
@@ -24,14 +24,9 @@ test.each([
   ['by itself', sent],
   ['in one pipeline', pipelined],
 ])('nothing that a read-only agent sends %s changes anything', async (_, way) => {
-  const before = await siege.digest();
-  const answers = await together(attacks, async (texts) => ({
-    texts,
-    lines: await way(await siege.guard.connect(), ...texts),
-  }));
-  expect(changes(before, await siege.digest())).toEqual([]);
-  // The last text of each is the harm itself.
-  expect(answers.filter(({ lines }) => !refused(lines)).map(({ texts }) => texts)).toEqual([]);
+  const { changed, letThrough } = await attempt(siege, way);
+  expect(changed).toEqual([]);
+  expect(letThrough).toEqual([]);
 });
 
 test.each(['default', 'observe'])(

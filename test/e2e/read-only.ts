@@ -1,6 +1,8 @@
 // What a read-only agent is made to try, and what it must be able to do: the ways out of a read-only session that the
 // server leaves open, and everyday reading.
 
+import { changes, refused, type Siege, type sent, together } from '../support/siege.ts';
+
 export const fixture = `
   create table t (id int primary key, n int);
   insert into t select g, g from generate_series(1, 10) g;
@@ -141,3 +143,16 @@ export const everyday: readonly (readonly string[])[] = [
   ['select reader(1)', 'select * from seen where reader(id) > 4'],
   ['begin', 'select reader(1)', 'commit'],
 ];
+
+/** Sends all attacks: what they changed, and the texts of which nothing was refused. The last text of each is the harm. */
+export async function attempt(siege: Siege, way: typeof sent) {
+  const before = await siege.digest();
+  const answers = await together(attacks, async (texts) => ({
+    texts,
+    lines: await way(await siege.guard.connect(), ...texts),
+  }));
+  return {
+    changed: changes(before, await siege.digest()),
+    letThrough: answers.filter(({ lines }) => !refused(lines)).map(({ texts }) => texts),
+  };
+}
