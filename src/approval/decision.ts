@@ -6,6 +6,7 @@ import { HoldpointError } from '../errors.ts';
 import type { RequestState } from '../store/store.ts';
 import { canonical } from './canonical.ts';
 import { type Level, levelReaches, levels, type Request } from './request.ts';
+import { readScope, type Scope } from './scope.ts';
 
 /** Times are milliseconds since the epoch. */
 export interface Decision {
@@ -24,6 +25,12 @@ export interface Decision {
   nonce: string;
   nbf: number;
   exp: number;
+  /** What the approval covers; this statement (or this plan) once where it says nothing. */
+  scope?: Scope;
+  /** The statement runs only if it changes at most so many rows; more are rolled back and held again. */
+  rowsMax?: number;
+  /** The approver in whose name a delegate decides. */
+  for?: string;
 }
 
 // A pending request waits, an approved one may be used once, a consumed one is on its way; the rest are ends.
@@ -55,7 +62,22 @@ export const reasonCharactersMax = 500;
 /** How far ahead of ours an approver's clock may be. */
 export const skewMs = 30_000;
 
-const members = ['approver', 'aud', 'exp', 'level', 'nbf', 'nonce', 'rd', 'reason', 'rid', 'typ', 'verdict'];
+const members = [
+  'approver',
+  'aud',
+  'exp',
+  'for',
+  'level',
+  'nbf',
+  'nonce',
+  'rd',
+  'reason',
+  'rid',
+  'rowsMax',
+  'scope',
+  'typ',
+  'verdict',
+];
 
 /** The exact bytes (as text) of a decision: what is signed and what the log keeps. */
 export function decisionText(decision: Decision): string {
@@ -102,6 +124,9 @@ export function readDecision(value: unknown): Decision {
     nonce: text('nonce', 43),
     nbf: time('nbf'),
     exp: time('exp'),
+    ...(given.scope !== undefined && { scope: readScope(given.scope) }),
+    ...(given.rowsMax !== undefined && { rowsMax: time('rowsMax') }),
+    ...(given.for !== undefined && { for: text('for', 200) }),
   };
 }
 

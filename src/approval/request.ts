@@ -5,9 +5,17 @@ import { createHash } from 'node:crypto';
 import type { Environment } from '../policy/verdict.ts';
 import type { Effect } from '../sql/statement.ts';
 import { canonical } from './canonical.ts';
+import type { MeasuredEffect } from './effect.ts';
 
 /** The least evidence that may release a request, weakest first. */
 export type Level = 'link' | 'slack' | 'key' | 'passkey';
+
+/** What releases a request: evidence of that level from `quorum` different people, of those named in `of` if it is set. */
+export interface RequestNeed {
+  level: Level;
+  quorum: number;
+  of?: string[];
+}
 
 /** One statement of the held text. `sql` is the exact text; `sha` is base64url(SHA-256) of its bytes. */
 export interface RequestStatement {
@@ -49,7 +57,12 @@ export interface Request {
   sid: string;
   /** Ordinal of the gate within its session. */
   n: number;
-  agent: { id: string; auth: 'scram-sha-256' | 'scram-sha-256-plus' };
+  agent: {
+    id: string;
+    auth: 'scram-sha-256' | 'scram-sha-256-plus';
+    /** The people on whose behalf the agent works: approvers by these names never count for its requests. */
+    obo?: string[];
+  };
   db: {
     target: string;
     environment: Environment;
@@ -70,8 +83,10 @@ export interface Request {
   statements: RequestStatement[];
   params: RequestParameter[];
   wire: string;
+  /** What it would touch, measured in the database before it was asked for; absent where nothing could be measured. */
+  effect?: MeasuredEffect;
   policy: { digest: string; rule: string; reason: string };
-  need: { level: Level; quorum: number };
+  need: RequestNeed;
   /**
    * base64url(SHA-256) over agent, target, database, text and parameters: what a retry must equal. The one member that
    * is not in the canonical text nor under the digest: it would let a reader of the log guess at parameters.

@@ -24,6 +24,7 @@ export function newRow(request: Request, values: RequestValues, nonce: string): 
     holder: holderOf(request),
     votes: [],
     ending: null,
+    grant: null,
   };
 }
 

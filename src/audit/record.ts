@@ -67,6 +67,26 @@ export type RecordBody =
   /** Written and on disk before the held bytes go on. `wire`: SHA-256 of exactly those bytes. `ref`: seq of the `stmt`. */
   | { kind: 'intent'; rid: string; ref: number; wire: string }
   | { kind: 'reject'; rid: string; by: string; reason: string }
+  /** People were told of a request: through which channel, under which of its message ids, who. */
+  | { kind: 'notify'; rid: string; channel: string; message: string; to: readonly string[] }
+  /** An approval covers further statements of the shape `fp` until `until`. `decisions`: the seqs it rests on. */
+  | {
+      kind: 'grant';
+      rid: string;
+      fp: string;
+      until: number;
+      uses: number;
+      rows: number;
+      decisions: readonly number[];
+    }
+  /** A grant ended before its time. */
+  | { kind: 'revoke'; rid: string; by: string; reason: string }
+  /** A request was released in an emergency, and has to be reviewed until `due`. */
+  | { kind: 'breakglass'; rid: string; by: string; reason: string; due: number }
+  /** Somebody else has reviewed it. `D`: the exact canonical text that was signed. */
+  | { kind: 'review'; rid: string; by: string; D: string; ev: JsonObject }
+  /** One approver lets another decide in their name. `D`: the exact canonical text that was signed. */
+  | { kind: 'delegation'; id: string; from: string; to: string; D: string; ev: JsonObject }
   | { kind: 'expire'; rid: string; by: string; reason: string }
   | { kind: 'cancel'; rid: string; by: string; reason: string }
   /** Rules in force from here on. */
@@ -185,6 +205,19 @@ const forms: { readonly [K in RecordKind]: { readonly [M in MembersOf<K>]-?: For
   grant_use: { rid: 'text', ref: 'integer', by: 'texts', decisions: 'integers' },
   intent: { rid: 'text', ref: 'integer', wire: 'text' },
   reject: { rid: 'text', by: 'text', reason: 'text' },
+  notify: { rid: 'text', channel: 'text', message: 'text', to: 'texts' },
+  grant: {
+    rid: 'text',
+    fp: 'text',
+    until: 'integer',
+    uses: 'integer',
+    rows: 'integer',
+    decisions: 'integers',
+  },
+  revoke: { rid: 'text', by: 'text', reason: 'text' },
+  breakglass: { rid: 'text', by: 'text', reason: 'text', due: 'integer' },
+  review: { rid: 'text', by: 'text', D: 'text', ev: 'json' },
+  delegation: { id: 'text', from: 'text', to: 'text', D: 'text', ev: 'json' },
   expire: { rid: 'text', by: 'text', reason: 'text' },
   cancel: { rid: 'text', by: 'text', reason: 'text' },
   policy: { target: 'text', digest: 'text', source: 'text' },

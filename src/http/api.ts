@@ -47,7 +47,7 @@ export function requestsApi(ports: AccessPorts, doorkeeper: Doorkeeper): Hono {
       throw new HoldpointError('bad-request', `state must be one of ${states.join(', ')}`);
     }
     const rows = await desk.list({
-      ...(state && { state }),
+      ...(state && { states: [state] }),
       ...(reader.kind === 'agent' && { agent: reader.id }),
       rowsMax: listRowsMax,
     });

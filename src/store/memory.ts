@@ -12,6 +12,7 @@ export class MemoryStore implements Store {
   /** In order of creation. Rows are replaced, not changed: a reader keeps what it got. */
   readonly #rows = new Map<string, StoredRequest>();
   readonly #watchers = new Set<(rid: string) => void>();
+  readonly #once = new Map<string, number>();
   readonly #rowsMax: number;
 
   constructor(rowsMax: number = memoryRowsMax) {
@@ -35,8 +36,10 @@ export class MemoryStore implements Store {
 
   async list(filter: ListFilter): Promise<StoredRequest[]> {
     return [...this.#rows.values()]
-      .filter((row) => filter.state === undefined || row.state === filter.state)
+      .filter((row) => filter.states === undefined || filter.states.includes(row.state))
       .filter((row) => filter.agent === undefined || row.agent === filter.agent)
+      .filter((row) => filter.target === undefined || row.target === filter.target)
+      .filter((row) => filter.before === undefined || row.created < filter.before)
       .slice(-filter.rowsMax)
       .reverse();
   }
@@ -86,6 +89,63 @@ export class MemoryStore implements Store {
     const row = this.#rows.get(rid);
     if (row === undefined || !from.includes(row.state)) return false;
     this.#put({ ...row, state: to, values: '', ending });
+    return true;
+  }
+
+  async rejected(agent: string, match: string, since: number): Promise<StoredRequest | undefined> {
+    return [...this.#rows.values()].findLast(
+      (row) =>
+        row.state === 'rejected' &&
+        row.agent === agent &&
+        row.match === match &&
+        (row.ending?.at ?? 0) >= since,
+    );
+  }
+
+  async open(agent: string, now: number): Promise<StoredRequest[]> {
+    return [...this.#rows.values()].filter(
+      (row) => row.agent === agent && isOpen(row.state) && row.exp > now,
+    );
+  }
+
+  async grant(rid: string, rd: string, until: number): Promise<boolean> {
+    const row = this.#rows.get(rid);
+    if (row?.rd !== rd || !['consumed', 'executed'].includes(row.state) || row.grant !== null) return false;
+    this.#put({ ...row, grant: { until, uses: 0, rows: 0 } });
+    return true;
+  }
+
+  async grants(agent: string, now: number): Promise<StoredRequest[]> {
+    return [...this.#rows.values()].filter((row) => row.agent === agent && (row.grant?.until ?? 0) > now);
+  }
+
+  async spend(
+    rid: string,
+    rd: string,
+    add: { uses: number; rows: number },
+    max: { uses: number; rows: number },
+    now: number,
+  ): Promise<{ uses: number; rows: number } | undefined> {
+    const row = this.#rows.get(rid);
+    if (row?.grant == null || row.rd !== rd || row.grant.until <= now) return undefined;
+    const uses = row.grant.uses + add.uses;
+    const rows = Math.max(0, row.grant.rows + add.rows);
+    if (uses > max.uses || rows > max.rows) return undefined;
+    this.#put({ ...row, grant: { ...row.grant, uses, rows } });
+    return { uses, rows };
+  }
+
+  async revoke(rid: string): Promise<boolean> {
+    const row = this.#rows.get(rid);
+    if (row?.grant == null) return false;
+    this.#put({ ...row, grant: null });
+    return true;
+  }
+
+  async once(name: string, until: number, now: number): Promise<boolean> {
+    for (const [old, end] of this.#once) if (end <= now) this.#once.delete(old);
+    if (this.#once.has(name)) return false;
+    this.#once.set(name, until);
     return true;
   }
 

@@ -83,7 +83,9 @@ export class RedisStore implements Store {
   }
 
   async list(filter: ListFilter): Promise<StoredRequest[]> {
-    return rowsOf(await this.#run(scripts.list, filter.state ?? '', filter.agent ?? '', filter.rowsMax));
+    return rowsOf(
+      await this.#run(scripts.list, filter.states?.[0] ?? '', filter.agent ?? '', filter.rowsMax),
+    );
   }
 
   async findFree(agent: string, match: string, state: 'pending' | 'approved', now: number) {
@@ -117,6 +119,34 @@ export class RedisStore implements Store {
 
   async end(rid: string, from: readonly RequestState[], to: RequestState, ending: Ending): Promise<boolean> {
     return (await this.#run(scripts.finish, rid, to, JSON.stringify(ending), ...from)) === 1;
+  }
+
+  async rejected(): Promise<StoredRequest | undefined> {
+    throw new HoldpointError('not-supported', 'not in this store yet');
+  }
+
+  async open(): Promise<StoredRequest[]> {
+    throw new HoldpointError('not-supported', 'not in this store yet');
+  }
+
+  async grant(): Promise<boolean> {
+    throw new HoldpointError('not-supported', 'not in this store yet');
+  }
+
+  async grants(): Promise<StoredRequest[]> {
+    throw new HoldpointError('not-supported', 'not in this store yet');
+  }
+
+  async spend(): Promise<{ uses: number; rows: number } | undefined> {
+    throw new HoldpointError('not-supported', 'not in this store yet');
+  }
+
+  async revoke(): Promise<boolean> {
+    throw new HoldpointError('not-supported', 'not in this store yet');
+  }
+
+  async once(): Promise<boolean> {
+    throw new HoldpointError('not-supported', 'not in this store yet');
   }
 
   async overdue(now: number, rowsMax: number): Promise<StoredRequest[]> {
@@ -193,6 +223,7 @@ function rowOf(found: unknown): StoredRequest | undefined {
     holder: field('holder'),
     votes: votes.map((text) => JSON.parse(text) as Vote),
     ending: ending === '' ? null : (JSON.parse(ending) as Ending),
+    grant: null,
   };
 }
 

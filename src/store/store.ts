@@ -59,11 +59,24 @@ export interface StoredRequest {
   readonly holder: string;
   readonly votes: readonly Vote[];
   readonly ending: Ending | null;
+  /** Set while the approval covers further statements: until when, and what it has been used for. */
+  readonly grant: GrantCount | null;
+}
+
+/** What a grant has been used for so far. `until` is milliseconds since the epoch. */
+export interface GrantCount {
+  readonly until: number;
+  readonly uses: number;
+  readonly rows: number;
 }
 
 export interface ListFilter {
-  readonly state?: RequestState;
+  /** Rows in any of these states; all if left out. */
+  readonly states?: readonly RequestState[];
   readonly agent?: string;
+  readonly target?: string;
+  /** Rows created before this moment only: the next page. */
+  readonly before?: number;
   /** Newest first, at most this many. */
   readonly rowsMax: number;
 }
@@ -101,6 +114,26 @@ export interface Store {
   consume(rid: string, rd: string, holder: string): Promise<boolean>;
   /** Ends or finishes a row that is in one of `from`; false if it is not. Values are dropped. */
   end(rid: string, from: readonly RequestState[], to: RequestState, ending: Ending): Promise<boolean>;
+  /** The newest row of this agent and match that was rejected at or after `since`. */
+  rejected(agent: string, match: string, since: number): Promise<StoredRequest | undefined>;
+  /** Rows of this agent that are open (pending or approved) and not past their time, oldest first. */
+  open(agent: string, now: number): Promise<StoredRequest[]>;
+  /** A consumed or executed row of digest `rd` becomes a grant until then, with nothing used yet. */
+  grant(rid: string, rd: string, until: number): Promise<boolean>;
+  /** Rows of this agent that carry a grant which is not past its time. */
+  grants(agent: string, now: number): Promise<StoredRequest[]>;
+  /** Adds to what a grant was used for (`rows` may be below 0) unless that would exceed `max`; the sums after it, or undefined. */
+  spend(
+    rid: string,
+    rd: string,
+    add: { uses: number; rows: number },
+    max: { uses: number; rows: number },
+    now: number,
+  ): Promise<{ uses: number; rows: number } | undefined>;
+  /** Ends a grant. */
+  revoke(rid: string): Promise<boolean>;
+  /** True for exactly one caller by that name, until then: for what may be presented once. */
+  once(name: string, until: number, now: number): Promise<boolean>;
   /** Rows past their time that are still pending or approved. */
   overdue(now: number, rowsMax: number): Promise<StoredRequest[]>;
   /** Calls back with the name of every row that changed, here or elsewhere; returns the way to stop. */

@@ -24,6 +24,7 @@ export function row(change: Partial<StoredRequest> = {}): StoredRequest {
     holder: 'n1/b/s/1',
     votes: [],
     ending: null,
+    grant: null,
     ...change,
   };
 }
@@ -189,7 +190,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
     expect(rids(await s.list({ rowsMax: 1 }))).toEqual([rows[2]?.rid]);
     expect(rids(await s.list({ agent: 'gpt', rowsMax: 10 }))).toEqual([rows[1]?.rid]);
     await s.end(rows[0]!.rid, ['pending'], 'canceled', { by: 'x', reason: '', at: now });
-    expect(rids(await s.list({ state: 'canceled', rowsMax: 10 }))).toEqual([rows[0]?.rid]);
+    expect(rids(await s.list({ states: ['canceled'], rowsMax: 10 }))).toEqual([rows[0]?.rid]);
     expect(rids(await s.overdue(now, 10))).toEqual([rows[2]?.rid]);
     expect(await s.overdue(now + 5000, 1)).toHaveLength(1);
   });
