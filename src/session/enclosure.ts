@@ -95,6 +95,11 @@ export class Enclosure {
     return this.#phase !== 'ending' && !(this.#blind && this.#phase === 'running');
   }
 
+  /** Nothing is undone yet, and our COMMIT, which came with the beginning, ends a READ ONLY transaction of its own. */
+  get confinesAtEnd(): boolean {
+    return this.#blind && this.#whole && this.#undo === undefined && !this.#failed;
+  }
+
   /** Keeps a frame. False where there is no room for another. */
   keep(frame: KeptFrame): boolean {
     this.#frames.push(frame);

@@ -209,6 +209,9 @@ export class Enclosures {
     // The last word of a server that closes the connection is the client's, whatever becomes of the rest.
     if (severity === 'FATAL' || severity === 'PANIC') return undefined;
     const current = this.#current;
+    // A holdable cursor runs its query when our COMMIT ends the transaction that it was declared in.
+    if (part === 'injected' && sqlstate === readOnlyTransaction && current?.confinesAtEnd === true)
+      return this.#refused(current, sqlstate, fields.get('M') ?? '');
     if (part === 'injected') {
       const shown = current === undefined || current.commandFails();
       if (shown) this.#outcomes.error(sqlstate);

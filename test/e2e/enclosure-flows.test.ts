@@ -189,6 +189,24 @@ describe('a Bind that may run unproven code', () => {
     client.destroy();
   });
 
+  test('a holdable cursor by itself runs its query at our COMMIT, and is held if that writes', async () => {
+    const client = await connect();
+    for (const _ of ['the first time', 'and the next']) {
+      expect(await ask(client, query('declare h cursor with hold for select removes()'))).toEqual([
+        rejected,
+        'Z I',
+      ]);
+    }
+    expect(relay.held).toEqual([wrote, wrote]);
+    expect(await ask(client, query('declare h cursor with hold for select slow(5)'))).toEqual([
+      'C DECLARE CURSOR',
+      'Z I',
+    ]);
+    expect(await ask(client, query('fetch all from h'))).toEqual(['D 5', 'C FETCH 1', 'Z I']);
+    expect(await rows()).toBe(20);
+    client.destroy();
+  });
+
   test('writes behind more output than is withheld: an error, nothing written, and held the next time', async () => {
     const client = await connect();
     const text = "select repeat('x', 1000), slow(n) from generate_series(1, 999) n";
