@@ -2,6 +2,7 @@
 // belongs together (config.ts). config.schema.json is made of it by scripts/write-schema.ts.
 
 import { z } from 'zod';
+import { passkeyShape, slackUserShape, subjectShape } from './credential-shape.ts';
 
 const dayMs = 86_400_000;
 const name = z
@@ -48,8 +49,17 @@ const target = z.strictObject({
     .describe('A shipped pack by name, or a path relative to this file.'),
   approval: z
     .strictObject({
-      level: z.enum(['link', 'slack', 'key', 'ssh', 'oidc', 'passkey']).default('key'),
-      quorum: z.int().min(1).max(20).default(1),
+      level: z
+        .enum(['link', 'slack', 'key', 'ssh', 'oidc', 'passkey'])
+        .default('key')
+        .describe('The least evidence, weakest first; ssh and oidc are other words for key.'),
+      quorum: z.int().min(1).max(20).default(1).describe('How many different people.'),
+      approvers: z
+        .array(name)
+        .min(1)
+        .max(100)
+        .optional()
+        .describe('Only these approvers count here; all of them if left out.'),
     })
     .prefault({}),
   hold: targetHold.optional(),
@@ -66,6 +76,11 @@ const agent = z.strictObject({
     .enum(['read-write', 'read-only'])
     .default('read-write')
     .describe('read-only: sessions are read-only at the server, and every way out of that is denied.'),
+  onBehalfOf: z
+    .array(name)
+    .max(100)
+    .default([])
+    .describe('The people whose work it does: approvers by these names never count for its requests.'),
   expires: z.iso.datetime({ offset: true }).optional(),
 });
 
@@ -80,6 +95,30 @@ const publicKey = z.strictObject({
 const approver = z.strictObject({
   key: publicKey.optional(),
   keys: z.array(publicKey).min(1).optional(),
+  ssh: z
+    .array(z.string())
+    .min(1)
+    .optional()
+    .describe('Lines of OpenSSH public key files; also of security keys (sk-).'),
+  passkeys: z.array(passkeyShape).min(1).optional(),
+  oidc: z.array(subjectShape).min(1).optional(),
+  slack: z.array(slackUserShape).min(1).optional(),
+  breakGlass: z.boolean().default(false).describe('May release alone in an emergency, to be reviewed.'),
+});
+const oidc = z.strictObject({
+  issuer: z.url({ protocol: /^https?$/ }).describe('The provider; everything else of it is discovered.'),
+  clientId: z.string().min(1).max(255),
+  clientSecret: z.string().min(1).optional(),
+  acr: z
+    .array(z.string().min(1))
+    .default([])
+    .describe('Authentication contexts that are strong enough; any if empty.'),
+  maxAgeSeconds: z
+    .int()
+    .min(0)
+    .max(86_400)
+    .default(300)
+    .describe('How long before the decision the person may have signed in at the provider.'),
 });
 
 /** The shape of holdpoint.yaml, with every default. */
@@ -100,6 +139,7 @@ export const configShape = z.strictObject({
   targets: z.record(name, target),
   agents: z.record(name, agent).default({}),
   approvers: z.record(name, approver).default({}),
+  oidc: oidc.optional(),
   hold: z
     .strictObject({
       waitMs: ms(100, dayMs).default(60_000),

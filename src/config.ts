@@ -5,11 +5,18 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { JWK } from 'jose';
-import { foldName } from './approval/evidence.ts';
+import {
+  foldName,
+  type OidcSubject,
+  type Passkey,
+  type SlackUser,
+  type SshCredential,
+} from './approval/approvers.ts';
 import type { Level } from './approval/request.ts';
 import { type ConfigShape, configShape } from './config-shape.ts';
 import { HoldpointError } from './errors.ts';
 import type { Environment } from './policy/verdict.ts';
+import { readSshLine } from './proof/sshkey.ts';
 import { isLoopback, readTargetUrl, type TargetAddress } from './target-url.ts';
 import { type Checked, readYaml } from './yaml.ts';
 
@@ -28,6 +35,12 @@ export interface HoldLimits {
   readonly heartbeatMs: number;
 }
 
+export interface ApprovalConfig {
+  readonly level: Level;
+  readonly quorum: number;
+  readonly approvers?: readonly string[] | undefined;
+}
+
 export interface TargetConfig {
   /** The database name in an agent's URL. */
   readonly name: string;
@@ -39,8 +52,8 @@ export interface TargetConfig {
   readonly server: 'community' | 'patched';
   /** A shipped pack by name, or a path relative to `Config.baseDir`. */
   readonly rules: string;
-  /** The least evidence and the number of people that a release takes. */
-  readonly approval: { readonly level: Level; readonly quorum: number };
+  /** The least evidence and the number of people that a release takes, of those in `approvers` if it is set. */
+  readonly approval: ApprovalConfig;
   readonly hold: HoldLimits;
 }
 
@@ -51,6 +64,8 @@ export interface AgentConfig {
   readonly verifier: string | undefined;
   readonly targets: readonly string[];
   readonly access: 'read-write' | 'read-only';
+  /** The people whose work it does. */
+  readonly onBehalfOf: readonly string[];
   /** Milliseconds since the epoch; undefined: never. */
   readonly expiresAt: number | undefined;
 }
@@ -59,6 +74,21 @@ export interface ApproverConfig {
   readonly name: string;
   /** Public Ed25519 keys. */
   readonly keys: readonly JWK[];
+  readonly ssh: readonly SshCredential[];
+  readonly passkeys: readonly Passkey[];
+  readonly oidc: readonly OidcSubject[];
+  readonly slack: readonly SlackUser[];
+  readonly breakGlass: boolean;
+}
+
+/** The OpenID provider whose ID tokens count as evidence. */
+export interface OidcConfig {
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly clientSecret: string | undefined;
+  /** Authentication contexts that are strong enough; any if empty. */
+  readonly acr: readonly string[];
+  readonly maxAgeSeconds: number;
 }
 
 /** Everything Holdpoint is told. Paths are absolute. Immutable. */
@@ -77,6 +107,7 @@ export interface Config {
   readonly targets: ReadonlyMap<string, TargetConfig>;
   readonly agents: ReadonlyMap<string, AgentConfig>;
   readonly approvers: ReadonlyMap<string, ApproverConfig>;
+  readonly oidc: OidcConfig | undefined;
   readonly hold: HoldLimits;
   readonly store: 'memory';
   readonly audit: {
@@ -180,6 +211,7 @@ function compose(file: File, from: { file: string | undefined; baseDir: string }
     targets: targetsOf(file, from.baseDir),
     agents: agentsOf(file),
     approvers: approversOf(file),
+    oidc: value.oidc && { ...value.oidc, clientSecret: value.oidc.clientSecret },
     hold: value.hold,
     store: 'memory',
     audit: { ...value.audit, reads: 'kill-safe' },
@@ -204,7 +236,7 @@ function targetsOf(file: File, baseDir: string): Map<string, TargetConfig> {
       const strict = given.environment === 'production';
       const told = (error: unknown) =>
         error instanceof HoldpointError ? file.fail(['targets', name, 'url'], error.message) : error;
-      const { level, quorum } = given.approval;
+      const { level, quorum, approvers } = given.approval;
       const hold = { ...file.value.hold, ...defined(given.hold ?? {}) };
       return [
         name,
@@ -215,7 +247,8 @@ function targetsOf(file: File, baseDir: string): Map<string, TargetConfig> {
           systemIdentifier: given.systemIdentifier,
           server: given.server,
           rules: given.rules,
-          approval: { level: level as Level, quorum },
+          // An SSH signature and an ID token prove as much as a key of ours.
+          approval: { level: level === 'ssh' || level === 'oidc' ? 'key' : level, quorum, approvers },
           hold,
         },
       ];
@@ -234,9 +267,9 @@ function agentsOf(file: File): Map<string, AgentConfig> {
           throw file.fail(['agents', name, 'targets', index], `there is no target called "${target}"`);
         }
       });
-      const { password, verifier, targets, access, expires } = given;
+      const { password, verifier, targets, access, onBehalfOf, expires } = given;
       const expiresAt = expires === undefined ? undefined : Date.parse(expires);
-      return [name, { name, password, verifier, targets, access, expiresAt }];
+      return [name, { name, password, verifier, targets, access, onBehalfOf, expiresAt }];
     }),
   );
 }
@@ -245,17 +278,39 @@ function approversOf(file: File): Map<string, ApproverConfig> {
   const agents = new Set(Object.keys(file.value.agents).map(foldName));
   return new Map(
     Object.entries(file.value.approvers).map(([name, given]) => {
+      const { ssh = [], passkeys = [], oidc = [], slack = [], breakGlass } = given;
       const keys = [...(given.key ? [given.key] : []), ...(given.keys ?? [])] as JWK[];
-      if (keys.length === 0) throw file.fail(['approvers', name], 'has no key; add key: with the public JWK');
+      if (keys.length + ssh.length + passkeys.length + oidc.length + slack.length === 0) {
+        const text = 'has no credential; add key: with the public JWK, or ssh: with a public key line';
+        throw file.fail(['approvers', name], text);
+      }
       if (agents.has(foldName(name))) {
         throw file.fail(
           ['approvers', name],
           'is also the name of an agent; nobody may approve for themselves',
         );
       }
-      return [name, { name, keys }];
+      const told = (index: number) => (error: unknown) =>
+        file.fail(['approvers', name, 'ssh', index], (error as Error).message);
+      return [
+        name,
+        {
+          name,
+          keys,
+          ssh: ssh.map((line, index) => attempt(() => sshCredential(line), told(index))),
+          passkeys: passkeys.map(({ created, ...rest }) => ({ ...rest, createdAt: Date.parse(created) })),
+          oidc,
+          slack,
+          breakGlass,
+        },
+      ];
     }),
   );
+}
+
+function sshCredential(text: string): SshCredential {
+  const { fingerprint, line } = readSshLine(text);
+  return { fingerprint, line };
 }
 
 /** Parts of the contract that later work builds. They answer, so that nobody believes them in force. */
@@ -272,22 +327,22 @@ function refuseWhatIsNotBuilt(file: File): void {
   if (value.audit.reads !== 'kill-safe') {
     throw file.fail(['audit', 'reads'], `${value.audit.reads} is not available yet; use kill-safe`);
   }
-  for (const [name, { approval }] of Object.entries(value.targets)) {
-    if (approval.level === 'link' || approval.level === 'key') continue;
-    throw file.fail(
-      ['targets', name, 'approval', 'level'],
-      `${approval.level} is not available yet; use key${approval.level === 'slack' ? ', or link for development' : ''}`,
-    );
-  }
 }
 
 /** What would start but guard nothing. */
 function refuseUnsafe(config: Config, file: File): void {
   for (const { name, environment, approval } of config.targets.values()) {
+    const at = ['targets', name, 'approval', 'level'];
     if (approval.level === 'link' && environment !== 'development') {
       throw file.fail(
-        ['targets', name, 'approval', 'level'],
-        `whoever has the link could approve, so link is for development only; ${environment} needs key or more`,
+        at,
+        `whoever has the link could approve, so link is for development only; ${environment} needs ${environment === 'production' ? 'key' : 'slack'} or more`,
+      );
+    }
+    if (approval.level === 'slack' && environment === 'production') {
+      throw file.fail(
+        at,
+        'a Slack button shows only what Slack and this server say, so it is not enough for production; use key or passkey',
       );
     }
   }
@@ -302,22 +357,6 @@ function refuseUnsafe(config: Config, file: File): void {
     throw file.fail(
       ['listen', which],
       `other machines could reach this listener without TLS; ${mend}, or set insecure: true`,
-    );
-  }
-}
-
-/**
- * The last check before a start, when also the approvers in the data folder are known: throws
- * HoldpointError('bad-config') if a production target has too few approvers ever to be released.
- */
-export function requireApprovers(config: Config, approvers: number): void {
-  for (const { name, environment, approval } of config.targets.values()) {
-    if (approval.level === 'link') continue;
-    const least = environment === 'production' ? approval.quorum : 0;
-    if (approvers >= least) continue;
-    throw new HoldpointError(
-      'bad-config',
-      `target ${name} is production and needs ${least === 1 ? 'an approver' : `${least} approvers`}, but ${approvers === 0 ? 'none is' : `only ${approvers} are`} registered; add one with: holdpoint approver add NAME --generate FILE`,
     );
   }
 }

@@ -1,71 +1,59 @@
-// Registry: which agents may log in where, and whose keys may approve. From the configuration file and from
+// Registry: which agents may log in where, and whose credentials may approve. From the configuration file and from
 // agents.json and approvers.json in the data folder, which the commands write and a running Holdpoint reads again.
 // Keeps SCRAM verifiers and public keys, never a password or a private key; refuses to know sessions and requests.
 
 import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { calculateJwkThumbprint, type JWK } from 'jose';
-import { type ApproverBook, type ApproverKey, foldName } from './approval/evidence.ts';
-import type { AgentConfig, ApproverConfig } from './config.ts';
-import { HoldpointError } from './errors.ts';
+import type { JWK } from 'jose';
 import {
-  type AgentEntry,
+  type ApproverBook,
+  type ApproverKey,
+  foldName,
+  type OidcSubject,
+  type Passkey,
+  type SlackUser,
+} from './approval/approvers.ts';
+import { HoldpointError } from './errors.ts';
+import { readSshLine } from './proof/sshkey.ts';
+import {
+  type Agent,
+  type Approver,
+  type Book,
+  composeBook,
+  emptyBook,
+  identities,
+  type KeptCredentials,
+  type Named,
+  refuseDuplicate,
+  refuseTheirs,
+  setAside,
+  slackName,
+  subjectName,
+} from './registry-book.ts';
+import {
   type ApproverEntry,
   changeAgents,
   changeApprovers,
+  raiseCounter,
   readAgents,
   readApprovers,
 } from './registry-file.ts';
 import { buildVerifier, saltBytes } from './wire/scram.ts';
 
-/** Somebody who may log in, unless revoked or expired. Times are milliseconds since the epoch. */
-export interface Agent {
-  readonly name: string;
-  /** `SCRAM-SHA-256$…`, as in pg_authid. */
-  readonly verifier: string;
-  readonly targets: readonly string[];
-  /** `read-only`: its sessions change nothing, whatever the rules let pass. */
-  readonly access: 'read-write' | 'read-only';
-  readonly expiresAt: number | undefined;
-  readonly revokedAt: number | undefined;
-  readonly source: 'config' | 'file';
-}
-
-/** A person with keys. A retired one decides nothing any more, but keeps the name. */
-export interface Approver {
-  readonly name: string;
-  readonly keys: readonly { readonly kid: string; readonly jwk: JWK }[];
-  readonly retiredAt: number | undefined;
-  readonly source: 'config' | 'file';
-}
-
-/** What the configuration file says of people. `Config` fits. */
-export interface Named {
-  readonly agents: ReadonlyMap<string, AgentConfig>;
-  readonly approvers: ReadonlyMap<string, ApproverConfig>;
-}
-
-/** Everything that one reading of the sources yields; replaced whole, so that a broken file changes nothing. */
-interface Book {
-  readonly agents: ReadonlyMap<string, Agent>;
-  readonly approvers: ReadonlyMap<string, Approver>;
-  readonly keys: ReadonlyMap<string, ApproverKey>;
-  readonly agentNames: ReadonlySet<string>;
-}
+const nothing: KeptCredentials = { keys: [], ssh: [], passkeys: [], oidc: [], slack: [] };
 
 /** The registry of one process. Reading is synchronous; it changes only by its own methods. */
 export class Registry implements ApproverBook {
   readonly dataDir: string;
   #named: Named;
-  #book: Book;
+  #book: Book = emptyBook;
   #stamp = '';
   #clashes: readonly string[] = [];
 
   private constructor(dataDir: string, named: Named) {
     this.dataDir = dataDir;
     this.#named = named;
-    this.#book = { agents: new Map(), approvers: new Map(), keys: new Map(), agentNames: new Set() };
   }
 
   /**
@@ -101,9 +89,38 @@ export class Registry implements ApproverBook {
     return this.#book.keys.get(kid);
   }
 
+  sshKey(fingerprint: string) {
+    return this.#book.ssh.get(fingerprint);
+  }
+
+  passkey(id: string) {
+    return this.#book.passkeys.get(id);
+  }
+
+  oidcSubject(issuer: string, subject: string) {
+    return this.#book.accounts.get(subjectName(issuer, subject));
+  }
+
+  slackUser(team: string, user: string) {
+    return this.#book.accounts.get(slackName(team, user));
+  }
+
+  async passkeyCounter(id: string, counter: number): Promise<boolean> {
+    const known = this.#book.passkeys.get(id);
+    return known !== undefined && raiseCounter(this.dataDir, id, known.counter, counter);
+  }
+
   /** True if an agent, also a revoked one, goes by this name however it is spelled. */
   isAgent(name: string): boolean {
     return this.#book.agentNames.has(foldName(name));
+  }
+
+  isApprover(name: string): boolean {
+    return this.#book.approverNames.has(foldName(name));
+  }
+
+  onBehalfOf(agent: string): readonly string[] {
+    return this.#book.agents.get(agent)?.onBehalfOf ?? [];
   }
 
   /**
@@ -113,7 +130,7 @@ export class Registry implements ApproverBook {
   async reload(named: Named = this.#named): Promise<void> {
     const stamp = await this.#stampOfFiles();
     const [agents, approvers] = await Promise.all([readAgents(this.dataDir), readApprovers(this.dataDir)]);
-    this.#book = await compose(named, agents, approvers, this.#book.agents);
+    this.#book = await composeBook(named, agents, approvers, this.#book.agents);
     this.#named = named;
     this.#stamp = stamp;
     this.#clashes = [];
@@ -129,7 +146,7 @@ export class Registry implements ApproverBook {
     if (stamp === this.#stamp) return;
     const [agents, approvers] = await Promise.all([readAgents(this.dataDir), readApprovers(this.dataDir)]);
     const clashes = setAside(this.#named, agents, approvers);
-    this.#book = await compose(this.#named, agents, approvers, this.#book.agents);
+    this.#book = await composeBook(this.#named, agents, approvers, this.#book.agents);
     this.#stamp = stamp;
     this.#clashes = clashes;
   }
@@ -145,16 +162,24 @@ export class Registry implements ApproverBook {
     password: string;
     targets: readonly string[];
     access?: Agent['access'];
+    onBehalfOf?: readonly string[];
     createdAt: number;
     expiresAt?: number;
   }): Promise<Agent> {
-    const { name, password, targets, access = 'read-write', createdAt, expiresAt } = agent;
+    const { name, password, targets, access = 'read-write', onBehalfOf = [], createdAt, expiresAt } = agent;
     await this.#refuseTaken(name);
     const verifier = buildVerifier(password, randomBytes(saltBytes));
     await changeAgents(this.dataDir, (entries) => {
       refuseDuplicate(name, entries.keys(), 'agent');
-      const entry = { verifier, targets: [...targets], access, createdAt, expiresAt, revokedAt: undefined };
-      entries.set(name, entry);
+      entries.set(name, {
+        verifier,
+        targets: [...targets],
+        access,
+        onBehalfOf: [...onBehalfOf],
+        createdAt,
+        expiresAt,
+        revokedAt: undefined,
+      });
     });
     await this.reload();
     return this.#book.agents.get(name)!;
@@ -172,30 +197,41 @@ export class Registry implements ApproverBook {
 
   /** Adds an approver's public Ed25519 key, or one more key of an approver in the data folder. */
   async addApprover(name: string, jwk: JWK, nowMs: number): Promise<Approver> {
-    await this.refresh();
-    const known = this.#book.approvers.get(name);
-    if (known === undefined) await this.#refuseTaken(name);
-    else refuseForeign('approver', name, known.source);
-    // A new key would bring the old ones back into force.
-    if (known?.retiredAt !== undefined) {
-      throw new HoldpointError('conflict', `the approver ${name} is retired; choose another name`);
-    }
     const { x } = jwk;
     if (jwk.kty !== 'OKP' || jwk.crv !== 'Ed25519' || typeof x !== 'string') {
       throw new HoldpointError('bad-parameter', `the key of ${name} is not an Ed25519 public key`);
     }
-    for (const { name: owner, keys } of this.#named.approvers.values()) refuseSharedKey(name, x, owner, keys);
+    return this.#enrol(name, { keys: [{ kty: 'OKP', crv: 'Ed25519', x }] }, nowMs);
+  }
+
+  /** As addApprover, with a line of an OpenSSH public key file. Its comment is not kept. */
+  async addSsh(name: string, line: string, nowMs: number): Promise<Approver> {
+    return this.#enrol(name, { ssh: [sshCredential(line, `the SSH key of ${name}`)] }, nowMs);
+  }
+
+  /** As addApprover, with a WebAuthn credential whose registration the caller has verified. */
+  async addPasskey(name: string, passkey: Passkey, nowMs: number): Promise<Approver> {
+    return this.#enrol(name, { passkeys: [passkey] }, nowMs);
+  }
+
+  /** As addApprover, with an account at an OpenID provider. */
+  async addOidc(name: string, account: OidcSubject, nowMs: number): Promise<Approver> {
+    return this.#enrol(name, { oidc: [account] }, nowMs);
+  }
+
+  /** As addApprover, with a Slack account. */
+  async addSlack(name: string, account: SlackUser, nowMs: number): Promise<Approver> {
+    return this.#enrol(name, { slack: [account] }, nowMs);
+  }
+
+  /** Lets an approver of the data folder release in an emergency, alone. */
+  async allowBreakGlass(name: string): Promise<void> {
+    await this.refresh();
+    refuseForeign('approver', name, this.#book.approvers.get(name)?.source);
     await changeApprovers(this.dataDir, (entries) => {
-      for (const [owner, { keys }] of entries) refuseSharedKey(name, x, owner, keys);
-      const before = entries.get(name);
-      const keys = [
-        ...(before?.keys ?? []).filter((key) => key.x !== x),
-        { kty: 'OKP', crv: 'Ed25519', x } as const,
-      ];
-      entries.set(name, { keys, createdAt: before?.createdAt ?? nowMs, retiredAt: undefined });
+      entries.set(name, { ...entries.get(name)!, breakGlass: true });
     });
     await this.reload();
-    return this.#book.approvers.get(name)!;
   }
 
   /** From now on none of the approver's keys counts. Throws `not-found`, or `conflict` for one of the configuration. */
@@ -206,6 +242,30 @@ export class Registry implements ApproverBook {
       entries.set(name, { ...entries.get(name)!, retiredAt: nowMs });
     });
     await this.reload();
+  }
+
+  /** Throws as `addApprover` would for this name, before anything is made for it. */
+  async mayEnrol(name: string): Promise<void> {
+    await this.refresh();
+    const known = this.#book.approvers.get(name);
+    if (known === undefined) await this.#refuseTaken(name);
+    else refuseForeign('approver', name, known.source);
+    // A new key would bring the old ones back into force.
+    if (known?.retiredAt !== undefined) {
+      throw new HoldpointError('conflict', `the approver ${name} is retired; choose another name`);
+    }
+  }
+
+  async #enrol(name: string, given: Partial<KeptCredentials>, nowMs: number): Promise<Approver> {
+    await this.mayEnrol(name);
+    const fresh = identities({ ...nothing, ...given });
+    for (const approver of this.#named.approvers.values()) refuseTheirs(name, fresh, approver.name, approver);
+    await changeApprovers(this.dataDir, (entries) => {
+      for (const [owner, theirs] of entries) refuseTheirs(name, fresh, owner, theirs);
+      entries.set(name, withMore(entries.get(name), given, nowMs));
+    });
+    await this.reload();
+    return this.#book.approvers.get(name)!;
   }
 
   async #refuseTaken(name: string): Promise<void> {
@@ -236,108 +296,45 @@ export function mayEnter(agent: Agent, target: string, nowMs: number): boolean {
   return agent.revokedAt === undefined && !expired && agent.targets.includes(target);
 }
 
-/** Takes the entries out of both maps that `compose` would refuse. Agents go before approvers: the safer loss. */
-function setAside(
-  named: Named,
-  agents: Map<string, AgentEntry>,
-  approvers: Map<string, ApproverEntry>,
-): string[] {
-  const clashes: string[] = [];
-  const takenNames = new Map<string, string>();
-  const takenKeys = new Map<string, string>();
-  for (const { name } of named.agents.values())
-    takenNames.set(foldName(name), 'an agent of the configuration');
-  for (const { name, keys } of named.approvers.values()) {
-    takenNames.set(foldName(name), 'an approver of the configuration');
-    for (const { x } of keys) takenKeys.set(String(x), name);
+/** A line of an OpenSSH public key file as it is kept. `whose` begins the sentence of the `bad-parameter` it throws. */
+export function sshCredential(line: string, whose: string): { fingerprint: string; line: string } {
+  try {
+    const { fingerprint, line: kept } = readSshLine(line);
+    return { fingerprint, line: kept };
+  } catch (cause) {
+    throw new HoldpointError('bad-parameter', `${whose} cannot be used: ${(cause as Error).message}`, {
+      cause,
+    });
   }
-  const take = (kind: string, name: string, keys: readonly { readonly x: string }[]): boolean => {
-    const shared = keys.map(({ x }) => takenKeys.get(x)).find((owner) => owner !== undefined);
-    const clash = takenNames.get(foldName(name)) ?? (shared && `${shared} with the same key`);
-    if (clash !== undefined) {
-      clashes.push(
-        `the ${kind} ${name} of the data folder is set aside: there is ${clash} already; rename one`,
-      );
-      return false;
-    }
-    takenNames.set(foldName(name), `${kind === 'agent' ? 'an agent' : 'an approver'} of the data folder`);
-    for (const { x } of keys) takenKeys.set(x, name);
-    return true;
-  };
-  for (const name of [...agents.keys()]) if (!take('agent', name, [])) agents.delete(name);
-  for (const [name, { keys }] of [...approvers]) if (!take('approver', name, keys)) approvers.delete(name);
-  return clashes;
 }
 
-async function compose(
-  named: Named,
-  agentEntries: ReadonlyMap<string, AgentEntry>,
-  approverEntries: ReadonlyMap<string, ApproverEntry>,
-  before: ReadonlyMap<string, Agent>,
-): Promise<Book> {
-  const agents = new Map<string, Agent>();
-  for (const [name, entry] of agentEntries) agents.set(name, { name, ...entry, source: 'file' });
-  for (const given of named.agents.values()) {
-    refuseDuplicate(given.name, agents.keys(), 'agent');
-    agents.set(given.name, fromConfig(given, before.get(given.name)));
-  }
-  const approvers = new Map<string, Approver>();
-  const keys = new Map<string, ApproverKey>();
-  const add = async (approver: Omit<Approver, 'keys'>, jwks: readonly JWK[]) => {
-    const withKids = await Promise.all(
-      jwks.map(async (jwk) => ({ kid: await calculateJwkThumbprint(jwk), jwk })),
+/** An entry with more credentials; one that it has already is replaced. */
+function withMore(
+  before: ApproverEntry | undefined,
+  given: Partial<KeptCredentials>,
+  nowMs: number,
+): ApproverEntry {
+  const joined = <K extends keyof KeptCredentials>(
+    kind: K,
+    idOf: (one: KeptCredentials[K][number]) => string,
+  ) => {
+    const more = (given[kind] ?? []) as readonly KeptCredentials[K][number][];
+    const ids = new Set(more.map(idOf));
+    const kept = ((before?.[kind] ?? []) as readonly KeptCredentials[K][number][]).filter(
+      (one) => !ids.has(idOf(one)),
     );
-    for (const { kid, jwk } of withKids) {
-      const owner = keys.get(kid)?.approver;
-      if (owner !== undefined && owner !== approver.name) {
-        throw bad(`the approvers ${owner} and ${approver.name} have the same key; a key is one person's`);
-      }
-      if (approver.retiredAt === undefined) keys.set(kid, { approver: approver.name, kid, jwk });
-    }
-    approvers.set(approver.name, { ...approver, keys: withKids });
+    return [...kept, ...more] as KeptCredentials[K];
   };
-  for (const [name, { keys, retiredAt }] of approverEntries)
-    await add({ name, retiredAt, source: 'file' }, keys);
-  for (const { name, keys } of named.approvers.values()) {
-    refuseDuplicate(name, approvers.keys(), 'approver');
-    await add({ name, retiredAt: undefined, source: 'config' }, keys);
-  }
-  const agentNames = new Set([...agents.keys()].map(foldName));
-  for (const name of approvers.keys()) {
-    if (!agentNames.has(foldName(name))) continue;
-    throw bad(`${name} is both an agent and an approver; nobody may approve for themselves, so rename one`);
-  }
-  return { agents, approvers, keys, agentNames };
-}
-
-/** An agent of the configuration. Its verifier is kept over a reload while the password is the same text. */
-function fromConfig(given: AgentConfig, before: Agent | undefined): Agent {
-  const { name, targets, access, expiresAt, password } = given;
-  const kept = before && passwords.get(before);
-  const verifier =
-    given.verifier ??
-    (before !== undefined && kept === password
-      ? before.verifier
-      : buildVerifier(password!, randomBytes(saltBytes)));
-  const agent: Agent = { name, verifier, targets, access, expiresAt, revokedAt: undefined, source: 'config' };
-  if (password !== undefined) passwords.set(agent, password);
-  return agent;
-}
-
-const passwords = new WeakMap<Agent, string>();
-
-/** Checked before writing, too: a file that cannot be read again would lock everybody out. */
-function refuseSharedKey(name: string, x: string, owner: string, keys: readonly JWK[]): void {
-  if (owner === name || !keys.some((key) => key.x === x)) return;
-  throw new HoldpointError('conflict', `${owner} has this key already; a key is one person's`);
-}
-
-/** Names are compared folded, so that no two people look alike in a log. */
-function refuseDuplicate(name: string, taken: Iterable<string>, kind: 'agent' | 'approver'): void {
-  for (const other of taken) {
-    if (foldName(other) !== foldName(name)) continue;
-    throw new HoldpointError('conflict', `the name ${other} is taken by an ${kind}; choose another`);
-  }
+  return {
+    keys: joined('keys', ({ x }) => String(x)),
+    ssh: joined('ssh', ({ fingerprint }) => fingerprint),
+    passkeys: joined('passkeys', ({ id }) => id),
+    oidc: joined('oidc', ({ issuer, subject }) => subjectName(issuer, subject)),
+    slack: joined('slack', ({ team, user }) => slackName(team, user)),
+    breakGlass: before?.breakGlass ?? false,
+    createdAt: before?.createdAt ?? nowMs,
+    retiredAt: undefined,
+  };
 }
 
 function refuseForeign(
@@ -351,8 +348,4 @@ function refuseForeign(
     'conflict',
     `the ${kind} ${name} stands in the configuration file; change it there and send SIGHUP`,
   );
-}
-
-function bad(message: string): HoldpointError {
-  return new HoldpointError('bad-config', message);
 }

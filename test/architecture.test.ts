@@ -16,16 +16,20 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   policy: ['sql', 'catalog'],
   session: ['wire', 'sql', 'catalog', 'policy'],
   store: [],
-  approval: ['sql', 'policy', 'store'],
-  audit: [],
+  // What a signature is over its bytes, for those who decide by it and for those who verify the log without the proxy.
+  proof: [],
+  approval: ['sql', 'policy', 'store', 'proof'],
+  audit: ['proof'],
   'yaml.ts': ['policy'],
   'target-url.ts': ['policy'],
-  'config-shape.ts': [],
-  'config.ts': ['approval', 'policy', 'config-shape.ts', 'target-url.ts', 'yaml.ts'],
+  'credential-shape.ts': [],
+  'config-shape.ts': ['credential-shape.ts'],
+  'config.ts': ['approval', 'policy', 'proof', 'config-shape.ts', 'target-url.ts', 'yaml.ts'],
   'json-file.ts': [],
-  'registry-file.ts': ['json-file.ts'],
+  'registry-file.ts': ['approval', 'credential-shape.ts', 'json-file.ts', 'proof'],
+  'registry-book.ts': ['approval', 'config.ts', 'proof', 'registry-file.ts', 'wire'],
   'server-pins.ts': ['json-file.ts', 'policy'],
-  'registry.ts': ['approval', 'config.ts', 'registry-file.ts', 'wire'],
+  'registry.ts': ['approval', 'proof', 'registry-book.ts', 'registry-file.ts', 'wire'],
   'metrics.ts': ['policy', 'sql'],
   proxy: [
     'wire',
@@ -45,8 +49,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
 
 /** Rooms, and single files of the others, that take clock, chance and keys as arguments and do no I/O. */
 const pure = (path: string) =>
-  /^(wire|sql|catalog|policy|session)\//.test(path) ||
-  /^approval\/(request|decision|evidence)\.ts$/.test(path) ||
+  /^(wire|sql|catalog|policy|session|proof)\//.test(path) ||
+  /^approval\/(approvers|request|decision|evidence|sshsig|webauthn|oidc|slack)\.ts$/.test(path) ||
   /^audit\/(record|merkle|seal|verify)\.ts$/.test(path);
 
 const impureModules =

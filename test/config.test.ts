@@ -3,14 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import {
-  type Config,
-  configFromEnv,
-  demoConfig,
-  loadConfig,
-  parseConfig,
-  requireApprovers,
-} from '../src/config.ts';
+import { type Config, configFromEnv, demoConfig, loadConfig, parseConfig } from '../src/config.ts';
 import { configSchemaText } from '../src/config-shape.ts';
 import { HoldpointError } from '../src/errors.ts';
 
@@ -188,15 +181,53 @@ test.each(['production', 'staging'])('%s at level link refuses to start', (envir
   expect(refusal(text)).toContain('5: targets.shop.approval.level: whoever has the link could approve');
 });
 
-test('production without enough approvers refuses to start', () => {
-  const one = parse(least.replace('development', 'production'));
-  expect(() => requireApprovers(one, 0)).toThrow(
-    /target shop is production and needs an approver, but none is/,
+test('a Slack button releases nothing in production, and is enough in staging', () => {
+  const at = (environment: string) =>
+    `${least.replace('development', environment)}    approval: { level: slack }\n`;
+  expect(refusal(at('production'))).toContain('5: targets.shop.approval.level: a Slack button');
+  expect(parse(at('staging')).targets.get('shop')?.approval.level).toBe('slack');
+});
+
+test('ssh and oidc are other words for the level of a key', () => {
+  const level = (word: string) =>
+    parse(`${least}    approval: { level: ${word} }\n`).targets.get('shop')?.approval.level;
+  expect(['key', 'ssh', 'oidc', 'passkey'].map(level)).toEqual(['key', 'key', 'key', 'passkey']);
+});
+
+test('people have credentials of every kind, agents work for people, targets name who counts', () => {
+  const line = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIINcUVqBk5rEe/ibxD8IIk+FTwRCfPS6hbX3lg0AkMaX';
+  const config = parse(`${least}    approval: { quorum: 2, approvers: [alice, bob] }
+agents: { bot: { password: x, targets: [shop], onBehalfOf: [alice] } }
+approvers:
+  alice: { ssh: ["${line} alice@desk"], breakGlass: true }
+  bob:
+    passkeys: [{ id: AAAAAAAAAAAAAAAA, algorithm: -7, jwk: { kty: EC, crv: P-256, x: ${'A'.repeat(43)}, y: ${'B'.repeat(43)} } }]
+    oidc: [{ issuer: "https://id.example.com", subject: "248289761001" }]
+    slack: [{ team: T012AB3CD, user: U012AB3CD }]
+oidc: { issuer: "https://id.example.com", clientId: holdpoint, clientSecret: x, acr: [phr] }
+`);
+  expect(config.targets.get('shop')?.approval).toEqual({
+    level: 'key',
+    quorum: 2,
+    approvers: ['alice', 'bob'],
+  });
+  expect(config.agents.get('bot')?.onBehalfOf).toEqual(['alice']);
+  expect(config.approvers.get('alice')).toMatchObject({
+    ssh: [{ line, fingerprint: expect.stringMatching(/^SHA256:[A-Za-z0-9+/]{43}$/) }],
+    breakGlass: true,
+    keys: [],
+  });
+  expect(config.approvers.get('bob')).toMatchObject({
+    passkeys: [{ id: 'AAAAAAAAAAAAAAAA', counter: 0, createdAt: 0 }],
+    oidc: [{ subject: '248289761001' }],
+    slack: [{ team: 'T012AB3CD' }],
+    breakGlass: false,
+  });
+  expect(config.oidc).toMatchObject({ clientId: 'holdpoint', acr: ['phr'], maxAgeSeconds: 300 });
+  expect(refusal(`${least}approvers: { eve: { ssh: ["ssh-dss AAAAB3NzaC1kc3M="] } }\n`)).toContain(
+    '5: approvers.eve.ssh.0: keys of type ssh-dss are not accepted',
   );
-  expect(() => requireApprovers(one, 1)).not.toThrow();
-  const two = parse(`${least.replace('development', 'production')}    approval: { quorum: 2 }\n`);
-  expect(() => requireApprovers(two, 1)).toThrow(/needs 2 approvers, but only 1 are/);
-  expect(() => requireApprovers(parse(least), 0)).not.toThrow();
+  expect(refusal(`${least}approvers: { eve: {} }\n`)).toContain('5: approvers.eve: has no credential');
 });
 
 test('a listener that other machines can reach needs TLS or insecure: true', () => {
@@ -228,7 +259,6 @@ test.each([
   ['store', `${least}store: redis://localhost:6379/0\n`],
   ['slack', `${least}slack: { token: a, channel: b, signingSecret: c }\n`],
   ['audit.reads', `${least}audit: { reads: write-ahead }\n`],
-  ['targets.shop.approval.level', `${least}    approval: { level: passkey }\n`],
 ])('%s answers that it is not available yet', (at, text) => {
   expect(refusal(text)).toMatch(new RegExp(`5: ${at}: .*not available yet`));
 });

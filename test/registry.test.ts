@@ -6,9 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { JWK } from 'jose';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Passkey } from '../src/approval/approvers.ts';
 import type { AgentConfig, ApproverConfig } from '../src/config.ts';
+import { sshString } from '../src/proof/sshkey.ts';
 import { mayEnter, Registry } from '../src/registry.ts';
 import { parseVerifier } from '../src/wire/scram.ts';
+import { edwardsSecurityKey } from './support/securitykey.ts';
 
 const at = Date.UTC(2026, 0, 1);
 let dataDir: string;
@@ -22,12 +25,24 @@ function jwk(): JWK {
   return generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' }) as JWK;
 }
 
+function passkey(id: string): Passkey {
+  const { crv, kty, x, y } = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({
+    format: 'jwk',
+  });
+  const own = passkeys.get(id) ?? ({ kty, crv, x, y } as JWK);
+  passkeys.set(id, own);
+  return { id, jwk: own, algorithm: -7, counter: 0, transports: ['usb'], backedUp: false, createdAt: at };
+}
+
+const passkeys = new Map<string, JWK>();
+
 function configured(agents: Partial<AgentConfig>[], approvers: ApproverConfig[] = []) {
   const none = {
     password: undefined,
     verifier: undefined,
     targets: ['shop'],
     access: 'read-write',
+    onBehalfOf: [],
     expiresAt: undefined,
   };
   return {
@@ -201,4 +216,92 @@ test('a data folder that cannot be written is one sentence', async () => {
   await expect(registry.addAgent({ name: 'bot', password: 'x', targets: [], createdAt: at })).rejects.toThrow(
     'cannot write in the data folder /etc/passwd/data: ENOTDIR',
   );
+});
+
+test('an approver has credentials of every kind, each found by its own name while its owner is present', async () => {
+  const registry = await Registry.open({ dataDir });
+  const { line } = edwardsSecurityKey();
+  await registry.addSsh('ada', `${line} ada@desk`, at);
+  await registry.addPasskey('ada', passkey('c29tZSBwYXNza2V5'), at);
+  await registry.addOidc('ada', { issuer: 'https://id.example.com', subject: '42' }, at);
+  await registry.addSlack('ada', { team: 'T012AB3CD', user: 'U012AB3CD' }, at);
+  await registry.addApprover('ada', jwk(), at);
+  await registry.allowBreakGlass('ada');
+  expect(readFileSync(join(dataDir, 'approvers.json'), 'utf8')).not.toContain('ada@desk');
+
+  const again = await Registry.open({ dataDir });
+  const ada = again.approver('ada')!;
+  expect(ada).toEqual(registry.approver('ada'));
+  expect(ada).toMatchObject({ breakGlass: true, ssh: [{ line }], passkeys: [passkey('c29tZSBwYXNza2V5')] });
+  const found = () => [
+    again.key(ada.keys[0]!.kid)?.approver,
+    again.sshKey(ada.ssh[0]!.fingerprint)?.approver,
+    again.passkey('c29tZSBwYXNza2V5')?.approver,
+    again.oidcSubject('https://id.example.com', '42')?.approver,
+    again.slackUser('T012AB3CD', 'U012AB3CD')?.approver,
+    again.isApprover('ADA') ? 'ada' : undefined,
+  ];
+  expect(found()).toEqual(Array(6).fill('ada'));
+  expect(again.slackUser('T999AB3CD', 'U012AB3CD')).toBeUndefined();
+  expect(again.oidcSubject('https://id.example.org', '42')).toBeUndefined();
+  await again.retireApprover('ada', at);
+  expect(found()).toEqual(Array(6).fill(undefined));
+});
+
+test("a credential is never two people's, also where one key stands in two formats", async () => {
+  const registry = await Registry.open({ dataDir });
+  const { publicKey } = generateKeyPairSync('ed25519');
+  const own = publicKey.export({ format: 'jwk' }) as JWK;
+  const blob = Buffer.concat([sshString('ssh-ed25519'), sshString(Buffer.from(own.x!, 'base64url'))]);
+  const account = { issuer: 'https://id.example.com', subject: '42' };
+  await registry.addSsh('ada', `ssh-ed25519 ${blob.toString('base64')}`, at);
+  await registry.addPasskey('ada', passkey('c29tZSBwYXNza2V5'), at);
+  await registry.addOidc('ada', account, at);
+  await expect(registry.addApprover('eve', own, at)).rejects.toThrow('ada has this key already');
+  await expect(registry.addPasskey('eve', passkey('c29tZSBwYXNza2V5'), at)).rejects.toThrow(
+    'ada has this passkey already',
+  );
+  await expect(
+    registry.addOidc('eve', { ...account, issuer: 'https://id.example.com/' }, at),
+  ).rejects.toThrow('ada has this account already');
+  await expect(
+    registry.addPasskey('eve', { ...passkey('ZXZlcyBwYXNza2V5'), counter: -1 }, at),
+  ).rejects.toThrow('eve.passkeys.0.counter');
+  expect(registry.approver('eve')).toBeUndefined();
+  expect((await registry.addApprover('ada', own, at)).keys).toHaveLength(1);
+});
+
+test('the counter of a passkey only goes forward, over restarts and commands, or is 0 for ever', async () => {
+  const registry = await Registry.open({ dataDir });
+  await registry.addPasskey('ada', { ...passkey('Y291bnRzIHRoZW0'), counter: 5 }, at);
+  await registry.addPasskey('ada', passkey('bmV2ZXIgY291bnRz'), at);
+  const raise = async (id: string, ...counters: number[]) => {
+    const told: boolean[] = [];
+    for (const counter of counters) told.push(await registry.passkeyCounter(id, counter));
+    return told;
+  };
+  expect(await raise('Y291bnRzIHRoZW0', 5, 6, 6, 4, 0, 9)).toEqual([false, true, false, false, false, true]);
+  expect(await raise('bmV2ZXIgY291bnRz', 0, 0, 3, 0)).toEqual([true, true, true, false]);
+  expect(await raise('nobody', 0)).toEqual([false]);
+  const again = await Registry.open({ dataDir });
+  expect(await again.passkeyCounter('Y291bnRzIHRoZW0', 9)).toBe(false);
+  const racing = await Promise.all(
+    [10, 10, 10].map((counter) => again.passkeyCounter('Y291bnRzIHRoZW0', counter)),
+  );
+  expect(racing.filter(Boolean)).toHaveLength(1);
+});
+
+test('an agent keeps on whose behalf it works, also in a file from before there was that', async () => {
+  const registry = await Registry.open({ dataDir });
+  await registry.addAgent({
+    name: 'bot',
+    password: 'x',
+    targets: ['shop'],
+    onBehalfOf: ['ada'],
+    createdAt: at,
+  });
+  expect((await Registry.open({ dataDir })).onBehalfOf('bot')).toEqual(['ada']);
+  const file = join(dataDir, 'agents.json');
+  writeFileSync(file, readFileSync(file, 'utf8').replace(/"onBehalfOf": \[[^\]]*\],/, ''));
+  expect((await Registry.open({ dataDir })).onBehalfOf('bot')).toEqual([]);
 });

@@ -4,26 +4,12 @@
 
 import type { JWK } from 'jose';
 import { HoldpointError } from '../errors.ts';
+import { type ApproverBook, foldName } from './approvers.ts';
 import { type Decision, decisionText } from './decision.ts';
 import { type Level, phraseOf, type Request } from './request.ts';
 import { openLink, openToken } from './token.ts';
 
 export type Evidence = { kind: 'jws'; jws: string } | { kind: 'link'; token: string; phrase: string };
-
-/** A registered public key of an approver, in force now. */
-export interface ApproverKey {
-  readonly approver: string;
-  readonly kid: string;
-  readonly jwk: JWK;
-}
-
-/** Who may decide, as the registry knows it. */
-export interface ApproverBook {
-  /** The key of that RFC 7638 thumbprint, unless unknown or retired. */
-  key(kid: string): ApproverKey | undefined;
-  /** True if an agent goes by this name. */
-  isAgent(name: string): boolean;
-}
 
 /** What a verification rests on. */
 export interface EvidenceGround {
@@ -83,11 +69,6 @@ export async function verifyEvidence(
     );
   }
   return proof;
-}
-
-/** One name for all its spellings: compatibility forms, case and surrounding space do not tell people apart. */
-export function foldName(name: string): string {
-  return name.normalize('NFKC').trim().toLowerCase();
 }
 
 async function verifySignature(jws: string, decision: Decision, ground: EvidenceGround): Promise<Proof> {

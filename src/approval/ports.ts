@@ -1,7 +1,7 @@
 // Ports: what the desk needs of the rest of the house. Types only; the log, the registry and the clocks fit them.
 
 import type { Store } from '../store/store.ts';
-import type { ApproverBook } from './evidence.ts';
+import type { ApproverBook } from './approvers.ts';
 import type { Request } from './request.ts';
 import type { SigningKey } from './token.ts';
 

@@ -4,8 +4,9 @@
 
 import { HoldpointError } from '../errors.ts';
 import type { StoredRequest, Vote } from '../store/store.ts';
+import { foldName } from './approvers.ts';
 import { checkBinding, decisionText, readDecision } from './decision.ts';
-import { type EvidenceGround, foldName, type Proof, readEvidence, verifyEvidence } from './evidence.ts';
+import { type EvidenceGround, type Proof, readEvidence, verifyEvidence } from './evidence.ts';
 import { matchDigest, type Request, type RequestValues, requestDigest, valuesFit } from './request.ts';
 
 /** A row whose request has the digest it says. `values` is undefined when they are gone or are not the committed ones. */

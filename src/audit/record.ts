@@ -91,8 +91,20 @@ export type RecordBody =
   | { kind: 'cancel'; rid: string; by: string; reason: string }
   /** Rules in force from here on. */
   | { kind: 'policy'; target: string; digest: string; source?: string | undefined }
-  /** An approver's key, enrolled or retired, so that an auditor finds it in the chain. */
-  | { kind: 'approver'; id: string; act: 'enrol' | 'retire'; kid: string; jwk?: JsonObject | undefined }
+  /**
+   * A credential of an approver, enrolled or retired, so that an auditor finds it in the chain. `kid`: thumbprint of a
+   * `key`, fingerprint of an `ssh` key, id of a `passkey`, `oidc:` and the subject's digest, `slack:TEAM/USER`. `form`
+   * says which; without it, a `key`. `line`: the public key as OpenSSH writes it.
+   */
+  | {
+      kind: 'approver';
+      id: string;
+      act: 'enrol' | 'retire';
+      kid: string;
+      form?: CredentialForm | undefined;
+      jwk?: JsonObject | undefined;
+      line?: string | undefined;
+    }
   /** Heartbeat: nothing else happened. */
   | { kind: 'hb' }
   /** The next epoch's key; `cert` is a JWS by the key before it (by the root for epoch 0). */
@@ -136,6 +148,8 @@ export interface StatementBody {
   /** The request whose earlier approval lets it pass, for a retry. */
   rid?: string | undefined;
 }
+
+export type CredentialForm = 'key' | 'ssh' | 'passkey' | 'oidc' | 'slack';
 
 export type RecordKind = RecordBody['kind'];
 
@@ -221,7 +235,7 @@ const forms: { readonly [K in RecordKind]: { readonly [M in MembersOf<K>]-?: For
   expire: { rid: 'text', by: 'text', reason: 'text' },
   cancel: { rid: 'text', by: 'text', reason: 'text' },
   policy: { target: 'text', digest: 'text', source: 'text' },
-  approver: { id: 'text', act: 'text', kid: 'text', jwk: 'json' },
+  approver: { id: 'text', act: 'text', kid: 'text', form: 'text', jwk: 'json', line: 'text' },
   hb: {},
   key: { epoch: 'integer', kid: 'text', jwk: 'json', cert: 'text' },
   recover: { from: 'integer', to: 'integer', torn_len: 'integer', torn_sha: 'text' },

@@ -84,6 +84,7 @@ export class Releases {
       this.#keys.delete(String(members.kid));
       return;
     }
+    if (members.form !== undefined) return;
     const key = await readPublicKey(members.jwk).catch((error: Error) => {
       throw fail(`the approver's key: ${error.message}`);
     });

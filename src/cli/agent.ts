@@ -12,6 +12,7 @@ interface AddOptions extends FolderOptions {
   readonly target: string[];
   readonly expires?: string;
   readonly readOnly?: boolean;
+  readonly onBehalfOf?: string[];
 }
 
 /** Adds the `agent` commands. Their exit codes go to process.exitCode. */
@@ -26,6 +27,7 @@ export function register(program: Command): void {
     .requiredOption('--target <target...>', 'where it may connect')
     .option('--expires <time>', 'how long it is good for: 90m, 8h, 30d')
     .option('--read-only', 'its sessions are read-only at the server')
+    .option('--on-behalf-of <name...>', 'the people whose work it does: they never decide on its requests')
     .action((name: string, options: AddOptions) => finish(addAgent(name, options, terminal)));
   folderOptions(agent.command('list').description('agents, without their passwords')).action(
     (options: FolderOptions) => finish(listAgents(options, terminal)),
@@ -48,6 +50,7 @@ export function addAgent(name: string, options: AddOptions, output: Output): Pro
       password,
       targets: options.target,
       access: options.readOnly === true ? 'read-only' : 'read-write',
+      ...(options.onBehalfOf !== undefined && { onBehalfOf: options.onBehalfOf }),
       createdAt,
       ...(lifeMs !== undefined && { expiresAt: createdAt + lifeMs }),
     });
@@ -63,6 +66,7 @@ export function addAgent(name: string, options: AddOptions, output: Output): Pro
         name,
         urls,
         access: agent.access,
+        onBehalfOf: agent.onBehalfOf,
         expires: agent.expiresAt === undefined ? null : new Date(agent.expiresAt).toISOString(),
       },
     };
@@ -78,6 +82,7 @@ export function listAgents(options: FolderOptions, output: Output): Promise<numb
       name: one.name,
       targets: one.targets,
       access: one.access,
+      onBehalfOf: one.onBehalfOf,
       state:
         one.revokedAt !== undefined ? 'revoked' : (one.expiresAt ?? Infinity) <= now ? 'expired' : 'in force',
       expires: one.expiresAt === undefined ? null : new Date(one.expiresAt).toISOString(),
@@ -86,7 +91,8 @@ export function listAgents(options: FolderOptions, output: Output): Promise<numb
     const lines = rows.map((one) => {
       const until = one.expires === null ? '' : `, until ${one.expires}`;
       const access = one.access === 'read-only' ? ', read-only' : '';
-      return `${one.name}  ${one.targets.join(', ')}  ${one.state}${access}${until}\n`;
+      const whose = one.onBehalfOf.length === 0 ? '' : `, for ${one.onBehalfOf.join(', ')}`;
+      return `${one.name}  ${one.targets.join(', ')}  ${one.state}${access}${whose}${until}\n`;
     });
     return {
       text: lines.join('') || 'No agents yet: holdpoint agent add NAME --target TARGET\n',

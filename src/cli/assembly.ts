@@ -6,12 +6,11 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
-import type { JWK } from 'jose';
 import { Desk } from '../approval/desk.ts';
 import type { Request } from '../approval/request.ts';
 import type { AuditLog } from '../audit/log.ts';
 import { openLog, type Recovered } from '../audit/opening.ts';
-import { type Config, requireApprovers } from '../config.ts';
+import type { Config } from '../config.ts';
 import { HoldpointError } from '../errors.ts';
 import { createMetrics } from '../metrics.ts';
 import { Ledger } from '../policy/budget.ts';
@@ -20,14 +19,17 @@ import type { Policy } from '../policy/rules.ts';
 import { Listener, type Report, type Target } from '../proxy/listener.ts';
 import type { ClientTls } from '../proxy/login.ts';
 import type { Admit } from '../proxy/upstream.ts';
-import { type Agent, mayEnter, Registry } from '../registry.ts';
+import { mayEnter, Registry } from '../registry.ts';
+import type { Agent } from '../registry-book.ts';
 import { Analyzer } from '../sql/parse.ts';
 import { MemoryStore } from '../store/memory.ts';
 import { tlsServerEndPoint } from '../wire/channel-binding.ts';
 import { parseVerifier } from '../wire/scram.ts';
 import { type CatalogParts, catalogOf } from './catalogs.ts';
+import { approverRecorder } from './enrolments.ts';
 import { keyAt } from './keys.ts';
 import type { Parts } from './parts.ts';
+import { requireApprovers } from './quorums.ts';
 import { admissions, meetTargets, requireRootCerts } from './targets.ts';
 import { serveWeb } from './web.ts';
 
@@ -67,9 +69,9 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
       agents: config.agents,
       approvers: config.approvers,
     });
-    requireApprovers(config, registry.approvers().filter((each) => each.retiredAt === undefined).length);
     requireRootCerts(config);
     const policies = loadPolicies(config);
+    requireApprovers(config, registry.approvers(), policies);
     const analyzer = await Analyzer.load({
       statementBytesMax: config.limits.statementBytesMax,
       timing: { now: () => performance.now(), parsed: (ms) => metrics.parseSeconds.observe(ms / 1000) },
@@ -184,29 +186,6 @@ function recordPolicies(log: AuditLog, policies: ReadonlyMap<string, Policy>): v
   for (const [target, policy] of policies) log.append({ kind: 'policy', target, digest: policy.digest });
 }
 
-/**
- * Appends the public key of every approver that the log has not been told of in this boot, and whoever was retired
- * since: with them in the chain an auditor checks a signature without asking us.
- */
-function approverRecorder(log: AuditLog, registry: Registry): () => void {
-  const told = new Map<string, string>();
-  return () => {
-    const present = new Map<string, { id: string; jwk: JWK }>();
-    for (const { name, keys, retiredAt } of registry.approvers()) {
-      if (retiredAt === undefined) for (const { kid, jwk } of keys) present.set(kid, { id: name, jwk });
-    }
-    for (const [kid, { id, jwk }] of present) {
-      if (!told.has(kid)) log.append({ kind: 'approver', id, act: 'enrol', kid, jwk: { ...jwk } });
-      told.set(kid, id);
-    }
-    for (const [kid, id] of told) {
-      if (present.has(kid)) continue;
-      log.append({ kind: 'approver', id, act: 'retire', kid });
-      told.delete(kid);
-    }
-  };
-}
-
 /** The agent, if it may use the target now. */
 function admitted(registry: Registry, name: string, target: string): Agent | undefined {
   const agent = registry.agent(name);
@@ -304,6 +283,7 @@ function proxyListener(parts: Parts): Listener {
     },
     targets,
     access: (name, target) => admitted(registry, name, target)?.access,
+    onBehalfOf: (name) => registry.onBehalfOf(name),
     analyzer,
     log,
     desk,

@@ -47,6 +47,7 @@ function ofDemo(dataDir: string): Map<string, AgentConfig> {
     verifier: 'none',
     targets: ['shop'],
     access: 'read-write' as const,
+    onBehalfOf: [],
     expiresAt: undefined,
   };
   return new Map([[agent.name, agent]]);

@@ -81,6 +81,7 @@ async function demonstration(): Promise<Plan> {
     verifier: undefined,
     targets: ['shop'],
     access: 'read-write' as const,
+    onBehalfOf: [],
     expiresAt: undefined,
   };
   return {

@@ -2,8 +2,8 @@
 // request, an agent's own password for its own requests. Refuses to decide anything about a request: a
 // reader is not an approver of it. CONTRACT "Who may read".
 
+import type { ApproverBook } from '../approval/approvers.ts';
 import type { Desk } from '../approval/desk.ts';
-import type { ApproverBook } from '../approval/evidence.ts';
 import { claimedType, openAccess, openLink } from '../approval/token.ts';
 import { HoldpointError } from '../errors.ts';
 

@@ -27,6 +27,7 @@ const caseSchema = z.strictObject({
   shadow: z.enum(['hold', 'deny']).optional(),
   level: z.enum(['link', 'slack', 'key', 'passkey']).optional(),
   quorum: z.int().optional(),
+  approvers: z.array(z.string()).optional(),
   readOnly: z.literal(true).optional(),
   rowsMax: z.int().optional(),
   /** Effects that the catalog would find behind the names; from the text alone nobody can know them. */
@@ -53,6 +54,7 @@ export interface Case extends Actor {
     readonly shadow?: 'hold' | 'deny' | undefined;
     readonly level?: string | undefined;
     readonly quorum?: number | undefined;
+    readonly approvers?: readonly string[] | undefined;
     readonly readOnly?: true | undefined;
     readonly rowsMax?: number | undefined;
   };
@@ -73,7 +75,7 @@ export function parseCases(text: string, file: string): Case[] {
   }
   const { actor, tests } = read.value!;
   return tests.map((test, index) => {
-    const { sql, action, rule, shadow, level, quorum, readOnly, rowsMax, hidden = [] } = test;
+    const { sql, action, rule, shadow, level, quorum, approvers, readOnly, rowsMax, hidden = [] } = test;
     const access = test.access ?? actor?.access;
     return {
       sql,
@@ -84,7 +86,7 @@ export function parseCases(text: string, file: string): Case[] {
       target: test.target ?? actor?.target ?? someActor.target,
       environment: test.environment ?? actor?.environment ?? someActor.environment,
       ...(access !== undefined && { access }),
-      expected: { action, rule, shadow, level, quorum, readOnly, rowsMax },
+      expected: { action, rule, shadow, level, quorum, approvers, readOnly, rowsMax },
     };
   });
 }
@@ -106,6 +108,7 @@ export function difference(policy: Policy, test: Case, analysis: Analysis): stri
     ['shadow', expected.shadow, verdict.shadow],
     ['level', expected.level, verdict.need?.level],
     ['quorum', expected.quorum, verdict.need?.quorum],
+    ['approvers', listed(expected.approvers), listed(verdict.need?.of)],
     ['readOnly', expected.readOnly, enclosure?.kind === 'read-only' || undefined],
     ['rowsMax', expected.rowsMax, enclosure?.kind === 'rows' ? enclosure.rowsMax : undefined],
   ];
@@ -114,6 +117,10 @@ export function difference(policy: Policy, test: Case, analysis: Analysis): stri
   if (wrong.length === 0) return undefined;
   const words = wrong.map(([key, want, got]) => `${key} ${want ?? 'none'}, got ${got ?? 'none'}`);
   return `expected ${words.join('; ')} (${verdict.action} by ${verdict.rule}: ${verdict.reason})`;
+}
+
+function listed(names: readonly string[] | undefined): string | undefined {
+  return names && [...names].sort().join(', ');
 }
 
 function withHidden(statement: Statement, hidden: readonly Effect[]): Statement {

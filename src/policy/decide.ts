@@ -225,14 +225,17 @@ function verdictOf(rule: Rule, rules: readonly Rule[], statement: Statement): Ve
 
 const levels = ['link', 'slack', 'key', 'passkey'] as const;
 
-/** Both needs at once: the stronger evidence and the larger quorum. */
+/** Both needs at once: the stronger evidence, the larger quorum, and the people whom both count. */
 export function strongest(a: Need | undefined, b: Need | undefined): Need | undefined {
   if (a === undefined || b === undefined) return a ?? b;
   const level = levels[Math.max(levels.indexOf(a.level ?? 'link'), levels.indexOf(b.level ?? 'link'))]!;
   const quorum = Math.max(a.quorum ?? 1, b.quorum ?? 1);
+  const of =
+    a.of === undefined ? b.of : b.of === undefined ? a.of : a.of.filter((name) => b.of?.includes(name));
   return {
     ...((a.level ?? b.level) !== undefined && { level }),
     ...((a.quorum ?? b.quorum) !== undefined && { quorum }),
+    ...(of !== undefined && { of }),
   };
 }
 

@@ -212,7 +212,8 @@ function budgetText(budget: readonly Spend[] | undefined): string {
 function needText(need: Need | undefined): string {
   if (need === undefined) return '';
   const level = need.level === undefined ? '' : `, evidence at least ${need.level}`;
-  return `${level}${need.quorum === undefined ? '' : `, ${need.quorum} different approvers`}`;
+  const quorum = need.quorum === undefined ? '' : `, ${need.quorum} different approvers`;
+  return `${level}${quorum}${need.of === undefined ? '' : `, of ${need.of.join(', ') || 'nobody'}`}`;
 }
 
 function ruleLines({ verdict, matched, uncovered: missing }: ExplainedStatement): string[] {

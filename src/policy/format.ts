@@ -75,6 +75,8 @@ function listOf<T extends z.ZodType>(entry: T) {
 const names = listOf(z.string().superRefine(compiles(namePattern)));
 const words = listOf(z.string().superRefine(compiles((text) => wordPattern(text, true))));
 
+const approverName = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,62}$/;
+
 /** What a hold asks for beyond what the target asks for. */
 export const needSchema = z
   .strictObject({
@@ -83,6 +85,9 @@ export const needSchema = z
       .optional()
       .describe('The least evidence, weakest first.'),
     quorum: z.int().min(1).max(20).optional().describe('How many different approvers.'),
+    approvers: listOf(z.string().regex(approverName, 'must be the name of an approver'))
+      .optional()
+      .describe('Only these approvers count, of those that count for the target.'),
   })
   .describe('For hold rules: asks for more than the target does. It never asks for less.');
 

@@ -269,7 +269,7 @@ function compileRule(entry: RuleEntry, file: string, line: number): Rule {
     agents: words(entry.agents, false),
     targets: words(entry.targets, false),
     environments: entry.environments && new Set(entry.environments),
-    need: entry.approval && definedOnly(entry.approval),
+    need: entry.approval && needOf(entry.approval),
     readOnly: entry.readOnly === true,
     rowsMax: entry.rowsMax,
     budgetRows: entry.budget?.rows,
@@ -279,8 +279,12 @@ function compileRule(entry: RuleEntry, file: string, line: number): Rule {
   };
 }
 
-function definedOnly({ level, quorum }: NonNullable<RuleEntry['approval']>): Need {
-  return { ...(level !== undefined && { level }), ...(quorum !== undefined && { quorum }) };
+function needOf({ level, quorum, approvers }: NonNullable<RuleEntry['approval']>): Need {
+  return {
+    ...(level !== undefined && { level }),
+    ...(quorum !== undefined && { quorum }),
+    ...(approvers !== undefined && { of: [...new Set(approvers)].sort() }),
+  };
 }
 
 /** Rules sorted by name, keys and lists sorted, so that only what can change a verdict or its words changes it. */
@@ -292,7 +296,7 @@ function digestOf(observe: boolean, entries: readonly RuleEntry[]): string {
         .map(
           ([key, value]) => [key, Array.isArray(value) ? [...new Set<string>(value)].sort() : value] as const,
         )
-        .map(([key, value]) => [key, key === 'approval' ? definedOnly(entry.approval!) : value] as const)
+        .map(([key, value]) => [key, key === 'approval' ? needOf(entry.approval!) : value] as const)
         .sort(([a], [b]) => (a < b ? -1 : 1)),
     );
   });

@@ -19,6 +19,8 @@ export interface Need {
   readonly level?: 'link' | 'slack' | 'key' | 'passkey';
   /** How many different approvers. */
   readonly quorum?: number;
+  /** Only these approvers count. */
+  readonly of?: readonly string[];
 }
 
 /** What a passing statement runs within, so that the server stops what the rules could not foresee. */

@@ -3,8 +3,6 @@
 
 import {
   buildRequest,
-  type Level,
-  levels,
   type RequestDraft,
   type RequestValues,
   ridFrom,
@@ -14,13 +12,14 @@ import type { Decided, RecordBody, StatementBody } from '../audit/record.ts';
 import { commit } from '../audit/record.ts';
 import type { Catalog } from '../catalog/names.ts';
 import type { HoldpointError } from '../errors.ts';
-import type { Action, Actor, Verdict } from '../policy/verdict.ts';
+import type { Action, Actor } from '../policy/verdict.ts';
 import type { Gate, OutcomeState, Parameter } from '../session/gate.ts';
 import type { Session } from '../session/session.ts';
 import { leadingReason } from '../session/settings.ts';
 import { classOf } from '../sql/class.ts';
 import type { Statement, StatementClass } from '../sql/statement.ts';
 import { describe, strictestClass } from './description.ts';
+import { jointNeed, type TargetNeed } from './need.ts';
 import { Parking, type ParkingDesk, type ParkingEnd } from './parking.ts';
 import type { RelayBook } from './relay.ts';
 
@@ -44,6 +43,8 @@ export interface SessionFacts {
   readonly boot: string;
   readonly actor: Actor;
   readonly agentAuth: 'scram-sha-256' | 'scram-sha-256-plus';
+  /** The people whose work the agent does: none of them decides on its requests. */
+  readonly onBehalfOf: () => readonly string[];
   readonly user: string;
   readonly db: Pick<RequestDraft['db'], 'name' | 'addr' | 'version' | 'systemId'>;
 }
@@ -56,7 +57,7 @@ export interface BookOptions {
   readonly metrics: BookMetrics;
   readonly publicUrl: string;
   readonly policyDigest: () => string;
-  readonly approval: { readonly level: Level; readonly quorum: number };
+  readonly approval: TargetNeed;
   readonly hold: { readonly waitMs: number; readonly expiresMs: number; readonly heartbeatMs: number };
   /** `clear`: texts and parameters are logged as they are, less secrets. `none`: literals are lifted and committed to. */
   readonly values: 'clear' | 'none';
@@ -268,6 +269,7 @@ export class SessionBook implements RelayBook {
   #draft(gate: Gate, frames: readonly Buffer[], values: RequestValues): RequestDraft {
     const { facts, now, hold, publicUrl, policyDigest, random } = this.#options;
     const { verdict, statements } = gate;
+    const obo = facts.onBehalfOf();
     const settings = this.#session?.settings;
     const created = now();
     const text = gate.sql.toString('utf8');
@@ -282,7 +284,11 @@ export class SessionBook implements RelayBook {
       boot: facts.boot,
       sid: facts.sid,
       n: gate.n,
-      agent: { id: facts.actor.agent, auth: facts.agentAuth },
+      agent: {
+        id: facts.actor.agent,
+        auth: facts.agentAuth,
+        ...(obo.length > 0 && { obo: [...obo] }),
+      },
       db: { target: facts.actor.target, environment: facts.actor.environment, ...facts.db },
       user: facts.user,
       role: settings?.role ?? null,
@@ -304,7 +310,7 @@ export class SessionBook implements RelayBook {
       })),
       wire: wireDigest(frames, values),
       policy: { digest: policyDigest(), rule: verdict.rule, reason: verdict.reason },
-      need: this.#need(verdict),
+      need: jointNeed(this.#options.approval, verdict.need),
       ...(this.#comparable(gate) ? {} : { once: true as const }),
       ...(reason === undefined ? {} : { reason }),
     };
@@ -316,16 +322,6 @@ export class SessionBook implements RelayBook {
       (prepared) => prepared.sql.length > 0 && !prepared.statements.some(({ secret }) => secret),
     );
     return quoted && this.#session?.settings.comparable(statements) === true;
-  }
-
-  /** What the target asks for, raised by the rule. */
-  #need(verdict: Verdict): { level: Level; quorum: number } {
-    const { level, quorum } = this.#options.approval;
-    const asked = verdict.need?.level ?? level;
-    return {
-      level: levels.indexOf(asked) > levels.indexOf(level) ? asked : level,
-      quorum: Math.max(quorum, verdict.need?.quorum ?? 1),
-    };
   }
 
   #values(gate: Gate): RequestValues {

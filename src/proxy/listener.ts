@@ -3,7 +3,6 @@
 
 import { randomBytes } from 'node:crypto';
 import net from 'node:net';
-import type { Level } from '../approval/request.ts';
 import type { RecordBody } from '../audit/record.ts';
 import { HoldpointError } from '../errors.ts';
 import type { Ledger } from '../policy/budget.ts';
@@ -19,6 +18,7 @@ import { type BookLog, type BookMetrics, SessionBook } from './bookkeeping.ts';
 import { CancelKeys } from './cancel.ts';
 import { catalogOf, type WatchedCatalog } from './catalog-of.ts';
 import { type Login, LoginFailure, type LoginOptions, login } from './login.ts';
+import type { TargetNeed } from './need.ts';
 import type { ParkingDesk } from './parking.ts';
 import { Relay } from './relay.ts';
 import type { RelayLog } from './uplink.ts';
@@ -29,7 +29,7 @@ export interface Target {
   readonly name: string;
   readonly address: TargetAddress;
   readonly environment: Environment;
-  readonly approval: { readonly level: Level; readonly quorum: number };
+  readonly approval: TargetNeed;
   readonly hold: { readonly waitMs: number; readonly expiresMs: number; readonly heartbeatMs: number };
   /** The rules in force; changes with a reload. */
   readonly policy: () => Policy;
@@ -61,6 +61,8 @@ export interface ListenerOptions extends LoginOptions {
   readonly targets: ReadonlyMap<string, Target>;
   /** What an agent that has logged in may do there; undefined: nothing any more. */
   readonly access: (agent: string, target: string) => 'read-write' | 'read-only' | undefined;
+  /** The people whose work the agent does. */
+  readonly onBehalfOf: (agent: string) => readonly string[];
   readonly analyzer: Analyzer;
   readonly log: RelayLog & BookLog & { append(body: RecordBody): number };
   readonly desk: ParkingDesk;
@@ -277,6 +279,7 @@ export class Listener {
         boot: options.boot,
         actor,
         agentAuth: auth,
+        onBehalfOf: () => options.onBehalfOf(actor.agent),
         user: target.address.user,
         db: {
           name: target.address.database,

@@ -3,9 +3,15 @@
 
 import { randomBytes } from 'node:crypto';
 import { exportJWK, generateKeyPair } from 'jose';
+import {
+  type ApproverBook,
+  type ApproverKey,
+  foldName,
+  type Passkey,
+  type SshCredential,
+} from '../../src/approval/approvers.ts';
 import { type Decision, decisionText } from '../../src/approval/decision.ts';
 import { Desk } from '../../src/approval/desk.ts';
-import type { ApproverKey } from '../../src/approval/evidence.ts';
 import type { DeskEvents, DeskLog, DeskRecord } from '../../src/approval/ports.ts';
 import {
   buildRequest,
@@ -100,7 +106,41 @@ export class FakeLog implements DeskLog {
   }
 }
 
+/** The people of a bench. Maps are by thumbprint, fingerprint, credential id, `ISSUER SUBJECT`, `TEAM/USER`. */
+export class TestBook implements ApproverBook {
+  readonly keys: Map<string, ApproverKey>;
+  readonly agents: Set<string>;
+  readonly ssh = new Map<string, SshCredential & { approver: string }>();
+  readonly passkeys = new Map<string, Passkey & { approver: string }>();
+  readonly counters = new Map<string, number>();
+  readonly accounts = new Map<string, { approver: string }>();
+  readonly obo = new Map<string, string[]>();
+  /** Names that decide nothing any more. */
+  readonly retired = new Set<string>();
+
+  constructor(keys: Map<string, ApproverKey>, agents: Set<string>) {
+    this.keys = keys;
+    this.agents = agents;
+  }
+
+  key = (kid: string) => this.keys.get(kid);
+  sshKey = (fingerprint: string) => this.ssh.get(fingerprint);
+  passkey = (id: string) => this.passkeys.get(id);
+  oidcSubject = (issuer: string, subject: string) => this.accounts.get(`${issuer} ${subject}`);
+  slackUser = (team: string, user: string) => this.accounts.get(`${team}/${user}`);
+  isAgent = (name: string) => [...this.agents].some((agent) => foldName(agent) === foldName(name));
+  isApprover = (name: string) => !this.isAgent(name) && !this.retired.has(foldName(name));
+  onBehalfOf = (agent: string) => this.obo.get(agent) ?? [];
+  passkeyCounter = async (id: string, counter: number) => {
+    const before = this.counters.get(id) ?? this.passkeys.get(id)?.counter ?? 0;
+    if (counter <= before && counter + before > 0) return false;
+    this.counters.set(id, counter);
+    return true;
+  };
+}
+
 export interface Bench {
+  readonly book: TestBook;
   readonly desk: Desk;
   readonly store: Store;
   readonly log: FakeLog;
@@ -139,12 +179,13 @@ export async function newBench(
       [bob.kid, { approver: 'bob', kid: bob.kid, jwk: bob.jwk }],
     ]);
   const agents = like?.agents ?? new Set(['claude']);
+  const book = like?.book ?? new TestBook(keys, agents);
   const suspicious: string[] = [];
   const notified: { request: Request; link: string }[] = [];
   const desk = new Desk({
     store,
     log,
-    registry: { key: (kid) => keys.get(kid), isAgent: (name) => agents.has(name) },
+    registry: book,
     linkKey: link,
     publicUrl: options.publicUrl ?? publicUrl,
     node: options.node ?? 'n1',
@@ -156,7 +197,7 @@ export async function newBench(
     notify: (request, address) => notified.push({ request, link: address }),
     events: { suspicious: (rid, what) => suspicious.push(`${rid} ${what}`), ...options.events },
   });
-  return { desk, store, log, clock, ann, bob, link, keys, agents, suspicious, notified };
+  return { desk, store, log, clock, book, ann, bob, link, keys, agents, suspicious, notified };
 }
 
 let ordinal = 0;

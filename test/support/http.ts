@@ -15,7 +15,7 @@ export const agentPasswords = new Map([
 export function appOf(bench: Bench, change: Partial<HttpPorts> = {}): Hono {
   return httpApp({
     desk: bench.desk,
-    registry: { key: (kid) => bench.keys.get(kid), isAgent: (name) => bench.agents.has(name) },
+    registry: bench.book,
     publicUrl,
     now: bench.clock.now,
     agentPassword: async (agent, password) => agentPasswords.get(agent) === password,
