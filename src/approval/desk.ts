@@ -9,12 +9,15 @@ import type { Ending, ListFilter, StoredRequest } from '../store/store.ts';
 import { checkBinding, decisionText, readDecision, settledError } from './decision.ts';
 import { type EvidenceGround, readEvidence, verifyEvidence } from './evidence.ts';
 import { type CancelCause, cancelReasons, type Grant, type Hold, type HoldDesk, LiveHold } from './hold.ts';
+import { Opening, type OpeningDesk, type WaitingGate } from './opening.ts';
 import type { DeskOptions, DeskRecord } from './ports.ts';
 import { fitsGate, type IntactRequest, intactRequest, provenRelease, type Release } from './release.ts';
-import { type Request, type RequestValues, requestDigest, valuesFit } from './request.ts';
-import { endedSettlement, holderOf, isOpen, newRow, noSuchRequest, votedAlready } from './row.ts';
+import { type Rejection, type Request, type RequestValues, requestDigest } from './request.ts';
+import { endedSettlement, isOpen, noSuchRequest, rejection, votedAlready } from './row.ts';
 import { linkAudience, signLink } from './token.ts';
 import { Turns } from './turns.ts';
+import { Waiting } from './waiting.ts';
+import { isFirst } from './waitlist.ts';
 
 /** How often requests that nobody waits for are looked at for their end. */
 const sweepMs = 5_000;
@@ -27,13 +30,12 @@ const timerMsMax = 2_147_000_000;
 /** One a process. `close` stops its timers; holds still open are the relay's to cancel. */
 export class Desk implements HoldDesk {
   readonly #options: DeskOptions;
-  readonly #live = new Map<string, LiveHold>();
+  readonly #waiting: Waiting;
+  readonly #opening: Opening;
   /** Steps of one request never interleave on this node. */
   readonly #turns = new Turns();
   /** Requests this node has released, until they are past their time: a store rolled back cannot release them again. */
   readonly #used = new Map<string, number>();
-  /** Detachments on their way to the store: a retry right behind one must find its request free. */
-  readonly #leaving = new Set<Promise<boolean>>();
   readonly #views = new Set<string>();
   readonly #listeners = new Set<(rid: string) => void>();
   readonly #unwatch: () => void;
@@ -42,48 +44,41 @@ export class Desk implements HoldDesk {
 
   constructor(options: DeskOptions) {
     this.#options = options;
+    this.#waiting = new Waiting(options.store);
+    const desk: OpeningDesk = {
+      park: (request, row, gate) => this.#park(this.#holdOf(request, row, gate)),
+      refused: (request, row, gate) => {
+        const hold = this.#holdOf({ ...request, rid: row.rid }, row, gate);
+        hold.settle(rejection(row));
+        return hold;
+      },
+      record: (record) => this.#record(record),
+      opened: (request) => {
+        options.events?.opened?.(request);
+        void this.#notify(request);
+      },
+    };
+    this.#opening = new Opening(options, desk, this.#waiting, this.#turns);
     this.#unwatch = options.store.watch((rid) => this.#changed(rid));
     this.#armSweep();
   }
 
   /**
-   * Parks a gate: a new request, or the pending one that a session of the same agent opened for the same match and no
-   * longer waits for. Resolves when the hold is durable. Rejects with `too-many-pending`, `store-unreachable`,
-   * `log-unwritable`; then nothing is open. `ref` is the sequence number of the statement's record.
+   * Parks a gate without asking anybody anew: at the pending request for the same statement, which the session joins; or
+   * resolves with what a person said who rejected the identical statement a short while ago. Undefined if there is
+   * neither. `ref` is the sequence number of the statement's record.
    */
-  async open(request: Request, values: RequestValues, ref: number): Promise<Hold> {
-    const { store, publicUrl, pendingMax, now } = this.#options;
-    if (request.aud !== publicUrl || !valuesFit(request, values)) {
-      throw new HoldpointError(
-        'bad-request',
-        `request ${request.rid} is not addressed to ${publicUrl} or commits to other values`,
-      );
-    }
-    const again = await this.#reattach(request, ref);
-    if (again !== undefined) return again;
-    const row = newRow(request, values, this.#options.random(16).toString('base64url'));
-    return this.#turns.take(request.rid, async () => {
-      if ((await store.create(row, pendingMax(request.db.target), now())) === 'too-many') {
-        throw new HoldpointError(
-          'too-many-pending',
-          `agent ${request.agent.id} has as many requests waiting for approval as it may have; wait until one is decided`,
-        );
-      }
-      try {
-        await this.#record({ kind: 'hold', rid: row.rid, rd: row.rd, R: row.request, ref });
-      } catch (error) {
-        await store.end(row.rid, ['pending'], 'canceled', {
-          by: 'holdpoint',
-          reason: 'not recorded',
-          at: now(),
-        });
-        throw error;
-      }
-      const hold = this.#park(request, row, ref);
-      this.#options.events?.opened?.(request);
-      void this.#notify(request);
-      return hold;
-    });
+  async recall(request: Request, ref: number): Promise<Hold | Rejection | undefined> {
+    const known = await this.#opening.recall(request, ref);
+    return known === undefined || known instanceof LiveHold ? known : rejection(known);
+  }
+
+  /**
+   * Parks a gate at a new request, unless there is something to recall. Resolves when the hold is durable. Rejects with
+   * `too-many-pending`, `store-unreachable`, `log-unwritable`; then nothing is open. `ref`: as for `recall`.
+   */
+  open(request: Request, values: RequestValues, ref: number): Promise<Hold> {
+    return this.#opening.open(request, values, ref);
   }
 
   /**
@@ -92,7 +87,7 @@ export class Desk implements HoldDesk {
    */
   async claimApproved(match: string, agent: string, ref: number): Promise<Grant | undefined> {
     const { store, publicUrl, now } = this.#options;
-    await Promise.all(this.#leaving);
+    await this.#waiting.departed();
     const found = await store.findFree(agent, match, 'approved', now());
     if (found === undefined) return undefined;
     return this.#turns.take(found.rid, async () => {
@@ -100,7 +95,7 @@ export class Desk implements HoldDesk {
       if (row === undefined || row.holder !== '') return undefined;
       const intact = this.#intactOrNone(row);
       if (intact === undefined || !fitsGate(intact, match, agent, publicUrl)) return undefined;
-      return this.#release(intact, row, '', ref);
+      return this.#release(intact, row, ref, (holder) => holder === '');
     });
   }
 
@@ -114,7 +109,7 @@ export class Desk implements HoldDesk {
     return this.#turns.take(rid, async () => {
       const { store, node, events, now } = this.#options;
       const row = await this.#openRow(rid);
-      const held = this.#live.get(rid) ?? intactRequest(row);
+      const held = this.#waiting.of(rid)[0] ?? intactRequest(row);
       checkBinding(given, held, now());
       const verified = await verifyEvidence(proof, given, held, this.#ground());
       if (row.votes.some((vote) => vote.approver === verified.approver))
@@ -143,6 +138,7 @@ export class Desk implements HoldDesk {
       }
       events?.decided?.(held.request, given.verdict, verified.level);
       if (result.row.state !== 'pending') this.#settledEvent(row, result.row.state);
+      if (result.row.state === 'rejected') this.#rejected(rid, verified.approver, given.reason);
       return result.row;
     });
   }
@@ -218,47 +214,56 @@ export class Desk implements HoldDesk {
       await this.#turns.take(row.rid, () => this.#expireRow(row));
     }
     for (const [rid, exp] of this.#used) if (exp <= now()) this.#used.delete(rid);
+    for (const [hold, by] of this.#waiting.takeDepartures(now())) this.#depart(hold, by).catch(() => {});
   }
 
   close(): void {
     this.#closed = true;
     this.#stopSweep();
     this.#unwatch();
-    for (const hold of this.#live.values()) hold.close();
-    this.#live.clear();
+    this.#waiting.close();
   }
 
   /** For LiveHold. */
   async claim(hold: LiveHold): Promise<Grant | undefined> {
     return this.#turns.take(hold.rid, async () => {
-      if (!hold.claimable || this.#live.get(hold.rid) !== hold) return undefined;
+      if (!hold.claimable || !this.#waiting.has(hold)) return undefined;
       if (this.#options.mono() >= hold.deadlineMono) return undefined;
       const row = await this.#options.store.get(hold.rid);
       if (row === undefined) return undefined;
-      const grant = await this.#release(hold, row, hold.holder, hold.ref, () => hold.claimable);
-      if (grant !== undefined) this.#forget(hold);
+      const mine = (holder: string) => hold.claimable && isFirst(holder, hold.holder);
+      const grant = await this.#release(hold, row, hold.ref, mine);
+      if (grant !== undefined) this.#waiting.forget(hold);
       return grant;
     });
   }
 
   /** For LiveHold. */
   detach(hold: LiveHold): void {
-    this.#forget(hold);
-    // A store that cannot be reached keeps the old holder; a retry then opens a request of its own.
-    const leaving = this.#turns
-      .take(hold.rid, () => this.#options.store.hold(hold.rid, hold.holder, ''))
-      .catch(() => false)
-      .finally(() => this.#leaving.delete(leaving));
-    this.#leaving.add(leaving);
+    this.#waiting.forget(hold);
+    this.#waiting.leaving(this.#depart(hold, undefined));
   }
 
   /** For LiveHold. */
   async cancel(hold: LiveHold, by: CancelCause): Promise<void> {
-    this.#forget(hold);
-    const ending = { by, reason: cancelReasons[by], at: this.#options.now() };
+    this.#waiting.forget(hold);
+    await this.#depart(hold, by);
+  }
+
+  /** A session waits no more. The next one is first; where there is none, a statement that was given up is canceled. */
+  async #depart(hold: LiveHold, by: CancelCause | undefined): Promise<void> {
     await this.#turns.take(hold.rid, async () => {
-      if (!(await this.#end(hold.rid, 'canceled', ending, hold))) return;
-      await this.#record({ kind: 'cancel', rid: hold.rid, by, reason: ending.reason });
+      try {
+        if (by === undefined) return await this.#waiting.leave(hold.rid, hold.holder);
+        if (!(await this.#waiting.withdraw(hold.rid, hold.holder))) return;
+        const ending = { by, reason: cancelReasons[by], at: this.#options.now() };
+        if (!(await this.#end(hold.rid, 'canceled', ending, hold))) return;
+        await this.#record({ kind: 'cancel', rid: hold.rid, by, reason: ending.reason });
+      } catch (error) {
+        if (error instanceof HoldpointError && error.code === 'store-unreachable')
+          this.#waiting.remember(hold, by);
+        throw error;
+      }
     });
   }
 
@@ -266,20 +271,18 @@ export class Desk implements HoldDesk {
   async #release(
     held: { request: Request; rd: string; nonce: string },
     row: StoredRequest,
-    holder: string,
     ref: number,
-    stillWanted: () => boolean = () => true,
+    mine: (holder: string) => boolean,
   ): Promise<Grant | undefined> {
-    const { store, log, node } = this.#options;
-    const { request, rd } = held;
-    if (row.state !== 'approved' || this.#used.has(request.rid)) return undefined;
+    const { log, node } = this.#options;
+    const { request } = held;
+    if (row.state !== 'approved' || this.#used.has(request.rid) || !mine(row.holder)) return undefined;
     const release = await provenRelease(held, row.votes, this.#ground());
     if (release === undefined) {
       this.#unproven(request.rid);
       return undefined;
     }
-    // The session may have gone while the signatures were checked; the store decides between all other claimants.
-    if (!stillWanted() || !(await store.consume(request.rid, rd, holder))) return undefined;
+    if (!(await this.#consume(row, held.rd, mine))) return undefined;
     this.#used.set(request.rid, request.exp);
     const decisions = release.votes.map(({ vote, proof }) =>
       vote.node === node
@@ -290,37 +293,32 @@ export class Desk implements HoldDesk {
     return { rid: request.rid, by: release.by, decisions, seq };
   }
 
-  async #reattach(request: Request, ref: number): Promise<Hold | undefined> {
-    const { store, publicUrl, now } = this.#options;
-    await Promise.all(this.#leaving);
-    const found = await store.findFree(request.agent.id, request.match, 'pending', now());
-    if (found === undefined) return undefined;
-    const intact = this.#intactOrNone(found);
-    if (intact === undefined || !fitsGate(intact, request.match, request.agent.id, publicUrl))
-      return undefined;
-    return this.#turns.take(found.rid, async () => {
-      const taken = await store.hold(found.rid, '', holderOf(request));
-      return taken ? this.#park(intact.request, { ...found, holder: holderOf(request) }, ref) : undefined;
-    });
+  /** The session may have gone while the signatures were checked; the store decides between all other claimants. */
+  async #consume(row: StoredRequest, rd: string, mine: (holder: string) => boolean): Promise<boolean> {
+    const { store } = this.#options;
+    let holder = row.holder;
+    while (mine(holder)) {
+      if (await store.consume(row.rid, rd, holder)) return true;
+      const present = await store.get(row.rid);
+      // Somebody may have left the list in the meantime; then it is another text.
+      if (present?.state !== 'approved' || present.holder === holder) return false;
+      holder = present.holder;
+    }
+    return false;
   }
 
-  #park(request: Request, row: StoredRequest, ref: number): LiveHold {
-    const { now, mono, after } = this.#options;
-    const leftMs = Math.max(0, request.exp - now());
-    const startedMono = mono();
-    const hold = new LiveHold(this, {
-      request,
-      rd: row.rd,
-      nonce: row.nonce,
-      holder: row.holder,
-      ref,
-      startedMono,
-      deadlineMono: startedMono + leftMs,
-    });
-    this.#live.set(request.rid, hold);
-    hold.armed(after(Math.min(leftMs, timerMsMax), () => void this.#timeUp(hold)));
+  #holdOf(request: Request, { rd, nonce }: StoredRequest, gate: WaitingGate): LiveHold {
+    const startedMono = this.#options.mono();
+    const deadlineMono = startedMono + Math.max(0, request.exp - this.#options.now());
+    return new LiveHold(this, { request, rd, nonce, ...gate, startedMono, deadlineMono });
+  }
+
+  #park(hold: LiveHold): LiveHold {
+    const leftMs = hold.deadlineMono - hold.startedMono;
+    this.#waiting.add(hold);
+    hold.armed(this.#options.after(Math.min(leftMs, timerMsMax), () => void this.#timeUp(hold)));
     // It may have been decided between two looks.
-    this.#changed(request.rid);
+    this.#changed(hold.rid);
     return hold;
   }
 
@@ -333,8 +331,7 @@ export class Desk implements HoldDesk {
       .catch(() => {});
     // Also when the store is silent: the holder's clock alone ends a hold.
     hold.settle({ state: 'expired', rid: hold.rid });
-    hold.close();
-    this.#forget(hold);
+    this.#waiting.forget(hold);
   }
 
   /** Ends a row past its time and returns the error that says so. */
@@ -352,7 +349,7 @@ export class Desk implements HoldDesk {
     rid: string,
     to: 'canceled' | 'expired',
     ending: Ending,
-    hold = this.#live.get(rid),
+    hold = this.#waiting.of(rid)[0],
   ): Promise<boolean> {
     const { store } = this.#options;
     const row = await store.get(rid);
@@ -402,8 +399,8 @@ export class Desk implements HoldDesk {
 
   #changed(rid: string): void {
     for (const listener of this.#listeners) listener(rid);
-    const hold = this.#live.get(rid);
-    if (hold?.waiting) this.#turns.take(rid, () => this.#look(hold)).catch(() => {});
+    for (const hold of this.#waiting.of(rid))
+      if (hold.waiting) this.#turns.take(rid, () => this.#look(hold)).catch(() => {});
   }
 
   /** Settles a waiting hold by what the store says and, for an approval, by what its evidence proves. */
@@ -411,6 +408,8 @@ export class Desk implements HoldDesk {
     const row = hold.waiting ? await this.#options.store.get(hold.rid) : undefined;
     if (row === undefined || row.state === 'pending') return;
     if (row.state === 'approved') {
+      // One of those who wait may use it, and the others hear of that.
+      if (!isFirst(row.holder, hold.holder)) return;
       const release: Release | undefined = await provenRelease(hold, row.votes, this.#ground());
       if (release === undefined) {
         this.#unproven(hold.rid);
@@ -421,19 +420,27 @@ export class Desk implements HoldDesk {
       return;
     }
     hold.settle(endedSettlement(row));
-    this.#forget(hold);
+    this.#waiting.forget(hold);
   }
 
   #unproven(rid: string): void {
     this.#options.events?.suspicious?.(rid, 'the store says approved, and no valid evidence supports it');
   }
 
-  #forget(hold: LiveHold): void {
-    hold.close();
-    if (this.#live.get(hold.rid) === hold) this.#live.delete(hold.rid);
+  /** That it is final: the decision alone does not say that no other came before it. */
+  #rejected(rid: string, by: string, reason: string): void {
+    try {
+      this.#options.log.append({ kind: 'reject', rid, by, reason });
+    } catch {
+      // The decision itself is on disk, and it has had its effect; the log says for itself that it cannot be written.
+    }
   }
 
-  #settledEvent(what: { rid: string; target: string }, state: string, hold = this.#live.get(what.rid)): void {
+  #settledEvent(
+    what: { rid: string; target: string },
+    state: string,
+    hold = this.#waiting.of(what.rid)[0],
+  ): void {
     const waitMs = hold === undefined ? undefined : this.#options.mono() - hold.startedMono;
     this.#options.events?.settled?.(what.target, state, waitMs);
   }

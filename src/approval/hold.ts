@@ -18,6 +18,8 @@ export interface Hold {
   readonly rid: string;
   /** Milliseconds since the epoch: when the request can no longer be decided or used. */
   readonly expiresAt: number;
+  /** Another session had asked before: this one waits for the same request. */
+  readonly joined: boolean;
   /** Resolves once, never rejects. After `detach` it never resolves: nobody waits. */
   readonly settled: Promise<Settlement>;
   /**
@@ -25,9 +27,12 @@ export interface Hold {
    * is none: not approved, past its time, used, canceled, detached. Rejects with `log-unwritable`, `store-unreachable`.
    */
   claim(): Promise<Grant | undefined>;
-  /** The session stops waiting; the request stays open, and a retry may take it up. */
+  /** The session stops waiting; the request stays open for those who still wait, and for a retry. */
   detach(): void;
-  /** The statement will never be sent. Settles at once; resolves when the store and the log know. */
+  /**
+   * This statement will never be sent. Settles at once; resolves when the store and the log know. The request goes on
+   * if others wait for it, else it is canceled.
+   */
   cancel(by: CancelCause): Promise<void>;
 }
 
@@ -52,8 +57,9 @@ export class LiveHold implements Hold {
   readonly request: Request;
   readonly rd: string;
   readonly nonce: string;
-  /** Names this session in the store. */
+  /** Names this session's gate in the store. */
   readonly holder: string;
+  readonly joined: boolean;
   /** Sequence number of the statement's record. */
   readonly ref: number;
   /** When it ends by the monotonic clock, in milliseconds of that clock. */
@@ -67,7 +73,10 @@ export class LiveHold implements Hold {
 
   constructor(
     desk: HoldDesk,
-    own: Pick<LiveHold, 'request' | 'rd' | 'nonce' | 'holder' | 'ref' | 'deadlineMono' | 'startedMono'>,
+    own: Pick<
+      LiveHold,
+      'request' | 'rd' | 'nonce' | 'holder' | 'joined' | 'ref' | 'deadlineMono' | 'startedMono'
+    >,
   ) {
     const { promise, resolve } = promiseWithResolve<Settlement>();
     this.#desk = desk;
@@ -75,6 +84,7 @@ export class LiveHold implements Hold {
     this.rd = own.rd;
     this.nonce = own.nonce;
     this.holder = own.holder;
+    this.joined = own.joined;
     this.ref = own.ref;
     this.deadlineMono = own.deadlineMono;
     this.startedMono = own.startedMono;

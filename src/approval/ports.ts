@@ -29,7 +29,7 @@ export type DeskRecord =
     }
   | { readonly kind: 'view'; readonly rid: string; readonly by: string }
   | {
-      readonly kind: 'expire' | 'cancel';
+      readonly kind: 'expire' | 'cancel' | 'reject';
       readonly rid: string;
       readonly by: string;
       readonly reason: string;

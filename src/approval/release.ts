@@ -41,10 +41,13 @@ export function intactRequest(row: StoredRequest): IntactRequest {
   return { request, rd, nonce: row.nonce, values: fit ? values : undefined };
 }
 
-/** True if the row's own request and values, digested again, are what `match` and `agent` ask for. */
+/**
+ * True if the row's own request and values, digested again, are what `match` and `agent` ask for, so that its approval
+ * may serve another gate than the one that asked. Never so where it rests on its session.
+ */
 export function fitsGate(intact: IntactRequest, match: string, agent: string, aud: string): boolean {
   const { request, values } = intact;
-  if (request.agent.id !== agent || request.aud !== aud || values === undefined) return false;
+  if (request.once || request.agent.id !== agent || request.aud !== aud || values === undefined) return false;
   return matchDigest(request, values) === match;
 }
 

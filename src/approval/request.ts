@@ -88,13 +88,14 @@ export interface Request {
   policy: { digest: string; rule: string; reason: string };
   need: RequestNeed;
   /**
-   * base64url(SHA-256) over agent, target, database, text and parameters: what a retry must equal. The one member that
-   * is not in the canonical text nor under the digest: it would let a reader of the log guess at parameters.
+   * base64url(SHA-256) over agent, target, database, text and parameters: what a retry must equal. With `once` it
+   * says only that a person would be shown the same again. The one member that is not in the canonical text nor under
+   * the digest: it would let a reader of the log guess at parameters.
    */
   match: string;
   /**
-   * The approval serves the session that waits and no retry: what the statement means there rests on something that a
-   * retry cannot be compared by (a role or search_path that is not known, a temporary table, a prepared secret).
+   * The approval serves the session that waits and no other: what the statement means there rests on something that
+   * another cannot be compared by (a role or search_path that is not known, a temporary table, a prepared secret).
    */
   once?: true;
   /** The agent's own words, from `SET holdpoint.reason` or a leading comment; untrusted. */
@@ -124,8 +125,20 @@ export type Settlement =
       readonly by: readonly string[];
       readonly decisions: readonly number[];
     }
-  | { readonly state: 'rejected'; readonly rid: string; readonly by: string; readonly reason: string }
-  | { readonly state: 'expired' | 'canceled'; readonly rid: string };
+  | Rejection
+  /** `elsewhere`: the one use of its approval went to another session that waited for it. */
+  | { readonly state: 'expired' | 'canceled' | 'elsewhere'; readonly rid: string };
+
+/** A person said no. Until then the identical statement is refused in their words. Times: milliseconds since the epoch. */
+export interface Rejection {
+  readonly state: 'rejected';
+  readonly rid: string;
+  readonly by: string;
+  readonly reason: string;
+  readonly until: number;
+  /** When the request would have ended by itself. */
+  readonly expiresAt: number;
+}
 
 /** What the holder of a gate knows; `buildRequest` adds what follows from it. */
 export type RequestDraft = Omit<Request, 'typ' | 'sha' | 'params' | 'match'>;
@@ -216,12 +229,13 @@ export function valuesFit(request: Request, values: RequestValues): boolean {
  * user, role, search_path and settings as far as the session knows them, with the same found behind the names in it (the
  * prepared statements, and the definitions in the catalog), and
  * the same rules: what was approved under others may ask for more now. Names of prepared statements and portals and
- * the transaction do not count: a client makes new ones for its retry.
+ * the transaction do not count: a client makes new ones for its retry. Two requests that rest on their sessions (`once`)
+ * may have the same: no approval of the one serves the other, but a person who was asked need not be asked again.
  */
 export function matchDigest(
   what: Pick<
     RequestDraft,
-    'rid' | 'agent' | 'db' | 'user' | 'role' | 'state' | 'sql' | 'statements' | 'policy' | 'once'
+    'agent' | 'db' | 'user' | 'role' | 'state' | 'sql' | 'statements' | 'policy' | 'once'
   >,
   values: RequestValues,
 ): string {
@@ -254,7 +268,7 @@ export function matchDigest(
       why,
       identity ?? null,
     ]),
-    what.once === true ? what.rid : null,
+    what.once === true,
   ];
   return sha256(Buffer.from(`holdpoint-match-v1\0${canonical(context)}`, 'utf8'));
 }

@@ -4,7 +4,14 @@
 import { HoldpointError } from '../errors.ts';
 import type { StoredRequest } from '../store/store.ts';
 import { valuesText } from './release.ts';
-import { type Request, type RequestValues, requestDigest, requestText, type Settlement } from './request.ts';
+import {
+  type Rejection,
+  type Request,
+  type RequestValues,
+  requestDigest,
+  requestText,
+  type Settlement,
+} from './request.ts';
 
 /** The pending row of a new request. `nonce` has not been used for any other. */
 export function newRow(request: Request, values: RequestValues, nonce: string): StoredRequest {
@@ -49,10 +56,19 @@ export function votedAlready(rid: string, approver: string): HoldpointError {
   );
 }
 
-/** How a row that can no longer be decided looks to the session that waits for it. */
+/** How long the identical statement of the same agent is refused after a rejection, without anybody being asked. */
+export const rejectionMs = 10 * 60_000;
+
+/** How a row that can no longer be decided looks to a session that waits for it and has not used it. */
 export function endedSettlement(row: StoredRequest): Exclude<Settlement, { state: 'approved' }> {
-  const { rid } = row;
-  if (row.state !== 'rejected') return { state: row.state === 'expired' ? 'expired' : 'canceled', rid };
-  const { by, reason } = row.ending ?? { by: 'unknown', reason: '' };
-  return { state: 'rejected', rid, by, reason };
+  const { rid, state } = row;
+  if (state === 'rejected') return rejection(row);
+  if (state === 'expired' || state === 'canceled') return { state, rid };
+  return { state: 'elsewhere', rid };
+}
+
+/** What a rejected row says, and until when it speaks for the identical statement too. */
+export function rejection(row: StoredRequest): Rejection {
+  const { by, reason, at } = row.ending ?? { by: 'unknown', reason: '', at: row.created };
+  return { state: 'rejected', rid: row.rid, by, reason, until: at + rejectionMs, expiresAt: row.exp };
 }

@@ -47,10 +47,14 @@ export type RecordBody =
       reason?: string | undefined;
     }
   | StatementBody
-  /** `ref`: seq of the `stmt`. `tags`: command tags in order. `dur_us` is rounded to whole microseconds. */
+  /**
+   * `ref`: seq of the `stmt`. `rid`: the request that it waited for and did not run by, or by whose rejection it was
+   * refused. `tags`: command tags in order. `dur_us` is rounded to whole microseconds.
+   */
   | {
       kind: 'outcome';
       ref: number;
+      rid?: string | undefined;
       st: OutcomeState;
       tags?: readonly string[] | undefined;
       rows?: number | undefined;
@@ -207,6 +211,7 @@ const forms: { readonly [K in RecordKind]: { readonly [M in MembersOf<K>]-?: For
   },
   outcome: {
     ref: 'integer',
+    rid: 'text',
     st: 'text',
     tags: 'texts',
     rows: 'integer',

@@ -150,7 +150,7 @@ export class SessionBook implements RelayBook {
   }
 
   superseded(gate: Gate, end: Extract<ParkingEnd, { kind: 'release' }>, error: HoldpointError): void {
-    this.unreleased(gate, error);
+    this.unreleased(gate, error, end.grant.rid);
     void this.#options.desk.finish(end.grant.rid, 'failed', error.message);
   }
 
@@ -161,11 +161,12 @@ export class SessionBook implements RelayBook {
     this.#released.set(gate, end.grant.rid);
   }
 
-  unreleased(gate: Gate, error: HoldpointError | undefined): void {
+  unreleased(gate: Gate, error: HoldpointError | undefined, rid?: string): void {
     const { log, metrics } = this.#options;
+    this.#unsent(gate);
     const st =
       error === undefined || error.code === 'canceled' || error.code === 'shutdown' ? 'canceled' : 'refused';
-    log.append({ kind: 'outcome', ref: gate.ref, st, sqlstate: error?.sqlstate, dur_us: 0 });
+    log.append({ kind: 'outcome', ref: gate.ref, rid, st, sqlstate: error?.sqlstate, dur_us: 0 });
     if (error !== undefined) metrics.refusal(error.sqlstate);
   }
 
@@ -188,6 +189,14 @@ export class SessionBook implements RelayBook {
       sqlstate: gate.sqlstate,
       dur_us: answered ? Math.max(0, (gate.answeredAt - gate.forwardedAt) * 1000) : 0,
     });
+  }
+
+  /** It was released, and its client went away before it was sent. */
+  #unsent(gate: Gate): void {
+    const rid = this.#released.get(gate);
+    if (rid === undefined) return;
+    this.#released.delete(gate);
+    void this.#options.desk.finish(rid, 'failed', 'the client went away before it was sent');
   }
 
   /** Tells the desk what became of a released statement. */

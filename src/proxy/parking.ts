@@ -3,13 +3,23 @@
 // sockets; the relay gives it the request and carries out what it returns. Source: DESIGN §4 (7b–9), wire.md §2.5–2.8.
 
 import type { Grant, Hold } from '../approval/hold.ts';
-import type { Request, RequestValues, Settlement } from '../approval/request.ts';
-import { type ErrorCode, HoldpointError } from '../errors.ts';
+import type { Rejection, Request, RequestValues } from '../approval/request.ts';
+import { HoldpointError } from '../errors.ts';
 import { stateDetail } from '../session/refusal.ts';
 import { noticeResponse } from '../wire/messages/backend.ts';
+import {
+  type Asked,
+  abandonedError,
+  interruptedError,
+  outwaitedError,
+  rejectedError,
+  settledError,
+  unusableError,
+} from './ended.ts';
 
 /** What the desk offers a session. */
 export interface ParkingDesk {
+  recall(request: Request, ref: number): Promise<Hold | Rejection | undefined>;
   open(request: Request, values: RequestValues, ref: number): Promise<Hold>;
   claimApproved(match: string, agent: string, ref: number): Promise<Grant | undefined>;
   /** What became of a released statement, for people to read. Never rejects. */
@@ -22,11 +32,11 @@ export interface ParkingDesk {
  */
 export type Interruption = 'client' | 'gone' | 'shutdown' | 'skipped';
 
-/** How a parked gate ends. `rid` is the request that was shown, if one was opened. */
+/** How a parked gate ends. `rid` is the request that it waited for, or that had been rejected before; if there is one. */
 export type ParkingEnd =
   | { readonly kind: 'release'; readonly grant: Grant }
   | { readonly kind: 'refuse'; readonly error: HoldpointError; readonly rid: string | undefined }
-  | { readonly kind: 'abandon' };
+  | { readonly kind: 'abandon'; readonly rid: string };
 
 export interface ParkingOptions {
   readonly desk: ParkingDesk;
@@ -66,8 +76,11 @@ export class Parking {
     try {
       const earlier = await desk.claimApproved(request.match, request.agent.id, ref);
       if (earlier !== undefined) return this.#released(earlier, undefined);
-      const hold = await desk.open(request, this.#options.values, ref);
-      return await this.#wait(hold);
+      const known = await desk.recall(request, ref);
+      if (known !== undefined && 'state' in known) {
+        return { kind: 'refuse', error: rejectedError(known, request.policy.rule), rid: known.rid };
+      }
+      return await this.#wait(known ?? (await desk.open(request, this.#options.values, ref)));
     } catch (error) {
       return { kind: 'refuse', error: storeError(error), rid: undefined };
     }
@@ -89,11 +102,17 @@ export class Parking {
         return { kind: 'refuse', error: await this.#outwaited(hold), rid: hold.rid };
       }
       if (typeof first === 'string') return await this.#interruptedBy(first, hold);
-      if (first.state !== 'approved') return { kind: 'refuse', error: this.#settled(first), rid: hold.rid };
+      if (first.state !== 'approved') {
+        return { kind: 'refuse', error: settledError(first, this.#asked(hold)), rid: hold.rid };
+      }
       const grant = await hold.claim();
-      return grant === undefined
-        ? { kind: 'refuse', error: unusable(hold.rid), rid: hold.rid }
-        : this.#released(grant, hold);
+      if (grant !== undefined) return await this.#released(grant, hold);
+      hold.detach();
+      return { kind: 'refuse', error: unusableError(this.#asked(hold)), rid: hold.rid };
+    } catch (error) {
+      // Others may wait behind this session for the same request.
+      hold.detach();
+      throw error;
     } finally {
       clearInterval(heartbeat);
       clearTimeout(timeout);
@@ -103,96 +122,42 @@ export class Parking {
   /** A release that arrives in the same moment as an interruption is not used: the client no longer wants it. */
   #released(grant: Grant, hold: Hold | undefined): Promise<ParkingEnd> | ParkingEnd {
     if (this.#cause === undefined) return { kind: 'release', grant };
-    return hold === undefined
-      ? interruptedEnd(this.#cause, grant.rid)
-      : this.#interruptedBy(this.#cause, hold);
+    // Its one use is spent all the same.
+    void this.#options.desk.finish(grant.rid, 'failed', 'it was canceled before it was sent');
+    if (hold !== undefined) return this.#interruptedBy(this.#cause, hold);
+    const { exp } = this.#options.request;
+    return this.#interruptedEnd(this.#cause, { rid: grant.rid, expiresAt: exp });
   }
 
   async #interruptedBy(cause: Interruption, hold: Hold): Promise<ParkingEnd> {
     await hold.cancel(cause === 'gone' ? 'disconnect' : cause === 'skipped' ? 'client' : cause);
-    return interruptedEnd(cause, hold.rid);
+    return this.#interruptedEnd(cause, hold);
   }
 
-  #settled(settlement: Exclude<Settlement, { state: 'approved' }>): HoldpointError {
-    const { rule } = this.#options.request.policy;
-    const detail = stateDetail(settlement.rid, settlement.state, { rule });
-    if (settlement.state === 'rejected') {
-      const said = settlement.reason === '' ? '' : `: ${oneLine(settlement.reason)}`;
-      return new HoldpointError('rejected', `statement rejected by ${oneLine(settlement.by)}${said}`, {
-        detail,
-        hint: 'The statement did not run. Do not repeat it unchanged; do what the reason asks for, or something else.',
-      });
-    }
-    if (settlement.state === 'expired')
-      return new HoldpointError(
-        'expired',
-        `request ${settlement.rid} expired before it was approved; the statement did not run`,
-        {
-          detail,
-          hint: 'Send the statement again to ask once more.',
-        },
-      );
-    return new HoldpointError(
-      'canceled',
-      `request ${settlement.rid} was canceled; the statement did not run`,
-      {
-        detail,
-      },
-    );
+  #interruptedEnd(cause: Interruption, hold: Pick<Hold, 'rid' | 'expiresAt'>): ParkingEnd {
+    if (cause === 'gone') return { kind: 'abandon', rid: hold.rid };
+    return { kind: 'refuse', error: interruptedError(cause, this.#asked(hold)), rid: hold.rid };
   }
 
   /** The wait is over. A retry may use the request later, unless it rests on this session: then nobody could. */
   async #outwaited(hold: Hold): Promise<HoldpointError> {
-    const { policy, once } = this.#options.request;
-    if (once) {
+    if (this.#options.request.once) {
       await hold.cancel('client');
-      return new HoldpointError(
-        'canceled',
-        `nobody decided on request ${hold.rid} in time; the statement did not run`,
-        {
-          detail: stateDetail(hold.rid, 'canceled', { rule: policy.rule }),
-          hint: 'What it means rests on this session, so its approval cannot wait for another. Send it again when somebody is there.',
-        },
-      );
+      return abandonedError(this.#asked(hold));
     }
     hold.detach();
-    const expires = new Date(hold.expiresAt).toISOString();
-    return new HoldpointError(
-      'pending',
-      `statement is still waiting for approval: request ${hold.rid}; it did not run`,
-      {
-        detail: stateDetail(hold.rid, 'pending', { expires, rule: policy.rule }),
-        hint: 'The request stays open. Once it is approved, the same statement with the same parameters passes, once: send it again later.',
-      },
-    );
+    return outwaitedError(this.#asked(hold));
+  }
+
+  #asked({ rid, expiresAt }: Pick<Hold, 'rid' | 'expiresAt'>): Asked {
+    return { rid, expiresAt, rule: this.#options.request.policy.rule };
   }
 }
 
-const interruptionErrors: Readonly<Record<Exclude<Interruption, 'gone'>, readonly [ErrorCode, string]>> = {
-  client: ['canceled', 'canceling statement due to user request'],
-  shutdown: ['shutdown', 'terminating connection due to administrator command'],
-  // The server discards what is sent in its place, so that no client reads this; the log does.
-  skipped: ['canceled', 'an earlier statement of the batch failed'],
-};
-
-function interruptedEnd(cause: Interruption, rid: string): ParkingEnd {
-  if (cause === 'gone') return { kind: 'abandon' };
-  const [code, message] = interruptionErrors[cause];
-  return {
-    kind: 'refuse',
-    error: new HoldpointError(code, message, { detail: stateDetail(rid, 'canceled') }),
-    rid,
-  };
-}
-
-/** An approval that this node cannot stand by: out of time, used elsewhere, or its approver's key is gone. */
-function unusable(rid: string): HoldpointError {
-  return new HoldpointError(
-    'expired',
-    `the approval of request ${rid} could not be used: its time, its one use or its approver's key is gone`,
-    { detail: stateDetail(rid, 'expired'), hint: 'Send the statement again to ask once more.' },
-  );
-}
+const waits =
+  'A person has been asked. The statement runs as soon as it is approved; there is nothing to do but wait.';
+const waitsBehind =
+  'Another session of yours has asked for the same statement. One approval runs it once, in the session that asked first and still waits.';
 
 function holdNotice(hold: Hold, message: string): Buffer {
   return noticeResponse({
@@ -201,17 +166,8 @@ function holdNotice(hold: Hold, message: string): Buffer {
     C: '01000',
     M: message,
     D: stateDetail(hold.rid, 'pending', { expires: new Date(hold.expiresAt).toISOString() }),
-    H: 'A person has been asked. The statement runs as soon as it is approved; there is nothing to do but wait.',
+    H: hold.joined ? waitsBehind : waits,
   });
-}
-
-/** An approver's words on their way into an ErrorResponse: control characters removed, at most 500 characters. */
-function oneLine(text: string): string {
-  return text
-    .replaceAll(/\p{Cf}/gu, '')
-    .replaceAll(/[\p{Cc}\p{Z}]+/gu, ' ')
-    .slice(0, 500)
-    .trim();
 }
 
 function storeError(error: unknown): HoldpointError {

@@ -29,8 +29,8 @@ export interface RelayBook {
   change(gate: Gate): Promise<string | undefined>;
   /** Appends the intent; resolves once it is sealed and on disk. Rejects with `log-unwritable`. */
   intent(gate: Gate, end: Extract<ParkingEnd, { kind: 'release' }>): Promise<void>;
-  /** The outcome of a parked gate that did not run. */
-  unreleased(gate: Gate, error: HoldpointError | undefined): void;
+  /** The outcome of a parked gate that did not run. `rid`: the request that it waited for, or was refused by. */
+  unreleased(gate: Gate, error: HoldpointError | undefined, rid?: string): void;
   /** The outcome of a gate whose approval no longer fits; it is held again. */
   superseded(gate: Gate, end: Extract<ParkingEnd, { kind: 'release' }>, error: HoldpointError): void;
   /** Seconds from a whole frame's arrival to its bytes being written, for `count` passed gates. */
@@ -336,6 +336,7 @@ export class Relay {
   async #unpark(gate: Gate, frames: readonly Buffer[], end: ParkingEnd): Promise<void> {
     const { session, book } = this.#options;
     const refusal = end.kind === 'refuse' ? end.error : undefined;
+    const rid = end.kind === 'release' ? end.grant.rid : end.rid;
     if (end.kind === 'release') {
       // From here on the statement counts as sent: an interruption comes too late.
       this.#parking = undefined;
@@ -349,14 +350,14 @@ export class Relay {
     }
     this.#parking = undefined;
     if (this.#ended || this.#clientGone || end.kind === 'abandon') {
-      book.unreleased(gate, refusal);
+      book.unreleased(gate, refusal, rid);
       return;
     }
     if (refusal === undefined) {
       session.released(gate, performance.now());
       for (const frame of frames) this.#uplink.add(frame);
     } else {
-      book.unreleased(gate, refusal);
+      book.unreleased(gate, refusal, rid);
       if (refusal.code === 'shutdown') {
         this.terminate(refusal);
         return;

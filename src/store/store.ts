@@ -55,7 +55,7 @@ export interface StoredRequest {
   readonly created: number;
   readonly exp: number;
   readonly state: RequestState;
-  /** Names the session that waits for it; empty when none does, and only then may a retry take it up. */
+  /** Names the sessions that wait for it, for whoever releases to read; empty when none does. Opaque to the store. */
   readonly holder: string;
   readonly votes: readonly Vote[];
   readonly ending: Ending | null;
@@ -116,7 +116,7 @@ export interface Store {
   end(rid: string, from: readonly RequestState[], to: RequestState, ending: Ending): Promise<boolean>;
   /** The newest row of this agent and match that was rejected at or after `since`. */
   rejected(agent: string, match: string, since: number): Promise<StoredRequest | undefined>;
-  /** Rows of this agent that are open (pending or approved) and not past their time, oldest first. */
+  /** Rows of this agent that are open (pending or approved) and not past their time, in the order of their creation. */
   open(agent: string, now: number): Promise<StoredRequest[]>;
   /** A consumed or executed row of digest `rd` becomes a grant until then, with nothing used yet. */
   grant(rid: string, rd: string, until: number): Promise<boolean>;

@@ -252,7 +252,7 @@ test('parameters read as values where their form is fixed, else as bytes', () =>
   expect(read(25, 0, null)).toEqual(['text', 'null', '']);
 });
 
-test('a retry whose names stand for something else, or of a request that serves once, is another statement', () => {
+test('a retry whose names stand for something else is another statement; so is one of a request that rests on its session', () => {
   const { request } = gate({ sql: 'execute p' });
   const [first] = request.statements;
   const behind = (why: string) => gate({ sql: 'execute p', statements: [{ ...first!, why: [why] }] }).request;
@@ -261,6 +261,7 @@ test('a retry whose names stand for something else, or of a request that serves 
     behind('EXECUTE p runs: delete from a').match,
   );
   const once = (rid: string) => gate({ rid, once: true }).request.match;
-  expect(once('a'.repeat(22))).not.toBe(once('b'.repeat(22)));
+  expect(once('a'.repeat(22))).toBe(once('b'.repeat(22)));
+  expect(once('a'.repeat(22))).not.toBe(gate().request.match);
   expect(gate({ rid: 'a'.repeat(22) }).request.match).toBe(gate({ rid: 'b'.repeat(22) }).request.match);
 });

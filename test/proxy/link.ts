@@ -4,7 +4,7 @@
 import { type Duplex, duplexPair } from 'node:stream';
 import { setImmediate as turnOver } from 'node:timers/promises';
 import type { Grant, Hold } from '../../src/approval/hold.ts';
-import type { Request, Settlement } from '../../src/approval/request.ts';
+import type { Rejection, Request, Settlement } from '../../src/approval/request.ts';
 import { HoldpointError } from '../../src/errors.ts';
 import { Ledger } from '../../src/policy/budget.ts';
 import { loadPolicy } from '../../src/policy/packs.ts';
@@ -30,6 +30,7 @@ export class FakeDesk implements ParkingDesk {
   readonly calls: string[] = [];
   settle: (settlement: Settlement) => void = () => undefined;
   earlier: Grant | undefined;
+  known: Rejection | undefined;
   grant: Grant | undefined = grant;
   /** Set to let `open` wait for the test. */
   opening: Promise<void> = Promise.resolve();
@@ -45,6 +46,7 @@ export class FakeDesk implements ParkingDesk {
     return {
       rid: request.rid,
       expiresAt: 1_700_000_000_000,
+      joined: false,
       settled,
       claim: async () => this.grant,
       detach: () => this.calls.push('detach'),
@@ -52,6 +54,10 @@ export class FakeDesk implements ParkingDesk {
         this.calls.push(`cancel ${by}`);
       },
     };
+  }
+
+  async recall(): Promise<Hold | Rejection | undefined> {
+    return this.known;
   }
 
   async claimApproved(): Promise<Grant | undefined> {

@@ -1,7 +1,7 @@
 // Parking by itself: the ways a hold ends, against a desk decided by the test and timers moved by hand.
 
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { Request, Settlement } from '../../src/approval/request.ts';
+import type { Rejection, Request, Settlement } from '../../src/approval/request.ts';
 import { HoldpointError } from '../../src/errors.ts';
 import { type Interruption, Parking, type ParkingEnd } from '../../src/proxy/parking.ts';
 import { readErrorFields } from '../../src/wire/messages/backend.ts';
@@ -21,6 +21,15 @@ const request = {
   agent: { id: 'claude' },
   policy: { rule: 'row-removal' },
 } as unknown as Request;
+
+const no: Rejection = {
+  state: 'rejected',
+  rid: 'r1',
+  by: 'dba',
+  reason: 'no',
+  until: 1_700_000_600_000,
+  expiresAt: 1_700_000_000_000,
+};
 
 function park(desk: FakeDesk = new FakeDesk(), asked: Request = request) {
   const notices: Map<string, string>[] = [];
@@ -68,15 +77,42 @@ test('no timer is left behind, whatever the end', async () => {
 });
 
 describe('a person', () => {
+  test('who rejected the same a moment ago has spoken for this one too: nobody is asked, nothing is announced', async () => {
+    const desk = new FakeDesk();
+    desk.known = { ...no, reason: 'not now' };
+    const { end, notices } = park(desk);
+    const ended = await end;
+    expect(refusal(ended)).toEqual({
+      code: 'rejected',
+      message: 'statement rejected by dba: not now',
+      detail: { request: 'r1', state: 'rejected', expires: '2023-11-14T22:13:20.000Z', rule: 'row-removal' },
+    });
+    expect(ended).toMatchObject({
+      rid: 'r1',
+      error: { hint: expect.stringContaining('2023-11-14T22:23:20.000Z') },
+    });
+    expect(desk.calls).toEqual(['claimApproved']);
+    expect(notices).toEqual([]);
+  });
+
+  test('is quoted on one line, without what controls text, up to 500 characters', async () => {
+    const { desk, end } = park();
+    await settle();
+    desk.settle({ ...no, by: 'd\u0000ba', reason: `a\r\nb\u200b\x1b[31m${'\u{1f600}'.repeat(600)}` });
+    const { message } = refusal(await end);
+    expect(message).toBe(`statement rejected by d ba: a b [31m${'\u{1f600}'.repeat(492)}`);
+  });
+
   test.each<[Settlement, string, string]>([
-    [
-      { state: 'rejected', rid: 'r1', by: 'dba', reason: 'not\u202e\nnow' },
-      'rejected',
-      'statement rejected by dba: not now',
-    ],
-    [{ state: 'rejected', rid: 'r1', by: 'dba', reason: '' }, 'rejected', 'statement rejected by dba'],
+    [{ ...no, reason: 'not\u202e\nnow' }, 'rejected', 'statement rejected by dba: not now'],
+    [{ ...no, reason: '' }, 'rejected', 'statement rejected by dba'],
     [{ state: 'expired', rid: 'r1' }, 'expired', 'request r1 expired'],
     [{ state: 'canceled', rid: 'r1' }, 'canceled', 'request r1 was canceled'],
+    [
+      { state: 'elsewhere', rid: 'r1' },
+      'canceled',
+      'request r1 was approved and released in another session',
+    ],
   ])('who settles it as %o refuses it', async (settlement, code, message) => {
     const { desk, end } = park();
     await settle();
@@ -84,7 +120,12 @@ describe('a person', () => {
     const { code: got, message: said, detail } = refusal(await end);
     expect(got).toBe(code);
     expect(said.startsWith(message)).toBe(true);
-    expect(detail).toMatchObject({ request: 'r1', state: settlement.state });
+    expect(detail).toEqual({
+      request: 'r1',
+      state: settlement.state === 'elsewhere' ? 'canceled' : settlement.state,
+      expires: '2023-11-14T22:13:20.000Z',
+      rule: 'row-removal',
+    });
   });
 
   test('whose approval has been used or is past its time releases nothing', async () => {

@@ -241,7 +241,7 @@ describe('a hold', () => {
     const link = new Link().start();
     link.client.write(Buffer.concat([parse('d', 'delete from t'), bind('', 'd'), execute(''), sync()]));
     await turn();
-    link.desk.settle({ state: 'rejected', rid: 'r', by: 'dba', reason: 'no' });
+    link.desk.settle({ state: 'rejected', rid: 'r', by: 'dba', reason: 'no', until: 0, expiresAt: 0 });
     await turn();
     expect(link.letters('server')).toBe('PBES');
     expect(link.toServer.includes('holdpoint_')).toBe(true);

@@ -153,13 +153,15 @@ export class RelayServer {
     const settlement: Settlement =
       decided === 'approve'
         ? { state: 'approved', rid, by: ['dba'], decisions: [1] }
-        : { state: 'rejected', rid, by: 'dba', reason: 'no' };
+        : { state: 'rejected', rid, by: 'dba', reason: 'no', until: 0, expiresAt: 0 };
     return new Parking({
       desk: {
         claimApproved: async () => undefined,
+        recall: async () => undefined,
         open: async () => ({
           rid,
           expiresAt: 1_700_000_000_000,
+          joined: false,
           settled: decided === 'wait' ? new Promise(() => undefined) : Promise.resolve(settlement),
           claim: async () => ({ rid, by: ['dba'], decisions: [1], seq: 2 }),
           detach: () => undefined,

@@ -1,0 +1,143 @@
+// Opening: from a gate that needs a person to a session that waits. What is pending already is joined, what a person has
+// just rejected is refused in their words, and only what is neither becomes a request and is told to people. Refuses to
+// know how a request is decided and what releases it. audit-approval §17.1, §17.5 (no retry storm), P8 (fatigue).
+
+import { HoldpointError } from '../errors.ts';
+import type { StoredRequest } from '../store/store.ts';
+import { LiveHold } from './hold.ts';
+import type { DeskOptions, DeskRecord } from './ports.ts';
+import { fitsGate, type IntactRequest, intactRequest } from './release.ts';
+import { type Request, type RequestValues, valuesFit } from './request.ts';
+import { holderOf, newRow, rejectionMs } from './row.ts';
+import type { Turns } from './turns.ts';
+import type { Waiting } from './waiting.ts';
+
+/** A gate as a hold knows it. `ref` is the sequence number of its statement's record. */
+export interface WaitingGate {
+  readonly holder: string;
+  readonly ref: number;
+  readonly joined: boolean;
+}
+
+/** What the desk does for it. */
+export interface OpeningDesk {
+  /** Lets a gate wait for a row whose request is `request`. */
+  park(request: Request, row: StoredRequest, gate: WaitingGate): LiveHold;
+  /** A hold that is settled already, by a row that was rejected. */
+  refused(request: Request, row: StoredRequest, gate: WaitingGate): LiveHold;
+  /** Resolves with the record's sequence number once it is on disk. */
+  record(record: DeskRecord): Promise<number>;
+  /** A new request waits for a person. */
+  opened(request: Request): void;
+}
+
+/** One a desk. */
+export class Opening {
+  readonly #options: DeskOptions;
+  readonly #desk: OpeningDesk;
+  readonly #waiting: Waiting;
+  readonly #turns: Turns;
+
+  constructor(options: DeskOptions, desk: OpeningDesk, waiting: Waiting, turns: Turns) {
+    this.#options = options;
+    this.#desk = desk;
+    this.#waiting = waiting;
+    this.#turns = turns;
+  }
+
+  /** As Desk.open. */
+  async open(request: Request, values: RequestValues, ref: number): Promise<LiveHold> {
+    const { publicUrl } = this.#options;
+    if (request.aud !== publicUrl || !valuesFit(request, values)) {
+      throw new HoldpointError(
+        'bad-request',
+        `request ${request.rid} is not addressed to ${publicUrl} or commits to other values`,
+      );
+    }
+    // One after the other: two sessions that send the same in the same moment ask once.
+    return this.#turns.take(`${request.agent.id} ${request.match}`, async () => {
+      const known = await this.recall(request, ref);
+      if (known === undefined) return this.#turns.take(request.rid, () => this.#create(request, values, ref));
+      if (known instanceof LiveHold) return known;
+      return this.#desk.refused(request, known, { holder: holderOf(request), ref, joined: true });
+    });
+  }
+
+  /** As Desk.recall. In that order: a request that is rejected between the two looks is found by the second. */
+  async recall(request: Request, ref: number): Promise<LiveHold | StoredRequest | undefined> {
+    const { store, now } = this.#options;
+    await this.#waiting.departed();
+    const same = await store.open(request.agent.id, now());
+    const hold = await this.#join(request, ref, same);
+    if (hold !== undefined) return hold;
+    const { id } = request.agent;
+    const row = await store.rejected(id, request.match, now() - rejectionMs);
+    const fits = row?.state === 'rejected' && row.agent === id && row.match === request.match;
+    return fits ? row : undefined;
+  }
+
+  async #create(request: Request, values: RequestValues, ref: number): Promise<LiveHold> {
+    const { store, pendingMax, now, random } = this.#options;
+    const row = newRow(request, values, random(16).toString('base64url'));
+    if ((await store.create(row, pendingMax(request.db.target), now())) === 'too-many') {
+      throw new HoldpointError(
+        'too-many-pending',
+        `agent ${request.agent.id} has as many requests waiting for approval as it may have; wait until one is decided`,
+      );
+    }
+    const abandoned = (reason: string) =>
+      store.end(row.rid, ['pending'], 'canceled', { by: 'holdpoint', reason, at: now() });
+    try {
+      const before = await this.#joinOlder(request, ref);
+      if (before !== undefined) {
+        await abandoned(`request ${before.rid} asks for the same`).catch(() => false);
+        return before;
+      }
+      await this.#desk.record({ kind: 'hold', rid: row.rid, rd: row.rd, R: row.request, ref });
+    } catch (error) {
+      await abandoned('not recorded');
+      throw error;
+    }
+    const hold = this.#desk.park(request, row, { holder: row.holder, ref, joined: false });
+    this.#desk.opened(request);
+    return hold;
+  }
+
+  /** Another node may have opened a request for the same since this one looked: the one that was created first is it. */
+  async #joinOlder(request: Request, ref: number): Promise<LiveHold | undefined> {
+    const { store, now } = this.#options;
+    const same = await store.open(request.agent.id, now());
+    const own = same.findIndex(({ rid }) => rid === request.rid);
+    return this.#join(request, ref, own < 0 ? [] : same.slice(0, own));
+  }
+
+  /** Joins the first of the rows that asks for the same and is pending. */
+  async #join(request: Request, ref: number, rows: readonly StoredRequest[]): Promise<LiveHold | undefined> {
+    if (request.once) return undefined;
+    const holder = holderOf(request);
+    for (const found of rows) {
+      if (found.match !== request.match || found.state !== 'pending') continue;
+      const intact = this.#intactOrNone(found);
+      if (intact === undefined || !fitsGate(intact, request.match, request.agent.id, request.aud)) continue;
+      const hold = await this.#turns.take(found.rid, async () => {
+        const row = await this.#waiting.join(found.rid, holder);
+        // Nobody waited: then it is this session's own, as if it had asked.
+        const joined = found.holder !== '';
+        return row?.rd === found.rd
+          ? this.#desk.park(intact.request, row, { holder, ref, joined })
+          : undefined;
+      });
+      if (hold !== undefined) return hold;
+    }
+    return undefined;
+  }
+
+  #intactOrNone(row: StoredRequest): IntactRequest | undefined {
+    try {
+      return intactRequest(row);
+    } catch {
+      this.#options.events?.suspicious?.(row.rid, 'the request in the store is not the one its digest names');
+      return undefined;
+    }
+  }
+}
