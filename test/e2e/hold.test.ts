@@ -1,5 +1,6 @@
 // The main job: a destructive statement waits for a person, over real sockets, against a real server, by the key of a
-// real approver. Each test reads as what the agent does and what it sees; the database is asked directly afterwards.
+// real approver. Each test reads as what the agent does and what it sees; the database is asked directly afterwards. No
+// two texts are the same: what was rejected once is not asked for again.
 
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -90,7 +91,7 @@ describe('a held simple query', () => {
     await client.until('Z');
     client.send(query("insert into products (sku, title, price, stock) values ('ghost', 'Ghost', 1, 1)"));
     expect(letters(await client.until('Z'))).toBe('CZ');
-    client.send(query('delete from order_items'));
+    client.send(query('delete from order_items /* 1 */'));
     const { id } = await held();
     await guard.decide(id, 'reject', 'no');
     const replies = await client.until('Z');
@@ -107,7 +108,7 @@ describe('a held simple query', () => {
     const before = await count('products');
     client.send(
       query(
-        "insert into products (sku, title, price, stock) values ('pair', 'Pair', 1, 1); delete from order_items",
+        "insert into products (sku, title, price, stock) values ('pair', 'Pair', 1, 1); delete from order_items /* 2 */",
       ),
     );
     const { id } = await held();
@@ -162,7 +163,7 @@ describe('a held Bind', () => {
       parse('', "insert into products (sku, title, price, stock) values ('batch', 'Batch', 1, 1)"),
       bind('', ''),
       execute(''),
-      parse('', 'delete from order_items'),
+      parse('', 'delete from order_items /* 3 */'),
       bind('', ''),
       execute(''),
       parse('', 'select 1'),
@@ -187,7 +188,7 @@ describe('a held Bind', () => {
 test('a Bind behind a failed statement of its batch is not held: the server discards it', async () => {
   const client = await guard.connect();
   client.send(parse('', 'select 1/0'), bind('', ''), execute(''));
-  client.send(parse('', 'delete from order_items'), bind('', ''), execute(''), sync());
+  client.send(parse('', 'delete from order_items /* 4 */'), bind('', ''), execute(''), sync());
   const replies = (await client.until('Z')).filter((reply) => reply.letter !== 'N');
   expect(letters(replies)).toMatch(/^1?2?EZ$/);
   expect(errorOf(replies).get('C')).toBe('22012');
@@ -198,7 +199,7 @@ test('a Bind behind a failed statement of its batch is not held: the server disc
 describe('a hold ends', () => {
   test('by a cancel request, without a trace on the server', async () => {
     const client = await guard.connect();
-    client.send(query('delete from order_items'));
+    client.send(query('delete from order_items /* 5 */'));
     await guard.pending(1);
     const other = await RawClient.connect(guard.host, guard.port);
     other.send(cancelRequest(client.pid, client.key));
@@ -213,7 +214,7 @@ describe('a hold ends', () => {
   test('when the client goes away: an approval after that runs nothing', async () => {
     const before = await count('order_items');
     const client = await guard.connect();
-    client.send(query('delete from order_items'));
+    client.send(query('delete from order_items /* 6 */'));
     const { id } = await held();
     client.destroy();
     await expect.poll(async () => (await guard.pending()).length).toBe(0);
@@ -280,7 +281,7 @@ describe('without a person', () => {
     await client.until('Z');
     client.send(query('select 1/0'));
     await client.until('Z');
-    client.send(query('delete from order_items'));
+    client.send(query('delete from order_items /* 7 */'));
     expect(errorOf(await client.until('Z')).get('C')).toBe('25P02');
     client.destroy();
   });

@@ -72,7 +72,9 @@ export async function serve(): Promise<{ bench: Bench; url: string; listener: Ht
   return { bench, url, listener };
 }
 
-/** A gate addressed to that server. */
+let policies = 0;
+
+/** A gate addressed to that server. Each is judged by other rules, so that none is a repetition of another. */
 export function gateAt(
   url: string,
   make: typeof gate,
@@ -80,5 +82,11 @@ export function gateAt(
   values?: Parameters<typeof gate>[1],
 ) {
   const now = Date.now();
-  return make({ aud: url, created: now, exp: now + 3_600_000, ...change }, values);
+  policies += 1;
+  const policy = {
+    digest: `${policies}`.padStart(43, 'p'),
+    rule: 'definitions',
+    reason: 'DROP TABLE removes objects',
+  };
+  return make({ aud: url, created: now, exp: now + 3_600_000, policy, ...change }, values);
 }
