@@ -148,7 +148,17 @@ export const configShape = z.strictObject({
       heartbeatMs: ms(100, 600_000).default(15_000),
     })
     .prefault({}),
-  store: z.string().default('memory'),
+  store: z
+    .string()
+    .default('memory')
+    .describe(
+      'State that several proxies share: memory (one proxy), redis://HOST:PORT/DB, rediss://…, redis-sentinel://HOST,HOST/NAME/DB, redis-cluster://HOST,HOST.',
+    ),
+  node: name
+    .optional()
+    .describe(
+      'The name of this proxy among those that share the store, and of its log. Needed where the store is shared; default: holdpoint.',
+    ),
   audit: z
     .strictObject({
       reads: z.enum(['kill-safe', 'output-commit', 'write-ahead']).default('kill-safe'),

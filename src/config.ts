@@ -17,6 +17,7 @@ import { type ConfigShape, configShape } from './config-shape.ts';
 import { HoldpointError } from './errors.ts';
 import type { Environment } from './policy/verdict.ts';
 import { readSshLine } from './proof/sshkey.ts';
+import { readStoreUrl, type StoreAddress } from './store-url.ts';
 import { isLoopback, readTargetUrl, type TargetAddress } from './target-url.ts';
 import { type Checked, readYaml } from './yaml.ts';
 
@@ -109,7 +110,9 @@ export interface Config {
   readonly approvers: ReadonlyMap<string, ApproverConfig>;
   readonly oidc: OidcConfig | undefined;
   readonly hold: HoldLimits;
-  readonly store: 'memory';
+  readonly store: StoreAddress;
+  /** This proxy's name among those that share the store: the origin of its log. */
+  readonly node: string;
   readonly audit: {
     readonly reads: 'kill-safe';
     readonly sealMs: number;
@@ -213,11 +216,28 @@ function compose(file: File, from: { file: string | undefined; baseDir: string }
     approvers: approversOf(file),
     oidc: value.oidc && { ...value.oidc, clientSecret: value.oidc.clientSecret },
     hold: value.hold,
-    store: 'memory',
+    ...storeOf(file),
     audit: { ...value.audit, reads: 'kill-safe' },
     catalog: value.catalog,
     limits: value.limits,
   };
+}
+
+/** The name of a proxy that is alone. */
+const aloneName = 'holdpoint';
+
+function storeOf(file: File): Pick<Config, 'store' | 'node'> {
+  const told = (error: unknown) =>
+    error instanceof HoldpointError ? file.fail(['store'], error.message) : error;
+  const store = attempt(() => readStoreUrl(file.value.store), told);
+  const { node } = file.value;
+  if (node === undefined && store.kind !== 'memory') {
+    throw file.fail(
+      ['store'],
+      'is shared by several proxies, so each needs a name of its own; add node: with a name that no other has',
+    );
+  }
+  return { store, node: node ?? aloneName };
 }
 
 function addressOf(file: File, which: 'postgres' | 'http'): ListenAddress {
@@ -316,13 +336,6 @@ function sshCredential(text: string): SshCredential {
 /** Parts of the contract that later work builds. They answer, so that nobody believes them in force. */
 function refuseWhatIsNotBuilt(file: File): void {
   const { value } = file;
-  if (value.store !== 'memory') {
-    const known = /^(redis|rediss|redis-sentinel):\/\//.test(value.store);
-    throw file.fail(
-      ['store'],
-      known ? 'a store in Redis is not available yet; use memory' : 'must be memory or a redis:// URL',
-    );
-  }
   if (value.slack !== undefined) throw file.fail(['slack'], 'Slack is not available yet; remove this part');
   if (value.audit.reads !== 'kill-safe') {
     throw file.fail(['audit', 'reads'], `${value.audit.reads} is not available yet; use kill-safe`);

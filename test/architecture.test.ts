@@ -15,7 +15,9 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   catalog: ['sql'],
   policy: ['sql', 'catalog'],
   session: ['wire', 'sql', 'catalog', 'policy'],
-  store: [],
+  // Where a shared store is comes from the configuration, which reads its URL.
+  store: ['store-url.ts'],
+  'store-url.ts': [],
   // What a signature is over its bytes, for those who decide by it and for those who verify the log without the proxy.
   proof: [],
   approval: ['sql', 'policy', 'store', 'proof'],
@@ -24,7 +26,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'target-url.ts': ['policy'],
   'credential-shape.ts': [],
   'config-shape.ts': ['credential-shape.ts'],
-  'config.ts': ['approval', 'policy', 'proof', 'config-shape.ts', 'target-url.ts', 'yaml.ts'],
+  'config.ts': ['approval', 'policy', 'proof', 'config-shape.ts', 'store-url.ts', 'target-url.ts', 'yaml.ts'],
   'json-file.ts': [],
   'registry-file.ts': ['approval', 'credential-shape.ts', 'json-file.ts', 'proof'],
   'registry-book.ts': ['approval', 'config.ts', 'proof', 'registry-file.ts', 'wire'],

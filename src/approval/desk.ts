@@ -59,7 +59,7 @@ export class Desk implements HoldDesk {
       },
     };
     this.#opening = new Opening(options, desk, this.#waiting, this.#turns);
-    this.#unwatch = options.store.watch((rid) => this.#changed(rid));
+    this.#unwatch = options.store.watch({ changed: (rid) => this.#changed(rid) });
     this.#armSweep();
   }
 

@@ -2,7 +2,17 @@
 // without awaiting, which is what makes it atomic. Forgets everything with the process: a restart ends what was open.
 
 import { HoldpointError } from '../errors.ts';
-import type { Ending, ListFilter, RequestState, Store, StoredRequest, Vote, VoteResult } from './store.ts';
+import type {
+  Ending,
+  Lease,
+  ListFilter,
+  RequestState,
+  Store,
+  StoredRequest,
+  Vote,
+  VoteResult,
+  Watcher,
+} from './store.ts';
 
 /** Rows kept in all. Ended ones make room, oldest first; open ones never do. */
 export const memoryRowsMax = 10_000;
@@ -11,7 +21,8 @@ export const memoryRowsMax = 10_000;
 export class MemoryStore implements Store {
   /** In order of creation. Rows are replaced, not changed: a reader keeps what it got. */
   readonly #rows = new Map<string, StoredRequest>();
-  readonly #watchers = new Set<(rid: string) => void>();
+  readonly #watchers = new Set<Watcher>();
+  readonly #leases = new Map<string, Lease>();
   readonly #once = new Map<string, number>();
   readonly #rowsMax: number;
 
@@ -82,7 +93,14 @@ export class MemoryStore implements Store {
     const row = this.#rows.get(rid);
     if (row?.state !== 'approved' || row.rd !== rd || row.holder !== holder) return false;
     this.#put({ ...row, state: 'consumed', values: '' });
+    for (const watcher of this.#watchers) watcher.used?.(rid, row.exp);
     return true;
+  }
+
+  async restore(row: StoredRequest): Promise<'restored' | 'present'> {
+    if (this.#rows.has(row.rid)) return 'present';
+    this.#put(row);
+    return 'restored';
   }
 
   async end(rid: string, from: readonly RequestState[], to: RequestState, ending: Ending): Promise<boolean> {
@@ -153,9 +171,25 @@ export class MemoryStore implements Store {
     return [...this.#rows.values()].filter((row) => isOpen(row.state) && row.exp <= now).slice(0, rowsMax);
   }
 
-  watch(changed: (rid: string) => void): () => void {
-    this.#watchers.add(changed);
-    return () => this.#watchers.delete(changed);
+  watch(watcher: Watcher): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
+  /** For as long as the process lives: nobody else could take the name. */
+  async lease(lease: Lease, _forMs: number, over?: string): Promise<Lease> {
+    const before = this.#leases.get(lease.name);
+    if (before !== undefined && before.holder !== lease.holder && before.holder !== over) return before;
+    this.#leases.set(lease.name, lease);
+    return lease;
+  }
+
+  async release(name: string, holder: string): Promise<void> {
+    if (this.#leases.get(name)?.holder === holder) this.#leases.delete(name);
+  }
+
+  async leases(): Promise<Lease[]> {
+    return [...this.#leases.values()];
   }
 
   async ping(): Promise<void> {}
@@ -167,7 +201,7 @@ export class MemoryStore implements Store {
 
   #put(row: StoredRequest): void {
     this.#rows.set(row.rid, row);
-    for (const changed of this.#watchers) changed(row.rid);
+    for (const watcher of this.#watchers) watcher.changed(row.rid);
   }
 
   #makeRoom(): boolean {

@@ -1,239 +1,377 @@
-// Redis store: the port of store.ts in a Redis or Valkey that several proxies share. Every step that could race is one
-// script on the server. Redis replicates asynchronously, so a failover may forget a step it had confirmed: that is why
-// no row is an authority, and why the node that releases remembers what it has released. Refuses to know any of that.
+// Redis store: the port of store.ts in a Redis or Valkey that several proxies share: one server, a primary with replicas
+// and Sentinels, or a Cluster. Each step of a request is one script on the server that has it (redis-rows.ts); which
+// requests there are is looked up elsewhere (redis-lookups.ts), and what is looked up is read again where it is.
+//
+// What a shared store can lose, and what remains true then. Redis replicates asynchronously, and a restart may read an
+// old copy, so a step that was answered may be forgotten. A row knows on which primary, in which of its lives, it was
+// made, and the scripts compare: once that is another, the row counts as stale, and nobody may use it but the session
+// that opened it and has waited since, which knows by itself that it did not. Everything that was approved for a retry
+// has to be approved again. A store that was emptied has nothing to use. What no comparison can tell is a primary whose
+// memory was set back while it lives on, as a snapshot of a running machine does; against that stand the nodes, each of
+// which remembers what was used while it listened. No row is an authority in any case: whoever releases verifies.
 
-import { Redis } from 'ioredis';
 import { HoldpointError } from '../errors.ts';
-import * as scripts from './redis-scripts.ts';
-import type { Ending, ListFilter, RequestState, Store, StoredRequest, Vote, VoteResult } from './store.ts';
+import type { RedisAddress } from '../store-url.ts';
+import { leaseScripts, leasesOf, releaseLease, takeLease, takeOnce } from './redis-lease.ts';
+import { RedisLink } from './redis-link.ts';
+import { type Entry, Lookups, lookupScripts } from './redis-lookups.ts';
+import { fieldsOf, type Glance, glanceOf, rowOf } from './redis-reply.ts';
+import * as rows from './redis-rows.ts';
+import type {
+  Ending,
+  Lease,
+  ListFilter,
+  RequestState,
+  Store,
+  StoredRequest,
+  Vote,
+  VoteResult,
+  Watcher,
+} from './store.ts';
 
 /** How long a row stays readable after the end of its time. */
 const keptMs = 7 * 24 * 3_600_000;
 
-const connectMs = 5_000;
-const commandMs = 3_000;
-const retryMsMax = 2_000;
+/** Rows looked at in one go. */
+const pageRows = 200;
 
-type Fixed = Pick<StoredRequest, 'rid' | 'request' | 'nonce' | 'target' | 'created'>;
-type WholeRow = [string[], string[]];
-
-/** Two connections: one for commands, one that listens for changes. `close` ends both. */
+/** One a process. `close` ends its connections; what is under way then fails. */
 export class RedisStore implements Store {
-  readonly #commands: Redis;
-  readonly #listener: Redis;
-  readonly #watchers = new Set<(rid: string) => void>();
+  readonly #watchers = new Set<Watcher>();
+  readonly #lookups = new Lookups(() => this.#link);
+  #link!: RedisLink;
+  /** Whether open rows may have become stale since they were last gone through. */
+  #doubt = true;
 
-  private constructor(commands: Redis, listener: Redis) {
-    this.#commands = commands;
-    this.#listener = listener;
-  }
+  private constructor() {}
 
-  /** Connects to `redis://` or `rediss://`. Rejects with `store-unreachable` if it cannot. */
-  static async open(url: string): Promise<RedisStore> {
-    const make = () =>
-      new Redis(url, {
-        lazyConnect: true,
-        connectTimeout: connectMs,
-        commandTimeout: commandMs,
-        maxRetriesPerRequest: 1,
-        // A command for a server that is away fails now: the caller has a person or a client waiting.
-        enableOfflineQueue: false,
-        retryStrategy: (times) => Math.min(times * 100, retryMsMax),
-      });
-    const store = new RedisStore(make(), make());
-    // Without listeners ioredis prints every failed attempt; each command says for itself that it failed.
-    store.#commands.on('error', () => {});
-    store.#listener.on('error', () => {});
+  /** Rejects with `store-unreachable` if it cannot be reached, and with `bad-config` if it cannot serve. */
+  static async open(address: RedisAddress): Promise<RedisStore> {
+    const store = new RedisStore();
+    store.#link = await RedisLink.open(address, [...rows.rowScripts, ...lookupScripts, ...leaseScripts], {
+      channel: rows.channel,
+      heard: (message) => store.#heard(message),
+      resumed: () => store.#resumed(),
+    });
     try {
-      await Promise.all([store.#commands.connect(), store.#listener.connect()]);
-      await store.#listen();
-    } catch (cause) {
-      await store.close();
-      throw unreachable(cause);
+      await store.#requireLineage(address.shown);
+    } catch (error) {
+      store.#link.close();
+      throw error;
     }
     return store;
   }
 
   async create(row: StoredRequest, pendingMax: number, now: number): Promise<'created' | 'too-many'> {
-    const { rid, request, nonce, target, created } = row;
-    const fixed: Fixed = { rid, request, nonce, target, created };
-    const keepMs = Math.max(0, row.exp - now) + keptMs;
-    const made = await this.#run(
-      scripts.create,
-      rid,
-      JSON.stringify(fixed),
-      row.rd,
-      row.agent,
-      row.match,
-      row.quorum,
-      row.exp,
-      row.state,
-      row.holder,
-      row.values,
-      pendingMax,
-      now,
-      keepMs,
-    );
-    if (made === -1) throw new HoldpointError('conflict', `request ${rid} exists already`);
-    return made === 1 ? 'created' : 'too-many';
+    if ((await this.#peek(row.rid)) !== undefined) {
+      throw new HoldpointError('conflict', `request ${row.rid} exists already`);
+    }
+    try {
+      const order = await this.#lookups.enlist(row);
+      if (!(await this.#reserve(row, order, { max: pendingMax, now }))) {
+        await this.#lookups.undo(row).catch(() => {});
+        return 'too-many';
+      }
+      const keepMs = Math.max(0, row.exp - now) + keptMs;
+      if (await this.#row(rows.create, row.rid, row.rid, keepMs, ...fieldsOf(row, order))) return 'created';
+    } catch (error) {
+      await this.#lookups.undo(row).catch(() => {});
+      throw error;
+    }
+    throw new HoldpointError('conflict', `request ${row.rid} exists already`);
+  }
+
+  async restore(row: StoredRequest): Promise<'restored' | 'present'> {
+    const glance = await this.#peek(row.rid);
+    if (glance !== undefined && !isOpen(glance)) return 'present';
+    const order = await this.#lookups.enlist(row);
+    if (glance?.state !== 'approved') await this.#lookups.reserve(row, order);
+    if (glance !== undefined) return 'present';
+    const keepMs = Math.max(0, row.exp - row.created) + keptMs;
+    const made = await this.#row(rows.create, row.rid, row.rid, keepMs, ...fieldsOf(row, order));
+    return made === 1 ? 'restored' : 'present';
   }
 
   async get(rid: string): Promise<StoredRequest | undefined> {
-    return rowOf(await this.#run(scripts.get, rid));
+    const row = rowOf(await this.#row(rows.get, rid));
+    this.#doubt ||= row?.stale === true;
+    return row;
   }
 
   async list(filter: ListFilter): Promise<StoredRequest[]> {
-    return rowsOf(
-      await this.#run(scripts.list, filter.states?.[0] ?? '', filter.agent ?? '', filter.rowsMax),
-    );
+    const fits = (glance: Glance) =>
+      (filter.states === undefined || filter.states.includes(glance.state)) &&
+      (filter.agent === undefined || filter.agent === glance.agent) &&
+      (filter.target === undefined || filter.target === glance.target) &&
+      (filter.before === undefined || glance.order < filter.before);
+    const found: { rid: string; order: number }[] = [];
+    // Open rows are few and in a list of their own, in another order: all of them are looked at.
+    const whole = filter.states?.every((state) => isOpen({ state })) || filter.agent !== undefined;
+    const gone: string[] = [];
+    for await (const page of this.#pages(filter)) {
+      for (const [rid, glance] of await this.#glances(page)) {
+        if (glance === undefined) gone.push(rid);
+        else if (fits(glance)) found.push({ rid, order: glance.order });
+      }
+      if (!whole && found.length >= filter.rowsMax) break;
+    }
+    this.#later(this.#lookups.delist('gone', gone));
+    found.sort((a, b) => b.order - a.order);
+    return this.#rows(found.slice(0, filter.rowsMax).map(({ rid }) => rid));
   }
 
   async findFree(agent: string, match: string, state: 'pending' | 'approved', now: number) {
-    return rowOf(await this.#run(scripts.findFree, agent, match, state, now));
+    const entries = (await this.#openOf(agent)).filter((entry) => entry.match === match);
+    for (const { rid } of entries) {
+      const row = await this.get(rid);
+      if (row?.state !== state || row.holder !== '' || row.exp <= now || row.stale) continue;
+      if (row.agent === agent && row.match === match) return row;
+    }
+    return undefined;
   }
 
   async hold(rid: string, from: string, to: string): Promise<boolean> {
-    return (await this.#run(scripts.hold, rid, from, to)) === 1;
+    return (await this.#row(rows.hold, rid, rid, from, to)) === 1;
   }
 
   async vote(rid: string, rd: string, vote: Vote): Promise<VoteResult> {
     const ending: Ending = { by: vote.approver, reason: vote.reason, at: vote.at };
-    const [what, ...rest] = (await this.#run(
-      scripts.vote,
+    const [what, ...rest] = (await this.#row(
+      rows.vote,
+      rid,
       rid,
       rd,
       vote.approver,
       vote.verdict,
       JSON.stringify(vote),
       JSON.stringify(ending),
-      keptMs * 2,
     )) as [string, ...unknown[]];
-    if (what === 'counted') return { counted: true, row: rowOf(rest) as StoredRequest };
     if (what === 'settled') return { counted: false, why: 'settled', state: rest[0] as RequestState };
-    return { counted: false, why: what as 'missing' | 'digest' | 'voted' };
+    if (what !== 'counted') {
+      return { counted: false, why: what as 'missing' | 'digest' | 'voted' | 'stale' };
+    }
+    const row = rowOf(rest) as StoredRequest;
+    if (row.state === 'approved') this.#later(this.#lookups.decided(row.agent, rid));
+    // Waited for: the agent's next try, right behind this, has to find it.
+    if (row.state === 'rejected') await this.#lookups.rejected(row.agent, row, vote.at).catch(() => {});
+    return { counted: true, row };
   }
 
-  async consume(rid: string, rd: string, holder: string): Promise<boolean> {
-    return (await this.#run(scripts.consume, rid, rd, holder)) === 1;
+  async consume(rid: string, rd: string, holder: string, sole = false): Promise<boolean> {
+    return this.#over(rid, await this.#row(rows.consume, rid, rid, rd, holder, sole ? '1' : ''));
   }
 
   async end(rid: string, from: readonly RequestState[], to: RequestState, ending: Ending): Promise<boolean> {
-    return (await this.#run(scripts.finish, rid, to, JSON.stringify(ending), ...from)) === 1;
+    return this.#over(rid, await this.#row(rows.finish, rid, rid, to, JSON.stringify(ending), ...from));
   }
 
-  async rejected(): Promise<StoredRequest | undefined> {
-    throw new HoldpointError('not-supported', 'not in this store yet');
+  async rejected(agent: string, match: string, since: number): Promise<StoredRequest | undefined> {
+    for (const entry of await this.#lookups.rejectedOf(agent, since)) {
+      if (entry.match !== match) continue;
+      const row = await this.get(entry.rid);
+      const fits = row?.state === 'rejected' && row.agent === agent && row.match === match;
+      if (fits && (row.ending?.at ?? 0) >= since) return row;
+    }
+    return undefined;
   }
 
-  async open(): Promise<StoredRequest[]> {
-    throw new HoldpointError('not-supported', 'not in this store yet');
+  async open(agent: string, now: number): Promise<StoredRequest[]> {
+    const entries = await this.#openOf(agent);
+    const found = await this.#rows(entries.map(({ rid }) => rid));
+    return found.filter((row) => row.agent === agent && isOpen(row) && row.exp > now);
   }
 
-  async grant(): Promise<boolean> {
-    throw new HoldpointError('not-supported', 'not in this store yet');
+  async grant(rid: string, rd: string, until: number): Promise<boolean> {
+    const agent = await this.#row(rows.grant, rid, rid, rd, until, Math.max(0, until - Date.now()) + keptMs);
+    if (agent === null) return false;
+    await this.#lookups.granted(agent as string, rid, until);
+    return true;
   }
 
-  async grants(): Promise<StoredRequest[]> {
-    throw new HoldpointError('not-supported', 'not in this store yet');
+  async grants(agent: string, now: number): Promise<StoredRequest[]> {
+    const rids = await this.#lookups.grantedOf(agent, now);
+    const inForce = await Promise.all(rids.map((rid) => this.#row(rows.granted, rid, now)));
+    const found = await this.#rows(rids.filter((_, index) => inForce[index] === 1));
+    return found.filter((row) => row.agent === agent && (row.grant?.until ?? 0) > now);
   }
 
-  async spend(): Promise<{ uses: number; rows: number } | undefined> {
-    throw new HoldpointError('not-supported', 'not in this store yet');
+  async spend(
+    rid: string,
+    rd: string,
+    add: { uses: number; rows: number },
+    max: { uses: number; rows: number },
+    now: number,
+  ): Promise<{ uses: number; rows: number } | undefined> {
+    const sums = await this.#row(rows.spend, rid, rid, rd, add.uses, add.rows, max.uses, max.rows, now);
+    if (sums === null) return undefined;
+    const [uses, changed] = sums as [string, string];
+    return { uses: Number(uses), rows: Number(changed) };
   }
 
-  async revoke(): Promise<boolean> {
-    throw new HoldpointError('not-supported', 'not in this store yet');
+  async revoke(rid: string): Promise<boolean> {
+    return (await this.#row(rows.revoke, rid, rid)) !== null;
   }
 
-  async once(): Promise<boolean> {
-    throw new HoldpointError('not-supported', 'not in this store yet');
+  async once(name: string, until: number, now: number): Promise<boolean> {
+    return takeOnce(this.#link, name, until, now);
   }
 
   async overdue(now: number, rowsMax: number): Promise<StoredRequest[]> {
-    return rowsOf(await this.#run(scripts.overdue, now, rowsMax));
+    const late = await this.#lookups.ending(now, 0, rowsMax);
+    const stale = this.#doubt ? await this.#staleFree() : [];
+    const rids = [...new Set([...late, ...stale])].slice(0, rowsMax);
+    const found = await this.#rows(rids);
+    const open = found.filter((row) => isOpen(row));
+    const present = new Set(open.map(({ rid }) => rid));
+    const gone = late.filter((rid) => !present.has(rid));
+    this.#later(this.#lookups.delist('open', gone));
+    return open.filter((row) => row.exp <= now || (row.stale && row.holder === ''));
   }
 
-  watch(changed: (rid: string) => void): () => void {
-    this.#watchers.add(changed);
-    return () => this.#watchers.delete(changed);
+  watch(watcher: Watcher): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
   }
 
-  async ping(): Promise<void> {
-    try {
-      await this.#commands.ping();
-    } catch (cause) {
-      throw unreachable(cause);
-    }
+  lease(lease: Lease, forMs: number, over?: string): Promise<Lease> {
+    return takeLease(this.#link, lease, forMs, over);
+  }
+
+  release(name: string, holder: string): Promise<void> {
+    return releaseLease(this.#link, name, holder);
+  }
+
+  leases(): Promise<Lease[]> {
+    return leasesOf(this.#link);
+  }
+
+  ping(): Promise<void> {
+    return this.#link.ping();
   }
 
   async close(): Promise<void> {
     this.#watchers.clear();
-    this.#commands.disconnect();
-    this.#listener.disconnect();
+    this.#link.close();
   }
 
-  async #listen(): Promise<void> {
-    this.#listener.on('message', (_channel, rid) => this.#announce(rid));
-    await this.#listener.subscribe(scripts.channel);
-    // What was announced while the connection was away is lost, so everything open is looked at again.
-    this.#listener.on('ready', () => {
-      this.#commands
-        .zrange(`${scripts.prefix}open`, '0', '-1')
-        .then((rids) => rids.forEach((rid) => void this.#announce(rid)))
-        .catch(() => {});
-    });
+  /** As Lookups.reserve; where there is no place, the places of rows that wait no longer are cleared first. */
+  async #reserve(row: StoredRequest, order: string, limit: { max: number; now: number }): Promise<boolean> {
+    if (await this.#lookups.reserve(row, order, limit)) return true;
+    const taken = await this.#lookups.pendingOf(row.agent);
+    const glances = await this.#glances(taken);
+    const over = glances.filter(([, glance]) => glance !== undefined && glance.state !== 'pending');
+    const gone = glances.filter(([, glance]) => glance === undefined);
+    if (over.length + gone.length === 0) return false;
+    await Promise.all(over.map(([rid]) => this.#lookups.decided(row.agent, rid)));
+    await this.#lookups.forget(
+      row.agent,
+      gone.map(([rid]) => ({ rid, match: '' })),
+    );
+    return this.#lookups.reserve(row, order, limit);
   }
 
-  #announce(rid: string): void {
-    for (const changed of this.#watchers) changed(rid);
+  /** Open rows of an agent as looked up. Entries whose rows are over are dropped on the way. */
+  async #openOf(agent: string): Promise<Entry[]> {
+    const entries = await this.#lookups.openOf(agent);
+    const glances = new Map(await this.#glances(entries.map(({ rid }) => rid)));
+    const isThere = ({ rid }: Entry) => isOpen(glances.get(rid));
+    const over = entries.filter((entry) => glances.get(entry.rid) !== undefined && !isThere(entry));
+    const gone = entries.filter(({ rid }) => glances.get(rid) === undefined);
+    for (const entry of over) this.#later(this.#lookups.ended(agent, entry));
+    this.#later(this.#lookups.forget(agent, gone));
+    return entries.filter(isThere);
   }
 
-  async #run(script: string, ...args: (string | number)[]): Promise<unknown> {
+  /** Open rows that nobody holds and nobody may use any more. All are gone through: there is reason to. */
+  async #staleFree(): Promise<string[]> {
+    const found: string[] = [];
+    this.#doubt = false;
     try {
-      // The one key names the slot in a cluster; all keys of the script are in it.
-      return await this.#commands.eval(script, 1, `${scripts.prefix}all`, ...args.map(String));
-    } catch (cause) {
-      throw unreachable(cause);
+      for await (const page of this.#pages({ states: ['pending', 'approved'] })) {
+        for (const [rid, glance] of await this.#glances(page)) {
+          if (isOpen(glance) && glance?.stale && glance.holder === '') found.push(rid);
+        }
+      }
+    } catch (error) {
+      this.#doubt = true;
+      throw error;
+    }
+    if (found.length > 0) this.#doubt = true;
+    return found;
+  }
+
+  /** Names of rows in which those that a filter lets through must be, newest first where that is known. */
+  async *#pages(filter: Pick<ListFilter, 'states' | 'agent' | 'before'>): AsyncGenerator<string[]> {
+    const open = filter.states?.every((state) => isOpen({ state })) ?? false;
+    if (!open && filter.agent !== undefined) {
+      yield await this.#lookups.of(filter.agent);
+      return;
+    }
+    for (let offset = 0; ; offset += pageRows) {
+      const page = open
+        ? await this.#lookups.ending(undefined, offset, pageRows)
+        : await this.#lookups.newest(filter.before, offset, pageRows);
+      if (page.length > 0) yield page;
+      if (page.length < pageRows) return;
     }
   }
+
+  async #glances(rids: readonly string[]): Promise<[string, Glance | undefined][]> {
+    return Promise.all(rids.map(async (rid) => [rid, await this.#peek(rid)] as [string, Glance | undefined]));
+  }
+
+  async #rows(rids: readonly string[]): Promise<StoredRequest[]> {
+    const found = await Promise.all(rids.map((rid) => this.get(rid)));
+    return found.filter((row) => row !== undefined);
+  }
+
+  async #peek(rid: string): Promise<Glance | undefined> {
+    return glanceOf(await this.#row(rows.peek, rid));
+  }
+
+  /** True if the script gave the row's agent and match: it is open no more. */
+  #over(rid: string, found: unknown): boolean {
+    if (found === null) return false;
+    const [agent, match] = found as [string, string];
+    this.#later(this.#lookups.ended(agent, { rid, match }));
+    return true;
+  }
+
+  /** Tidying that nobody waits for. What is left undone is done by whoever comes across it. */
+  #later(tidying: Promise<void>): void {
+    tidying.catch(() => {});
+  }
+
+  #row(script: Parameters<RedisLink['run']>[0], rid: string, ...args: (string | number)[]): Promise<unknown> {
+    return this.#link.run(script, rows.rowKeys(rid), ...args);
+  }
+
+  /** Without a lineage every row would be stale from the start, or never. */
+  async #requireLineage(shown: string): Promise<void> {
+    const found = String(await this.#row(rows.lineage, 'probe'));
+    if (/^[0-9a-f]{40}$/.test(found) && !/^0+$/.test(found)) return;
+    throw new HoldpointError(
+      'bad-config',
+      `the store ${shown} does not tell scripts its role and replication ID as Redis and Valkey do (INFO replication), or is a replica; name the primary, and let the user run INFO`,
+    );
+  }
+
+  #heard(message: string): void {
+    const space = message.indexOf(' ');
+    const rid = space < 0 ? message : message.slice(0, space);
+    const exp = space < 0 ? Number.NaN : Number(message.slice(space + 1));
+    for (const watcher of this.#watchers) {
+      if (Number.isFinite(exp)) watcher.used?.(rid, exp);
+      watcher.changed(rid);
+    }
+  }
+
+  #resumed(): void {
+    this.#doubt = true;
+    for (const watcher of this.#watchers) watcher.resumed?.();
+  }
 }
 
-function rowsOf(found: unknown): StoredRequest[] {
-  return (found as WholeRow[]).map((one) => rowOf(one)).filter((row) => row !== undefined);
-}
-
-function rowOf(found: unknown): StoredRequest | undefined {
-  if (found === null) return undefined;
-  const [flat, votes] = found as WholeRow;
-  // By position: a value may be the same text as the name of a field.
-  const fields = new Map<string, string>();
-  for (let at = 0; at + 1 < flat.length; at += 2) fields.set(flat[at] as string, flat[at + 1] as string);
-  const field = (name: string): string => fields.get(name) ?? '';
-  const fixed = JSON.parse(field('fixed')) as Fixed;
-  const ending = field('ending');
-  return {
-    ...fixed,
-    rd: field('rd'),
-    values: field('values'),
-    agent: field('agent'),
-    match: field('match'),
-    quorum: Number(field('quorum')),
-    exp: Number(field('exp')),
-    state: field('state') as RequestState,
-    holder: field('holder'),
-    votes: votes.map((text) => JSON.parse(text) as Vote),
-    ending: ending === '' ? null : (JSON.parse(ending) as Ending),
-    grant: null,
-  };
-}
-
-function unreachable(cause: unknown): HoldpointError {
-  const why = cause instanceof Error ? cause.message : String(cause);
-  return new HoldpointError(
-    'store-unreachable',
-    `the store cannot be reached (${why}); statements that need approval are refused until it can`,
-    {
-      cause,
-    },
-  );
+function isOpen(row: { readonly state: RequestState } | undefined): boolean {
+  return row?.state === 'pending' || row?.state === 'approved';
 }

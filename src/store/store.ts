@@ -61,6 +61,11 @@ export interface StoredRequest {
   readonly ending: Ending | null;
   /** Set while the approval covers further statements: until when, and what it has been used for. */
   readonly grant: GrantCount | null;
+  /**
+   * Set by the store on an open row when what it knows of the row may be older than what was: a failover or a restart
+   * from a copy came in between. The row may have been used already; only a session that knows better may use it.
+   */
+  readonly stale?: true;
 }
 
 /** What a grant has been used for so far. `until` is milliseconds since the epoch. */
@@ -86,9 +91,26 @@ export type VoteResult =
   | { readonly counted: true; readonly row: StoredRequest }
   | {
       readonly counted: false;
-      readonly why: 'missing' | 'digest' | 'settled' | 'voted';
+      readonly why: 'missing' | 'digest' | 'settled' | 'voted' | 'stale';
       readonly state?: RequestState;
     };
+
+/** Told of what happens in the store, here or elsewhere. Must not throw. */
+export interface Watcher {
+  /** A row has changed. */
+  changed(rid: string): void;
+  /** A row was consumed, whose time ends at `exp`: nobody may use it again, whatever the store says later. */
+  used?(rid: string, exp: number): void;
+  /** Changes may have been missed, or undone: everything has to be looked at again. */
+  resumed?(): void;
+}
+
+/** A name that one holder has for a while, with a text for the others to read. */
+export interface Lease {
+  readonly name: string;
+  readonly holder: string;
+  readonly text: string;
+}
 
 /**
  * Every method is atomic against every other, also from other processes. `now` is the caller's clock. Failure to
@@ -99,19 +121,24 @@ export interface Store {
   create(row: StoredRequest, pendingMax: number, now: number): Promise<'created' | 'too-many'>;
   get(rid: string): Promise<StoredRequest | undefined>;
   list(filter: ListFilter): Promise<StoredRequest[]>;
-  /** The oldest row in `state` of this agent and match that nobody holds and that has not expired. */
+  /** The oldest row in `state` of this agent and match that nobody holds, that has not expired and is not stale. */
   findFree(
     agent: string,
     match: string,
     state: 'pending' | 'approved',
     now: number,
   ): Promise<StoredRequest | undefined>;
-  /** Changes the holder of a pending or approved row if it is still `from`. */
+  /** Changes the holder of a pending or approved row if it is still `from`. A stale one that nobody holds stays so. */
   hold(rid: string, from: string, to: string): Promise<boolean>;
   /** Adds a vote to a pending row of digest `rd`; a reject ends it, the quorum-th approval approves it. */
   vote(rid: string, rd: string, vote: Vote): Promise<VoteResult>;
-  /** approved → consumed, if digest and holder are these. True for exactly one caller. */
-  consume(rid: string, rd: string, holder: string): Promise<boolean>;
+  /**
+   * approved → consumed, if digest and holder are these. True for exactly one caller. A stale row is not consumed, unless
+   * the caller knows that nobody but itself could have used it since it was opened: `sole`.
+   */
+  consume(rid: string, rd: string, holder: string, sole?: boolean): Promise<boolean>;
+  /** Puts a pending row back that the store has lost, and makes its lookups whole; one that is there stays as it is. */
+  restore(row: StoredRequest): Promise<'restored' | 'present'>;
   /** Ends or finishes a row that is in one of `from`; false if it is not. Values are dropped. */
   end(rid: string, from: readonly RequestState[], to: RequestState, ending: Ending): Promise<boolean>;
   /** The newest row of this agent and match that was rejected at or after `since`. */
@@ -134,10 +161,19 @@ export interface Store {
   revoke(rid: string): Promise<boolean>;
   /** True for exactly one caller by that name, until then: for what may be presented once. */
   once(name: string, until: number, now: number): Promise<boolean>;
-  /** Rows past their time that are still pending or approved. */
+  /** Rows that can only be ended: pending or approved ones that are past their time, or stale and held by nobody. */
   overdue(now: number, rowsMax: number): Promise<StoredRequest[]>;
-  /** Calls back with the name of every row that changed, here or elsewhere; returns the way to stop. */
-  watch(changed: (rid: string) => void): () => void;
+  /** Tells the watcher of every change from now on; returns the way to stop. */
+  watch(watcher: Watcher): () => void;
+  /**
+   * Takes a name for `forMs`, or keeps it: if nobody has it, or its holder is this one or `over`. The lease in force
+   * afterwards, whoever's it is.
+   */
+  lease(lease: Lease, forMs: number, over?: string): Promise<Lease>;
+  /** Gives a name back before its time. */
+  release(name: string, holder: string): Promise<void>;
+  /** Every lease in force. Texts are untrusted. */
+  leases(): Promise<Lease[]>;
   /** Rejects when the store cannot be used. */
   ping(): Promise<void>;
   close(): Promise<void>;

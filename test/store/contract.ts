@@ -1,7 +1,7 @@
 // What every store promises, as tests that any implementation runs. `open` returns an empty store.
 
 import { afterEach, expect, test } from 'vitest';
-import type { Store, StoredRequest, Vote } from '../../src/store/store.ts';
+import type { ListFilter, Store, StoredRequest, Vote } from '../../src/store/store.ts';
 
 const now = 1_800_000_000_000;
 let serial = 0;
@@ -195,23 +195,177 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
     expect(await s.overdue(now + 5000, 1)).toHaveLength(1);
   });
 
+  test(`${name}: list shows only the states, the target and the time before which it was asked for, also page by page`, async () => {
+    const s = await fresh();
+    const rows: StoredRequest[] = [];
+    for (let at = 0; at < 5; at += 1) {
+      rows.push(await added(s, { created: now + at, target: at % 2 === 0 ? 'shop' : 'stock' }));
+    }
+    const [first, second, third, fourth, fifth] = rows.map(({ rid }) => rid);
+    const list = async (filter: Partial<ListFilter>) =>
+      (await s.list({ rowsMax: 10, ...filter })).map(({ rid }) => rid);
+    expect(await list({ target: 'stock' })).toEqual([fourth, second]);
+    expect(await list({ before: now + 3 })).toEqual([third, second, first]);
+    expect(await list({ before: now + 3, rowsMax: 2 })).toEqual([third, second]);
+    expect(await list({ before: now + 1, agent: 'claude', target: 'shop' })).toEqual([first]);
+    await s.vote(fifth!, rows[4]!.rd, vote('ann'));
+    await s.vote(second!, rows[1]!.rd, vote('ann', 'reject'));
+    expect(await list({ states: ['pending', 'approved'] })).toEqual([fifth, fourth, third, first]);
+    expect(await list({ states: ['pending', 'approved'], rowsMax: 1, before: now + 4 })).toEqual([fourth]);
+    expect(await list({ states: ['rejected', 'approved'] })).toEqual([fifth, second]);
+    expect(await list({ states: [] })).toEqual([]);
+  });
+
+  test(`${name}: rejected is the newest of that agent and match, not before the moment asked for`, async () => {
+    const s = await fresh();
+    const match = 'm'.repeat(43);
+    const reject = async (change: Partial<StoredRequest>, at: number) => {
+      const { rid, rd } = await added(s, change);
+      await s.vote(rid, rd, { ...vote('ann', 'reject'), at });
+      return rid;
+    };
+    const first = await reject({}, now + 10);
+    await reject({ agent: 'gpt' }, now + 30);
+    await reject({ match: 'x'.repeat(43) }, now + 30);
+    const { rid: canceled } = await added(s);
+    await s.end(canceled, ['pending'], 'canceled', { by: 'x', reason: '', at: now + 40 });
+    expect((await s.rejected('claude', match, now))?.rid).toBe(first);
+    expect((await s.rejected('claude', match, now + 10))?.rid).toBe(first);
+    expect(await s.rejected('claude', match, now + 11)).toBeUndefined();
+    const second = await reject({}, now + 20);
+    expect(await s.rejected('claude', match, now)).toMatchObject({
+      rid: second,
+      state: 'rejected',
+      ending: { by: 'ann', reason: 'because', at: now + 20 },
+    });
+  });
+
+  test(`${name}: open are an agent's pending and approved rows in their time, oldest first`, async () => {
+    const s = await fresh();
+    const open = async () => (await s.open('claude', now)).map(({ rid }) => rid);
+    const [one, two, three] = [await added(s), await added(s), await added(s)];
+    await added(s, { agent: 'gpt' });
+    await added(s, { exp: now });
+    expect(await open()).toEqual([one.rid, two.rid, three.rid]);
+    await s.vote(one.rid, one.rd, vote('ann'));
+    await s.vote(two.rid, two.rd, vote('ann', 'reject'));
+    expect(await open()).toEqual([one.rid, three.rid]);
+    await s.consume(one.rid, one.rd, one.holder);
+    expect(await open()).toEqual([three.rid]);
+  });
+
+  test(`${name}: a used row becomes a grant, once, that is found until its end or its revocation`, async () => {
+    const s = await fresh();
+    const grants = async (at = now) => (await s.grants('claude', at)).map(({ rid }) => rid);
+    const { rid, rd, holder } = await added(s);
+    expect(await s.grant(rid, rd, now + 500)).toBe(false);
+    await s.vote(rid, rd, vote('ann'));
+    expect(await s.grant(rid, rd, now + 500)).toBe(false);
+    await s.consume(rid, rd, holder);
+    expect(await s.grant(rid, 'other', now + 500)).toBe(false);
+    expect(await s.grant('nothing', rd, now + 500)).toBe(false);
+    expect(await s.grant(rid, rd, now + 500)).toBe(true);
+    expect(await s.grant(rid, rd, now + 900)).toBe(false);
+    expect((await s.get(rid))?.grant).toEqual({ until: now + 500, uses: 0, rows: 0 });
+    await s.end(rid, ['consumed'], 'executed', { by: 'server', reason: '', at: now });
+    expect(await grants()).toEqual([rid]);
+    expect(await s.grants('gpt', now)).toEqual([]);
+    expect(await s.revoke(rid)).toBe(true);
+    expect(await s.revoke(rid)).toBe(false);
+    expect(await grants()).toEqual([]);
+    expect((await s.get(rid))?.grant).toBeNull();
+    const other = await added(s);
+    await s.vote(other.rid, other.rd, vote('ann'));
+    await s.consume(other.rid, other.rd, other.holder);
+    await s.grant(other.rid, other.rd, now + 500);
+    expect(await grants(now + 499)).toEqual([other.rid]);
+    expect(await grants(now + 500)).toEqual([]);
+  });
+
+  test(`${name}: of many who spend a grant at once no more than its uses and its rows are spent`, async () => {
+    const s = await fresh();
+    const { rid, rd, holder } = await added(s);
+    const spend = (uses: number, rows: number, at = now) =>
+      s.spend(rid, rd, { uses, rows }, { uses: 5, rows: 12 }, at);
+    expect(await spend(1, 0)).toBeUndefined();
+    await s.vote(rid, rd, vote('ann'));
+    await s.consume(rid, rd, holder);
+    await s.grant(rid, rd, now + 500);
+    const uses = await Promise.all(Array.from({ length: 9 }, () => spend(1, 2)));
+    expect(uses.filter((sums) => sums !== undefined)).toHaveLength(5);
+    expect((await s.get(rid))?.grant).toEqual({ until: now + 500, uses: 5, rows: 10 });
+    expect(await spend(0, 3)).toBeUndefined();
+    expect(await spend(0, -4)).toEqual({ uses: 5, rows: 6 });
+    expect(await spend(0, -40)).toEqual({ uses: 5, rows: 0 });
+    expect(await s.spend(rid, 'other', { uses: 0, rows: 1 }, { uses: 5, rows: 12 }, now)).toBeUndefined();
+    expect(await spend(0, 1, now + 500)).toBeUndefined();
+    await s.revoke(rid);
+    expect(await spend(0, 1)).toBeUndefined();
+  });
+
+  test(`${name}: of many who present the same thing exactly one does so first, until its time is over`, async () => {
+    const s = await fresh();
+    const results = await Promise.all(Array.from({ length: 8 }, () => s.once('jti', now + 60_000, now)));
+    expect(results.filter(Boolean)).toHaveLength(1);
+    expect(await s.once('other', now + 60_000, now)).toBe(true);
+    expect(await s.once('jti', now + 120_000, now + 59_999)).toBe(false);
+    expect(await s.once('jti', now + 120_000, now + 60_000)).toBe(true);
+  });
+
+  test(`${name}: a lost row is put back as it was; one that is there stays as it is`, async () => {
+    const s = await fresh();
+    const lost = row();
+    expect(await s.restore(lost)).toBe('restored');
+    expect(await s.get(lost.rid)).toEqual(lost);
+    expect((await s.open('claude', now)).map(({ rid }) => rid)).toEqual([lost.rid]);
+    expect(await s.create(row(), 1, now)).toBe('too-many');
+    await s.vote(lost.rid, lost.rd, vote('ann'));
+    expect(await s.restore(lost)).toBe('present');
+    expect((await s.get(lost.rid))?.state).toBe('approved');
+    await s.consume(lost.rid, lost.rd, lost.holder);
+    expect(await s.restore(lost)).toBe('present');
+    expect(await s.open('claude', now)).toEqual([]);
+  });
+
+  test(`${name}: a name has one holder at a time, who keeps it by asking again`, async () => {
+    const s = await fresh();
+    const lease = (holder: string, text = holder) => ({ name: 'node:n1', holder, text });
+    const results = await Promise.all(['a', 'b', 'c'].map((holder) => s.lease(lease(holder), 60_000)));
+    const holder = results[0]!.holder;
+    expect(results).toEqual([lease(holder), lease(holder), lease(holder)]);
+    expect(await s.lease(lease(holder, 'again'), 60_000)).toEqual(lease(holder, 'again'));
+    expect(await s.lease(lease('d'), 60_000, 'somebody')).toEqual(lease(holder, 'again'));
+    expect(await s.leases()).toEqual([lease(holder, 'again')]);
+    expect(await s.lease(lease('d'), 60_000, holder)).toEqual(lease('d'));
+    await s.release('node:n1', holder);
+    expect(await s.leases()).toEqual([lease('d')]);
+    await s.release('node:n1', 'd');
+    expect(await s.leases()).toEqual([]);
+  });
+
   test(`${name}: every change is announced, until the watcher leaves`, async () => {
     const s = await fresh();
     const seen: string[] = [];
     let heard: () => void = () => {};
-    const leave = s.watch((rid) => {
-      seen.push(rid);
-      heard();
+    const used: [string, number][] = [];
+    const leave = s.watch({
+      changed(rid) {
+        seen.push(rid);
+        heard();
+      },
+      used: (rid, exp) => used.push([rid, exp]),
     });
     const told = async (count: number) => {
       while (seen.length < count) await new Promise<void>((done) => (heard = done));
     };
     await s.ping();
-    const { rid, rd, holder } = await added(s);
+    const { rid, rd, holder, exp } = await added(s);
     await s.vote(rid, rd, vote('ann'));
+    expect(used).toEqual([]);
     await s.consume(rid, rd, holder);
     await told(3);
     expect(new Set(seen)).toEqual(new Set([rid]));
+    expect(used).toEqual([[rid, exp]]);
     leave();
     await s.end(rid, ['consumed'], 'executed', { by: 'server', reason: '', at: now });
     await s.ping();

@@ -1,86 +1,73 @@
-// The same contract on a real Redis, and what only a shared store can get wrong.
+// The same contract on real servers in the three shapes, and what only a shared store can get wrong.
 
-import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { RedisStore } from '../../src/store/redis.ts';
-import { decideAs, gate, newBench, until } from '../support/approvals.ts';
-import { startRedis, type TestRedis } from '../support/redis.ts';
+import { type RedisAddress, readStoreUrl } from '../../src/store-url.ts';
+import {
+  startRedis,
+  startRedisCluster,
+  startRedisSentinel,
+  type TestCluster,
+  type TestRedis,
+  type TestSentinel,
+} from '../support/redis.ts';
 import { row, storeContract, vote } from './contract.ts';
 
 let server: TestRedis;
-let admin: Redis;
+let cluster: TestCluster;
+let sentinel: TestSentinel;
+
+const open = (url: string) => RedisStore.open(readStoreUrl(url) as RedisAddress);
 
 beforeAll(async () => {
-  server = await startRedis();
-  admin = new Redis(server.url);
+  [server, cluster, sentinel] = await Promise.all([startRedis(), startRedisCluster(), startRedisSentinel()]);
 });
 
 afterAll(async () => {
-  admin?.disconnect();
   await server?.stop();
+  await cluster?.stop();
+  await sentinel?.stop();
 });
+
+/** Every key there is, and how long it has to live. */
+async function lives(nodes: readonly TestRedis[]): Promise<Map<string, number>> {
+  const found = new Map<string, number>();
+  for (const { admin } of nodes) {
+    for (const key of await admin.keys('*')) found.set(key, await admin.pttl(key));
+  }
+  return found;
+}
 
 storeContract('redis', async () => {
-  await admin.flushall();
-  return RedisStore.open(server.url);
+  await server.admin.flushall();
+  return open(server.url);
 });
 
-test('two proxies on one Redis: decided on one, released on the other, once', async () => {
-  await admin.flushall();
-  const [one, two] = await Promise.all([RedisStore.open(server.url), RedisStore.open(server.url)]);
-  const bench = await newBench({ store: one });
-  const far = await newBench({ store: two, like: bench, node: 'n2' });
-  const { request, values } = gate();
-  const hold = await bench.desk.open(request, values, 0);
-  await decideAs(far, 'ann', hold.rid);
-  expect(await hold.settled).toMatchObject({ state: 'approved', by: ['ann'] });
-  expect(await far.desk.claimApproved(request.match, 'claude', 1)).toBeUndefined();
-  expect(await hold.claim()).toBeDefined();
-  await one.close();
-  await two.close();
+storeContract('redis cluster', async () => {
+  await Promise.all(cluster.nodes.map(({ admin }) => admin.flushall()));
+  return open(cluster.url);
 });
 
-test('many retries on two proxies use an approval once between them', async () => {
-  await admin.flushall();
-  const [one, two] = await Promise.all([RedisStore.open(server.url), RedisStore.open(server.url)]);
-  const bench = await newBench({ store: one });
-  const far = await newBench({ store: two, like: bench, node: 'n2' });
-  for (let round = 0; round < 5; round += 1) {
-    const { request, values } = gate({ sql: `DROP TABLE t${round}` });
-    const hold = await bench.desk.open(request, values, 0);
-    hold.detach();
-    await decideAs(bench, 'ann', hold.rid);
-    const claims = await Promise.all(
-      [bench, far, bench, far, bench, far].map((at, ref) =>
-        at.desk.claimApproved(request.match, 'claude', ref),
-      ),
-    );
-    expect(claims.filter((grant) => grant !== undefined)).toHaveLength(1);
-  }
-  await one.close();
-  await two.close();
+storeContract('redis sentinel', async () => {
+  await sentinel.primary.admin.flushall();
+  return open(sentinel.url);
 });
 
-test('a row set to approved by hand releases nothing', async () => {
-  await admin.flushall();
-  const store = await RedisStore.open(server.url);
-  const bench = await newBench({ store });
-  const { request, values } = gate();
-  const hold = await bench.desk.open(request, values, 0);
-  await admin.hset(`{holdpoint}:r:${hold.rid}`, 'state', 'approved');
-  await admin.publish('{holdpoint}:changed', hold.rid);
-  await until(() => bench.suspicious.length > 0);
-  expect(await hold.claim()).toBeUndefined();
+test('every key has a time to live', async () => {
+  await Promise.all(cluster.nodes.map(({ admin }) => admin.flushall()));
+  const store = await open(cluster.url);
+  const now = Date.now();
+  const [one, two] = [row({ created: now, exp: now + 1000 }), row({ created: now, exp: now + 1000 })];
+  await store.create(one, 10, now);
+  await store.restore(two);
+  await store.vote(one.rid, one.rd, vote('ann'));
+  await store.consume(one.rid, one.rd, one.holder);
+  await store.grant(one.rid, one.rd, now + 1000);
+  await store.vote(two.rid, two.rd, vote('ann', 'reject'));
+  await store.once('jti', now + 1000, now);
+  await store.lease({ name: 'n', holder: 'h', text: '' }, 1000);
+  const found = await lives(cluster.nodes);
+  expect(found.size).toBeGreaterThan(12);
+  for (const [key, ms] of found) expect(ms, key).toBeGreaterThan(0);
   await store.close();
-});
-
-test('a Redis that is away is one clear error, at the start and later', async () => {
-  const other = await startRedis();
-  const store = await RedisStore.open(other.url);
-  await other.stop();
-  await expect(store.create(row(), 1, 0)).rejects.toMatchObject({ code: 'store-unreachable' });
-  await expect(store.vote('x', 'y', vote('ann'))).rejects.toMatchObject({ code: 'store-unreachable' });
-  await expect(store.ping()).rejects.toMatchObject({ code: 'store-unreachable' });
-  await store.close();
-  await expect(RedisStore.open(other.url)).rejects.toMatchObject({ code: 'store-unreachable' });
 });
