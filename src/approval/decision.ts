@@ -4,6 +4,7 @@
 
 import { HoldpointError } from '../errors.ts';
 import type { RequestState } from '../store/store.ts';
+import { foldName } from './approvers.ts';
 import { canonical } from './canonical.ts';
 import { type Level, levelReaches, levels, type Request } from './request.ts';
 import { readScope, type Scope } from './scope.ts';
@@ -147,16 +148,28 @@ export function checkBinding(
     throw other(`is addressed to ${JSON.stringify(decision.aud)}, this is ${request.aud}`);
   if (decision.nonce !== held.nonce)
     throw other('carries another nonce: load the request again and sign that');
-  if (!levelReaches(decision.level, request.need.level)) {
+  const needed = levelNeeded(decision.verdict, request);
+  if (!levelReaches(decision.level, needed)) {
     throw new HoldpointError(
       'forbidden',
-      `request ${request.rid} needs evidence of level ${request.need.level}; this decision is of level ${decision.level}`,
+      `request ${request.rid} needs evidence of level ${needed}; this decision is of level ${decision.level}`,
     );
   }
   if (decision.exp > request.exp) throw other('outlives the request');
   if (now < decision.nbf - skewMs) throw other('is not in force yet: compare the clocks');
   if (now >= decision.exp)
     throw new HoldpointError('expired', `the decision on request ${request.rid} is past its time`);
+}
+
+/** The level a decision must claim: what the request needs, or for a reject no more than that somebody is known. */
+export function levelNeeded(verdict: Decision['verdict'], request: Request): Level {
+  const { level } = request.need;
+  return verdict === 'reject' && levelReaches(level, 'slack') ? 'slack' : level;
+}
+
+/** The folded names of everybody whose vote a decision is: they count once, together. */
+export function peopleOf(decision: Pick<Decision, 'approver' | 'for'>): string[] {
+  return [decision.approver, ...(decision.for === undefined ? [] : [decision.for])].map(foldName);
 }
 
 /** Why a person cannot decide any more, as the error they get. */

@@ -7,13 +7,14 @@ import type { JWK } from 'jose';
 import { HoldpointError } from '../errors.ts';
 import type { Ending, ListFilter, StoredRequest } from '../store/store.ts';
 import { checkBinding, decisionText, readDecision, settledError } from './decision.ts';
-import { type EvidenceGround, readEvidence, verifyEvidence } from './evidence.ts';
+import { readEvidence } from './evidence.ts';
 import { type CancelCause, cancelReasons, type Grant, type Hold, type HoldDesk, LiveHold } from './hold.ts';
 import { Opening, type OpeningDesk, type WaitingGate } from './opening.ts';
 import type { DeskOptions, DeskRecord } from './ports.ts';
-import { fitsGate, type IntactRequest, intactRequest, provenRelease, type Release } from './release.ts';
+import { fitsGate, type IntactRequest, intactRequest, type Release } from './release.ts';
 import { type Rejection, type Request, type RequestValues, requestDigest } from './request.ts';
 import { endedSettlement, isOpen, noSuchRequest, rejection, votedAlready } from './row.ts';
+import { Scrutiny } from './scrutiny.ts';
 import { linkAudience, signLink } from './token.ts';
 import { Turns } from './turns.ts';
 import { Waiting } from './waiting.ts';
@@ -30,6 +31,7 @@ const timerMsMax = 2_147_000_000;
 /** One a process. `close` stops its timers; holds still open are the relay's to cancel. */
 export class Desk implements HoldDesk {
   readonly #options: DeskOptions;
+  readonly #scrutiny: Scrutiny;
   readonly #waiting: Waiting;
   readonly #opening: Opening;
   /** Steps of one request never interleave on this node. */
@@ -44,6 +46,7 @@ export class Desk implements HoldDesk {
 
   constructor(options: DeskOptions) {
     this.#options = options;
+    this.#scrutiny = new Scrutiny(options);
     this.#waiting = new Waiting(options.store);
     const desk: OpeningDesk = {
       park: (request, row, gate) => this.#park(this.#holdOf(request, row, gate)),
@@ -111,11 +114,9 @@ export class Desk implements HoldDesk {
       const row = await this.#openRow(rid);
       const held = this.#waiting.of(rid)[0] ?? intactRequest(row);
       checkBinding(given, held, now());
-      const verified = await verifyEvidence(proof, given, held, this.#ground());
-      if (row.votes.some((vote) => vote.approver === verified.approver))
-        throw votedAlready(rid, verified.approver);
+      const verified = await this.#scrutiny.arrived(proof, given, held, row);
       const text = decisionText(given);
-      const seq = await this.#record({ kind: 'decision', rid, D: text, ev: verified.log });
+      const seq = await this.#record(this.#scrutiny.record(rid, text, verified));
       if (now() >= held.request.exp) throw await this.#expireRow(row);
       const result = await store.vote(rid, held.rd, {
         approver: verified.approver,
@@ -197,8 +198,7 @@ export class Desk implements HoldDesk {
 
   /** This Holdpoint's public link key, if `kid` names it. */
   linkJwk(kid: string): JWK | undefined {
-    const { linkKey } = this.#options;
-    return kid === linkKey.kid ? linkKey.jwk : undefined;
+    return this.#scrutiny.linkJwk(kid);
   }
 
   /** Calls back with the name of each request that changes; returns the way to stop. */
@@ -277,7 +277,7 @@ export class Desk implements HoldDesk {
     const { log, node } = this.#options;
     const { request } = held;
     if (row.state !== 'approved' || this.#used.has(request.rid) || !mine(row.holder)) return undefined;
-    const release = await provenRelease(held, row.votes, this.#ground());
+    const release = await this.#scrutiny.release(held, row.votes);
     if (release === undefined) {
       this.#unproven(request.rid);
       return undefined;
@@ -285,9 +285,7 @@ export class Desk implements HoldDesk {
     if (!(await this.#consume(row, held.rd, mine))) return undefined;
     this.#used.set(request.rid, request.exp);
     const decisions = release.votes.map(({ vote, proof }) =>
-      vote.node === node
-        ? vote.seq
-        : log.append({ kind: 'decision', rid: request.rid, D: vote.decision, ev: proof.log }),
+      vote.node === node ? vote.seq : log.append(this.#scrutiny.record(request.rid, vote.decision, proof)),
     );
     const seq = log.append({ kind: 'grant_use', rid: request.rid, ref, by: release.by, decisions });
     return { rid: request.rid, by: release.by, decisions, seq };
@@ -369,14 +367,6 @@ export class Desk implements HoldDesk {
     return row;
   }
 
-  #ground(): EvidenceGround {
-    return {
-      approvers: this.#options.registry,
-      linkKey: (kid) => this.linkJwk(kid),
-      nowMs: this.#options.now(),
-    };
-  }
-
   async #record(record: DeskRecord): Promise<number> {
     const seq = this.#options.log.append(record);
     await this.#options.log.durable(seq);
@@ -410,7 +400,7 @@ export class Desk implements HoldDesk {
     if (row.state === 'approved') {
       // One of those who wait may use it, and the others hear of that.
       if (!isFirst(row.holder, hold.holder)) return;
-      const release: Release | undefined = await provenRelease(hold, row.votes, this.#ground());
+      const release: Release | undefined = await this.#scrutiny.release(hold, row.votes);
       if (release === undefined) {
         this.#unproven(hold.rid);
         return;

@@ -1,49 +1,89 @@
-// Evidence: the proof that a person made a Decision, and its verification. audit-approval §16.4.
-// Pure given keys and now: refuses to know requests' states, stores and HTTP. `jws` is an approver's Ed25519 signature;
-// `link` is a link token with a typed phrase, which says only that somebody saw the page, for development targets.
+// Evidence: the proof that a person made a Decision, and its verification, kind by kind. audit-approval §16.4, §16.5.
+// Pure given keys and now: refuses to know requests' states, stores and HTTP. What each kind is worth:
+//   link                a token and a typed phrase: somebody saw the page; development targets only   link
+//   slack               a button pressed in Slack, signed with a shared secret: attests only           slack
+//   jws, sshsig, oidc   a key of the person, or an ID token, over exactly this decision                 key
+//   webauthn            a passkey with user verification; an sshsig by a security key with it           passkey
+// An approval needs the level that its request asks for. A reject needs no more than to know who it is.
 
-import type { JWK } from 'jose';
 import { HoldpointError } from '../errors.ts';
 import { type ApproverBook, foldName } from './approvers.ts';
 import { type Decision, decisionText } from './decision.ts';
-import { type Level, phraseOf, type Request } from './request.ts';
-import { openLink, openToken } from './token.ts';
+import { covers, delegationText, readDelegation, type SignedDelegation } from './delegation.ts';
+import type { EvidenceGround, Proof } from './ground.ts';
+import { verifyOidc } from './oidc.ts';
+import { levelReaches, phraseOf, type Request } from './request.ts';
+import { type SlackCallback, verifySlack } from './slack.ts';
+import { verifySsh } from './sshsig.ts';
+import { openLink, openToken, type TokenType } from './token.ts';
+import { type Assertion, verifyAssertion } from './webauthn.ts';
 
-export type Evidence = { kind: 'jws'; jws: string } | { kind: 'link'; token: string; phrase: string };
+/** Evidence by which a person signs a text with something of their own. */
+export type Signature =
+  | { kind: 'jws'; jws: string }
+  | { kind: 'sshsig'; signature: string }
+  | ({ kind: 'webauthn' } & Assertion);
 
-/** What a verification rests on. */
-export interface EvidenceGround {
-  readonly approvers: ApproverBook;
-  /** This Holdpoint's own link key, by its thumbprint. */
-  readonly linkKey: (kid: string) => JWK | undefined;
-  readonly nowMs: number;
-}
+export type Evidence =
+  | Signature
+  | { kind: 'link'; token: string; phrase: string }
+  | { kind: 'oidc'; idToken: string }
+  | ({ kind: 'slack' } & SlackCallback);
 
-/** Verified: this person made this decision, with proof of this level. `log` is what the log keeps of the proof. */
-export interface Proof {
-  readonly approver: string;
-  readonly level: Level;
-  readonly kid: string;
-  readonly log: Readonly<Record<string, string>>;
-}
+/** What a person signs with a key of theirs. A signature over one never stands for the other. */
+type Purpose = 'decision' | 'delegation';
 
-/** Evidence from untrusted JSON: the shape only. Throws `bad-request`, or `not-supported` for kinds still to come. */
+const tokenTypes: Readonly<Record<Purpose, TokenType>> = {
+  decision: 'holdpoint-decision+jws',
+  delegation: 'holdpoint-delegation+jws',
+};
+
+/** Characters of each text member. The longest are a signature by an RSA key, an ID token, a callback of Slack. */
+const charactersMax = { plain: 8192, long: 24_576, body: 65_536 };
+
+/** Evidence from untrusted JSON: the shape only. Throws `bad-request`. */
 export function readEvidence(value: unknown): Evidence {
   const given = typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
-  const text = (name: string): string => {
+  const malformed = (why: string) => new HoldpointError('bad-request', `the evidence is malformed: ${why}`);
+  const text = (name: string, most: number = charactersMax.plain): string => {
     const member = given[name];
-    if (typeof member === 'string' && member.length <= 8192) return member;
-    throw new HoldpointError('bad-request', `the evidence is malformed: ${name} must be a string`);
+    if (typeof member === 'string' && member.length <= most) return member;
+    throw malformed(`${name} must be a string`);
   };
-  if (given.kind === 'jws') return { kind: 'jws', jws: text('jws') };
-  if (given.kind === 'link') return { kind: 'link', token: text('token'), phrase: text('phrase') };
-  if (['sshsig', 'oidc', 'webauthn', 'slack'].includes(String(given.kind))) {
-    throw new HoldpointError(
-      'not-supported',
-      `evidence of kind ${String(given.kind)} is not available yet; use an approver's key`,
-    );
+  const bytes = (name: string): string => {
+    const member = text(name);
+    // Loose trailing bits would let two spellings carry one signature.
+    if (member !== '' && Buffer.from(member, 'base64url').toString('base64url') === member) return member;
+    throw malformed(`${name} must be base64url`);
+  };
+  switch (given.kind) {
+    case 'jws':
+      return { kind: 'jws', jws: text('jws') };
+    case 'link':
+      return { kind: 'link', token: text('token'), phrase: text('phrase') };
+    case 'sshsig':
+      return { kind: 'sshsig', signature: text('signature', charactersMax.long) };
+    case 'webauthn':
+      return {
+        kind: 'webauthn',
+        id: bytes('id'),
+        authenticatorData: bytes('authenticatorData'),
+        clientDataJSON: bytes('clientDataJSON'),
+        signature: bytes('signature'),
+        ...(given.userHandle != null && { userHandle: text('userHandle') }),
+      };
+    case 'oidc':
+      return { kind: 'oidc', idToken: text('idToken', charactersMax.long) };
+    case 'slack':
+      return {
+        kind: 'slack',
+        timestamp: text('timestamp'),
+        signature: text('signature'),
+        body: text('body', charactersMax.body),
+      };
+    default:
+      throw malformed('kind must be one of jws, sshsig, webauthn, oidc, slack, link');
   }
-  throw new HoldpointError('bad-request', 'the evidence is malformed: kind must be "jws" or "link"');
 }
 
 /**
@@ -56,48 +96,151 @@ export async function verifyEvidence(
   held: { request: Request; rd: string },
   ground: EvidenceGround,
 ): Promise<Proof> {
-  const proof =
-    evidence.kind === 'jws'
-      ? await verifySignature(evidence.jws, decision, ground)
-      : await verifyLink(evidence, decision, held, ground);
-  // The names are folded, so that an agent `Claude` has no approver `claude`.
-  const who = foldName(proof.approver);
-  if (who === foldName(held.request.agent.id) || ground.approvers.isAgent(proof.approver)) {
+  const proof = await proofOf(evidence, decision, held, ground);
+  if (proof.approver !== decision.approver) {
     throw new HoldpointError(
-      'forbidden',
-      `${proof.approver} is an agent; agents never decide, least of all on their own requests`,
+      'unauthorized',
+      `the ${evidence.kind === 'jws' ? 'key' : 'credential'} is not registered to the approver ${JSON.stringify(decision.approver)}`,
     );
   }
+  if (!levelReaches(proof.level, decision.level)) {
+    throw new HoldpointError(
+      'forbidden',
+      `this ${evidence.kind} is evidence of level ${proof.level}, not ${decision.level}: request ${held.request.rid} needs ${held.request.need.level}`,
+    );
+  }
+  await refuseUncounted(proof, decision, held.request, ground);
   return proof;
 }
 
-async function verifySignature(jws: string, decision: Decision, ground: EvidenceGround): Promise<Proof> {
+/** Verifies a delegation as it is kept, by its own text alone; whether it covers a request is another question. */
+export async function verifyDelegation(
+  signed: Pick<SignedDelegation, 'text' | 'evidence'>,
+  ground: EvidenceGround,
+): Promise<{ delegation: ReturnType<typeof readDelegation>; proof: Proof }> {
+  const delegation = readDelegation(JSON.parse(signed.text));
+  if (delegationText(delegation) !== signed.text)
+    throw new HoldpointError('bad-request', 'the delegation is not in its canonical form');
+  const evidence = readEvidence(JSON.parse(signed.evidence));
+  if (evidence.kind !== 'jws' && evidence.kind !== 'sshsig' && evidence.kind !== 'webauthn')
+    throw new HoldpointError('forbidden', `a delegation is signed with a key, not by ${evidence.kind}`);
+  const proof = await signatureProof(evidence, signed.text, 'delegation', delegation.aud, ground.approvers);
+  if (proof.approver !== delegation.from)
+    throw new HoldpointError(
+      'unauthorized',
+      `the key is not registered to the approver ${JSON.stringify(delegation.from)}`,
+    );
+  for (const name of [delegation.from, delegation.to]) {
+    if (ground.approvers.isAgent(name) || !ground.approvers.isApprover(name))
+      throw new HoldpointError(
+        'forbidden',
+        `${name} is no approver; only approvers delegate, and only to approvers`,
+      );
+  }
+  if (foldName(delegation.from) === foldName(delegation.to))
+    throw new HoldpointError('bad-request', 'a delegation to oneself says nothing');
+  return { delegation, proof };
+}
+
+async function proofOf(
+  evidence: Evidence,
+  decision: Decision,
+  held: { request: Request; rd: string },
+  ground: EvidenceGround,
+): Promise<Proof> {
+  const text = decisionText(decision);
+  switch (evidence.kind) {
+    case 'link':
+      return verifyLink(evidence, decision, held, ground);
+    case 'oidc':
+      return verifyOidc(evidence.idToken, decision, text, held.request, ground);
+    case 'slack':
+      return verifySlack(evidence, decision, held.request, ground);
+    default:
+      return signatureProof(evidence, text, 'decision', decision.aud, ground.approvers);
+  }
+}
+
+async function signatureProof(
+  evidence: Signature,
+  text: string,
+  purpose: Purpose,
+  publicUrl: string,
+  approvers: ApproverBook,
+): Promise<Proof> {
+  if (evidence.kind === 'sshsig') return verifySsh(evidence.signature, text, purpose, approvers);
+  if (evidence.kind === 'webauthn') return verifyAssertion(evidence, text, publicUrl, approvers);
   const { kid, payload } = await openToken(
-    jws,
-    'holdpoint-decision+jws',
-    (name) => ground.approvers.key(name)?.jwk,
+    evidence.jws,
+    tokenTypes[purpose],
+    (name) => approvers.key(name)?.jwk,
   );
-  const signed = Buffer.from(payload);
-  if (!signed.equals(Buffer.from(decisionText(decision), 'utf8'))) {
+  const key = approvers.key(kid);
+  if (key === undefined || !Buffer.from(payload).equals(Buffer.from(text, 'utf8'))) {
     throw new HoldpointError(
       'unauthorized',
-      'the signature covers other bytes than this decision; sign its RFC 8785 form',
+      `the signature covers other bytes than this ${purpose}; sign its RFC 8785 form`,
     );
   }
-  const key = ground.approvers.key(kid);
-  if (key === undefined || key.approver !== decision.approver) {
-    throw new HoldpointError(
-      'unauthorized',
-      `the key is not registered to the approver ${JSON.stringify(decision.approver)}`,
-    );
+  return { approver: key.approver, level: 'key', kid, log: { kind: 'jws', jws: evidence.jws } };
+}
+
+/** Throws `forbidden` for a person whose decision on this request never counts, whatever they prove. */
+async function refuseUncounted(
+  proof: Proof,
+  decision: Decision,
+  request: Request,
+  ground: EvidenceGround,
+): Promise<void> {
+  const { approvers } = ground;
+  const behind = new Set(
+    [...(request.agent.obo ?? []), ...approvers.onBehalfOf(request.agent.id)].map(foldName),
+  );
+  for (const name of [proof.approver, ...(decision.for === undefined ? [] : [decision.for])]) {
+    // The names are folded, so that an agent `Claude` has no approver `claude`.
+    if (foldName(name) === foldName(request.agent.id) || approvers.isAgent(name)) {
+      throw new HoldpointError(
+        'forbidden',
+        `${name} is an agent; agents never decide, least of all on their own requests`,
+      );
+    }
+    if (behind.has(foldName(name))) {
+      throw new HoldpointError(
+        'forbidden',
+        `${request.agent.id} works on behalf of ${name}; somebody else has to decide on request ${request.rid}`,
+      );
+    }
   }
-  if (decision.level !== 'key') {
+  const counted = decision.for ?? proof.approver;
+  const { of } = request.need;
+  if (of !== undefined && !of.some((name) => foldName(name) === foldName(counted))) {
     throw new HoldpointError(
       'forbidden',
-      `a signature by a software key is evidence of level key, not ${decision.level}`,
+      `${counted} is not one of those who decide on request ${request.rid}: ${of.join(', ') || 'nobody is'}`,
     );
   }
-  return { approver: key.approver, level: 'key', kid, log: { kind: 'jws', jws } };
+  if (decision.for !== undefined) await refuseUndelegated(proof, decision.for, request, ground);
+}
+
+async function refuseUndelegated(
+  proof: Proof,
+  from: string,
+  request: Request,
+  ground: EvidenceGround,
+): Promise<void> {
+  for (const signed of ground.delegations?.(from, proof.approver) ?? []) {
+    const found = await verifyDelegation(signed, ground).catch(() => undefined);
+    if (found === undefined) continue;
+    const { delegation } = found;
+    // Whoever could take the vote with less than the request needs could delegate it with less, too.
+    const strong = levelReaches(found.proof.level, request.need.level);
+    const theirs = delegation.from === from && delegation.to === proof.approver;
+    if (theirs && strong && covers(delegation, request, ground.nowMs)) return;
+  }
+  throw new HoldpointError(
+    'forbidden',
+    `${proof.approver} may not decide on request ${request.rid} for ${from}: there is no delegation in force that covers it and was signed with ${request.need.level}`,
+  );
 }
 
 async function verifyLink(
@@ -117,15 +260,13 @@ async function verifyLink(
   if (
     request.db.environment !== 'development' ||
     request.need.level !== 'link' ||
-    decision.level !== 'link'
+    decision.level !== 'link' ||
+    decision.for !== undefined
   ) {
     throw new HoldpointError(
       'forbidden',
       `this link is good for viewing only: request ${request.rid} on ${request.db.target} needs evidence of level ${request.need.level}`,
     );
-  }
-  if (decision.approver !== linkApprover(claims.jti)) {
-    throw new HoldpointError('unauthorized', 'the decision names another approver than its link');
   }
   if (foldName(evidence.phrase) !== foldName(phraseOf(request))) {
     throw new HoldpointError(
@@ -135,7 +276,7 @@ async function verifyLink(
   }
   // The token is a bearer right until the request ends, so the log keeps who it was, never the token itself.
   return {
-    approver: decision.approver,
+    approver: linkApprover(claims.jti),
     level: 'link',
     kid: '',
     log: { kind: 'link', jti: claims.jti, phrase: evidence.phrase },

@@ -2,6 +2,7 @@
 
 import type { Store } from '../store/store.ts';
 import type { ApproverBook } from './approvers.ts';
+import type { EvidenceGround, OidcPort } from './ground.ts';
 import type { Request } from './request.ts';
 import type { SigningKey } from './token.ts';
 
@@ -18,7 +19,7 @@ export type DeskRecord =
       readonly kind: 'decision';
       readonly rid: string;
       readonly D: string;
-      readonly ev: Readonly<Record<string, string>>;
+      readonly ev: Readonly<Record<string, unknown>>;
     }
   | {
       readonly kind: 'grant_use';
@@ -39,6 +40,8 @@ export type DeskRecord =
 export interface DeskLog {
   append(record: DeskRecord): number;
   durable(seq: number): Promise<void>;
+  /** Keeps a text beside the log, on disk before it returns. `sha256` is its digest in hex. Throws `log-unwritable`. */
+  keepAside(sha256: string, text: string): void;
 }
 
 /** Told what happens, for metrics and operational logs. Must not throw; never learns values. */
@@ -55,6 +58,10 @@ export interface DeskOptions {
   readonly store: Store;
   readonly log: DeskLog;
   readonly registry: ApproverBook;
+  readonly oidc?: OidcPort | undefined;
+  /** Slack's signing secret. */
+  readonly slackSecret?: string | undefined;
+  readonly delegations?: EvidenceGround['delegations'];
   /** Signs links, and nothing else. */
   readonly linkKey: SigningKey;
   /** The public URL: audience of decisions and beginning of links. */

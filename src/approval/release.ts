@@ -4,9 +4,9 @@
 
 import { HoldpointError } from '../errors.ts';
 import type { StoredRequest, Vote } from '../store/store.ts';
-import { foldName } from './approvers.ts';
-import { checkBinding, decisionText, readDecision } from './decision.ts';
-import { type EvidenceGround, type Proof, readEvidence, verifyEvidence } from './evidence.ts';
+import { checkBinding, type Decision, decisionText, peopleOf, readDecision } from './decision.ts';
+import { readEvidence, verifyEvidence } from './evidence.ts';
+import type { EvidenceGround, Proof } from './ground.ts';
 import { matchDigest, type Request, type RequestValues, requestDigest, valuesFit } from './request.ts';
 
 /** A row whose request has the digest it says. `values` is undefined when they are gone or are not the committed ones. */
@@ -61,13 +61,16 @@ export async function provenRelease(
   ground: EvidenceGround,
 ): Promise<Release | undefined> {
   if (ground.nowMs >= held.request.exp || votes.some((vote) => vote.verdict !== 'approve')) return undefined;
-  const valid = new Map<string, { vote: Vote; proof: Proof }>();
+  const taken = new Set<string>();
+  const proven: { vote: Vote; proof: Proof }[] = [];
   for (const vote of votes) {
-    const proof = await provenVote(held, vote, ground);
-    if (proof !== undefined) valid.set(foldName(proof.approver), { vote, proof });
+    const found = await provenVote(held, vote, ground);
+    // A delegate and who delegates are one vote, however many decisions they sign.
+    if (found === undefined || found.people.some((name) => taken.has(name))) continue;
+    for (const name of found.people) taken.add(name);
+    proven.push({ vote, proof: found.proof });
   }
-  if (valid.size < Math.max(1, held.request.need.quorum)) return undefined;
-  const proven = [...valid.values()];
+  if (proven.length < Math.max(1, held.request.need.quorum)) return undefined;
   return { by: proven.map(({ proof }) => proof.approver), votes: proven };
 }
 
@@ -75,16 +78,31 @@ async function provenVote(
   held: { request: Request; rd: string; nonce: string },
   vote: Vote,
   ground: EvidenceGround,
-): Promise<Proof | undefined> {
+): Promise<{ people: readonly string[]; proof: Proof } | undefined> {
   try {
     const decision = readDecision(JSON.parse(vote.decision));
     if (decision.verdict !== 'approve' || decisionText(decision) !== vote.decision) return undefined;
     checkBinding(decision, held, ground.nowMs);
-    return await verifyEvidence(readEvidence(JSON.parse(vote.evidence)), decision, held, ground);
+    const proof = await verifyEvidence(readEvidence(JSON.parse(vote.evidence)), decision, held, ground);
+    return { people: peopleOf(decision), proof };
   } catch {
     // A vote that does not verify is a vote that was not cast.
     return undefined;
   }
+}
+
+/** True if a vote among these is already that of somebody whose vote `decision` would be. */
+export function voted(votes: readonly Vote[], decision: Decision): boolean {
+  const people = peopleOf(decision);
+  return votes.some((vote) => {
+    let cast: Pick<Decision, 'approver' | 'for'> = { approver: vote.approver };
+    try {
+      cast = readDecision(JSON.parse(vote.decision));
+    } catch {
+      // It will not count at the release either; its name stays taken.
+    }
+    return peopleOf(cast).some((name) => people.includes(name));
+  });
 }
 
 /** Values as JSON text for the store. */

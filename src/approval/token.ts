@@ -1,5 +1,6 @@
-// Tokens: the three compact JWS of the approval side and the one way to open them. RFC 7515, RFC 8037, RFC 9864.
+// Tokens: the four compact JWS of the approval side and the one way to open them. RFC 7515, RFC 8037, RFC 9864.
 //   holdpoint-decision+jws  a person's signature over a Decision; the payload is its exact RFC 8785 text
+//   holdpoint-delegation+jws  a person's signature over a Delegation, in the same way
 //   holdpoint-access+jws    a person's right to read one method and path for at most a minute, once
 //   holdpoint-link+jws      the right to view one request, made by this Holdpoint, carried in a URL fragment
 // Each has its own `typ`, and a key signs only one of them for us; what opens as one never opens as another.
@@ -15,7 +16,11 @@ import {
 } from 'jose';
 import { HoldpointError } from '../errors.ts';
 
-export type TokenType = 'holdpoint-decision+jws' | 'holdpoint-access+jws' | 'holdpoint-link+jws';
+export type TokenType =
+  | 'holdpoint-decision+jws'
+  | 'holdpoint-delegation+jws'
+  | 'holdpoint-access+jws'
+  | 'holdpoint-link+jws';
 
 /** The only algorithm. `EdDSA` names the same curve but is another word: one word is accepted, not two. */
 const algorithm = 'Ed25519';

@@ -52,6 +52,11 @@ export class Folder {
     return join(this.path, 'blobs', sha);
   }
 
+  /** Evidence that tells more of a person than the chain should, under its SHA-256 in hex. */
+  evidence(sha: string): string {
+    return join(this.path, 'evidence', `${sha}.jwt`);
+  }
+
   /** Public keys only: `root` or an epoch number. */
   publicKey(name: string | number): string {
     return join(this.path, 'keys', `${name}.jwk`);
@@ -63,7 +68,7 @@ export class Folder {
 
   /** Makes the folder and its parts, for the owner only. */
   create(): void {
-    for (const part of ['.', 'keys', 'blobs', 'quarantine'])
+    for (const part of ['.', 'keys', 'blobs', 'evidence', 'quarantine'])
       this.fs.mkdirSync(join(this.path, part), { recursive: true, mode: 0o700 });
   }
 

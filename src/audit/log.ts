@@ -138,6 +138,21 @@ export class AuditLog {
     this.#scheduleTurn();
   }
 
+  /**
+   * Keeps a text beside the log, for a record that holds its digest. On disk when it returns. It may be removed later
+   * without breaking the chain: what it proved is then unproved.
+   */
+  keepAside(sha256: string, text: string): void {
+    if (this.#failed !== undefined) throw this.#failed;
+    const { folder } = this.#at;
+    try {
+      folder.writeWhole(folder.evidence(sha256), text);
+      folder.syncNames('evidence');
+    } catch (cause) {
+      throw this.#poison('evidence could not be written', cause);
+    }
+  }
+
   /** Settles when record `seq` is sealed and on disk; rejects with `log-unwritable` if that can no longer happen. */
   durable(seq: number): Promise<void> {
     if (this.#failed !== undefined) return Promise.reject(this.#failed);

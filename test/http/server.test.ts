@@ -175,7 +175,7 @@ test('a decision from a foreign page, in another content type, too long or malfo
   expect(await sent({ decision: { ...decision, reason: 'x'.repeat(501) }, evidence: body.evidence })).toBe(
     400,
   );
-  expect(await sent({ decision, evidence: { kind: 'webauthn' } })).toBe(501);
+  expect(await sent({ decision, evidence: { kind: 'webauthn' } })).toBe(400);
   expect((await bench.store.get(hold.rid))?.state).toBe('pending');
   expect(await sent(body, { Origin: publicUrl })).toBe(201);
 });

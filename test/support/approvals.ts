@@ -12,7 +12,8 @@ import {
 } from '../../src/approval/approvers.ts';
 import { type Decision, decisionText } from '../../src/approval/decision.ts';
 import { Desk } from '../../src/approval/desk.ts';
-import type { DeskEvents, DeskLog, DeskRecord } from '../../src/approval/ports.ts';
+import type { OidcPort } from '../../src/approval/ground.ts';
+import type { DeskEvents, DeskLog, DeskOptions, DeskRecord } from '../../src/approval/ports.ts';
 import {
   buildRequest,
   type Request,
@@ -97,6 +98,12 @@ export class FakeLog implements DeskLog {
     this.onDurable();
   }
 
+  readonly aside = new Map<string, string>();
+
+  keepAside(sha256: string, text: string): void {
+    this.aside.set(sha256, text);
+  }
+
   sync(): void {
     for (const done of this.#waiting.splice(0)) done();
   }
@@ -162,6 +169,9 @@ export async function newBench(
     like?: Bench;
     publicUrl?: string;
     events?: DeskEvents;
+    oidc?: OidcPort;
+    slackSecret?: string;
+    delegations?: DeskOptions['delegations'];
   } = {},
 ): Promise<Bench> {
   const { like } = options;
@@ -186,6 +196,9 @@ export async function newBench(
     store,
     log,
     registry: book,
+    oidc: options.oidc,
+    slackSecret: options.slackSecret,
+    delegations: options.delegations,
     linkKey: link,
     publicUrl: options.publicUrl ?? publicUrl,
     node: options.node ?? 'n1',

@@ -1,0 +1,71 @@
+// Scrutiny: evidence looked at with what this node has: its registry, keys, secrets and clock. Once when a decision
+// arrives, and again before anything is released by it. Refuses to know states, races and waiting sessions.
+
+import type { JWK } from 'jose';
+import { HoldpointError } from '../errors.ts';
+import type { StoredRequest, Vote } from '../store/store.ts';
+import type { Decision } from './decision.ts';
+import { type Evidence, verifyEvidence } from './evidence.ts';
+import type { EvidenceGround, Proof } from './ground.ts';
+import type { DeskOptions, DeskRecord } from './ports.ts';
+import { provenRelease, type Release, voted } from './release.ts';
+import type { Request } from './request.ts';
+import { votedAlready } from './row.ts';
+
+/** A request as this node knows it, never fields of a stored row. */
+interface Held {
+  readonly request: Request;
+  readonly rd: string;
+  readonly nonce: string;
+}
+
+/** One a desk. */
+export class Scrutiny {
+  readonly #options: DeskOptions;
+
+  constructor(options: DeskOptions) {
+    this.#options = options;
+  }
+
+  /** This Holdpoint's public link key, if `kid` names it. */
+  linkJwk(kid: string): JWK | undefined {
+    const { linkKey } = this.#options;
+    return kid === linkKey.kid ? linkKey.jwk : undefined;
+  }
+
+  /** What the evidence of a decision that has just arrived proves. Throws what is wrong with it, or `conflict`. */
+  async arrived(evidence: Evidence, decision: Decision, held: Held, row: StoredRequest): Promise<Proof> {
+    const proof = await verifyEvidence(evidence, decision, held, this.ground(true));
+    if (voted(row.votes, decision)) throw votedAlready(row.rid, proof.approver);
+    await this.#countUp(proof);
+    return proof;
+  }
+
+  /** What the votes of a stored row prove now; undefined: no release. */
+  release(held: Held, votes: readonly Vote[]): Promise<Release | undefined> {
+    return provenRelease(held, votes, this.ground(false));
+  }
+
+  /** The record of a decision. What has to be kept aside of its evidence is on disk before it returns. */
+  record(rid: string, text: string, { log, aside }: Proof): DeskRecord {
+    if (aside !== undefined) this.#options.log.keepAside(aside.sha256, aside.text);
+    return { kind: 'decision', rid, D: text, ev: log };
+  }
+
+  /** `fresh`: for evidence that has just arrived. */
+  ground(fresh: boolean): EvidenceGround {
+    const { registry, now, oidc, slackSecret, delegations } = this.#options;
+    const linkKey = (kid: string) => this.linkJwk(kid);
+    return { approvers: registry, linkKey, nowMs: now(), fresh, oidc, slackSecret, delegations };
+  }
+
+  /** A passkey that was copied, or a signature of it that is presented again, counts backwards. */
+  async #countUp({ counter }: Proof): Promise<void> {
+    if (counter === undefined) return;
+    if (await this.#options.registry.passkeyCounter(counter.id, counter.counter)) return;
+    throw new HoldpointError(
+      'unauthorized',
+      'the passkey has counted further than this signature says: it was used before, or the passkey was copied',
+    );
+  }
+}
