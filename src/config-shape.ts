@@ -174,6 +174,20 @@ export const configShape = z.strictObject({
         .describe('How often a target is asked whether definitions were changed from elsewhere.'),
     })
     .prefault({}),
+  effect: z
+    .strictObject({
+      measureMs: ms(0, 60_000)
+        .default(1000)
+        .describe(
+          'How long it may take to find out what a held statement would touch, before anybody is asked. 0: not at all.',
+        ),
+      countMs: ms(1, 60_000)
+        .default(300)
+        .describe(
+          "How long one count of rows in it may take; the planner's estimate stands in for a longer one.",
+        ),
+    })
+    .prefault({}),
   slack: z
     .strictObject({
       token: z.string(),

@@ -121,6 +121,8 @@ export interface Config {
     readonly values: 'none' | 'clear';
   };
   readonly catalog: { readonly pollMs: number };
+  /** Milliseconds for measuring what a held statement would touch: in all (0: not at all), and for one count. */
+  readonly effect: { readonly measureMs: number; readonly countMs: number };
   readonly limits: {
     readonly connectionsMax: number;
     readonly statementBytesMax: number;
@@ -219,6 +221,7 @@ function compose(file: File, from: { file: string | undefined; baseDir: string }
     ...storeOf(file),
     audit: { ...value.audit, reads: 'kill-safe' },
     catalog: value.catalog,
+    effect: value.effect,
     limits: value.limits,
   };
 }

@@ -22,6 +22,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   proof: [],
   approval: ['sql', 'policy', 'store', 'proof'],
   audit: ['proof'],
+  // What a held statement would touch: questions to a catalog and what their answers come to, in R's terms.
+  blast: ['sql', 'catalog', 'approval'],
   'yaml.ts': ['policy'],
   'target-url.ts': ['policy'],
   'credential-shape.ts': [],
@@ -41,6 +43,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'session',
     'approval',
     'audit',
+    'blast',
     'target-url.ts',
     'server-pins.ts',
     'metrics.ts',
@@ -51,7 +54,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
 
 /** Rooms, and single files of the others, that take clock, chance and keys as arguments and do no I/O. */
 const pure = (path: string) =>
-  /^(wire|sql|catalog|policy|session|proof)\//.test(path) ||
+  /^(wire|sql|catalog|policy|session|proof|blast)\//.test(path) ||
   /^approval\/(approvers|request|decision|evidence|sshsig|webauthn|oidc|slack)\.ts$/.test(path) ||
   /^audit\/(record|merkle|seal|verify)\.ts$/.test(path);
 

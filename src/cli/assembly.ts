@@ -16,9 +16,10 @@ import { createMetrics } from '../metrics.ts';
 import { Ledger } from '../policy/budget.ts';
 import { loadPolicy } from '../policy/packs.ts';
 import type { Policy } from '../policy/rules.ts';
+import { Blast } from '../proxy/blast.ts';
 import { Listener, type Report, type Target } from '../proxy/listener.ts';
 import type { ClientTls } from '../proxy/login.ts';
-import type { Admit } from '../proxy/upstream.ts';
+import { type Admit, connectUpstream } from '../proxy/upstream.ts';
 import { mayEnter, Registry } from '../registry.ts';
 import type { Agent } from '../registry-book.ts';
 import { Analyzer } from '../sql/parse.ts';
@@ -115,7 +116,10 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
       pollMs: config.catalog.pollMs,
     });
     const closeCatalogs = (): void => {
-      for (const { catalog } of targets.values()) catalog.close();
+      for (const { catalog, blast } of targets.values()) {
+        catalog.close();
+        blast?.close();
+      }
     };
     undo.push(closeCatalogs);
     const linkKey = await keyAt(join(config.dataDir, 'keys', 'link.jwk'));
@@ -234,6 +238,11 @@ function targetsOf(
       policy: () => policies.get(name)!,
       admit,
       catalog: catalogOf(target, admit, catalogs),
+      blast: new Blast({
+        ...config.effect,
+        connect: (settings) => connectUpstream(address, settings, admit),
+        analyzer: catalogs.analyzer,
+      }),
     });
   }
   return targets;

@@ -3,6 +3,7 @@
 
 import {
   buildRequest,
+  type Request,
   type RequestDraft,
   type RequestValues,
   ridFrom,
@@ -18,9 +19,11 @@ import type { Session } from '../session/session.ts';
 import { leadingReason } from '../session/settings.ts';
 import { classOf } from '../sql/class.ts';
 import type { Statement, StatementClass } from '../sql/statement.ts';
+import { askedOf, type Backend } from './asking.ts';
+import type { Blast } from './blast.ts';
 import { describe, strictestClass } from './description.ts';
 import { jointNeed, type TargetNeed } from './need.ts';
-import { Parking, type ParkingDesk, type ParkingEnd } from './parking.ts';
+import { Parking, type ParkingDesk, type ParkingEnd, type ParkingOptions } from './parking.ts';
 import type { RelayBook } from './relay.ts';
 
 /** What the book needs of the log. */
@@ -53,6 +56,9 @@ export interface BookOptions {
   readonly facts: SessionFacts;
   readonly log: BookLog;
   readonly desk: ParkingDesk;
+  /** Measures what a held statement would touch, and where this session is for that; absent: nothing is measured. */
+  readonly blast?: Pick<Blast, 'measure'> | undefined;
+  readonly backend?: Backend;
   readonly catalog: Pick<Catalog, 'refresh' | 'pending'>;
   readonly metrics: BookMetrics;
   readonly publicUrl: string;
@@ -130,11 +136,27 @@ export class SessionBook implements RelayBook {
       desk,
       request,
       values,
+      ...this.#measuring(gate, request),
       ref: gate.ref,
       waitMs: hold.waitMs,
       heartbeatMs: hold.heartbeatMs,
       notify,
     });
+  }
+
+  /** The request gets its time when it is opened: measuring takes some. */
+  #measuring(gate: Gate, request: Request): Pick<ParkingOptions, 'measured'> {
+    const { blast, backend, now, hold } = this.#options;
+    const session = this.#session;
+    if (blast === undefined || backend === undefined || session === undefined) return {};
+    return {
+      measured: async (signal) => {
+        const effect = await blast.measure(askedOf(gate, session, backend), signal);
+        const created = now();
+        const times = { created, exp: created + hold.expiresMs };
+        return { ...request, ...times, ...(effect === undefined ? {} : { effect }) };
+      },
+    };
   }
 
   async change(gate: Gate): Promise<string | undefined> {

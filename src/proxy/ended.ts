@@ -89,8 +89,12 @@ export function unusableError(asked: Asked): HoldpointError {
 }
 
 /** The hold was ended from this side. `asked` is undefined where no request had been opened. */
-export function interruptedError(cause: 'client' | 'shutdown' | 'skipped', asked: Asked): HoldpointError {
+export function interruptedError(
+  cause: 'client' | 'shutdown' | 'skipped',
+  asked: Asked | undefined,
+): HoldpointError {
   const [code, message] = interruptions[cause];
+  if (asked === undefined) return new HoldpointError(code, message);
   return ended(code, message, asked, undefined);
 }
 

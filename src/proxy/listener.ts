@@ -14,6 +14,7 @@ import type { Analyzer } from '../sql/parse.ts';
 import type { TargetAddress } from '../target-url.ts';
 import { backendKeyData, errorFrom, parameterStatus, readyForQuery } from '../wire/messages/backend.ts';
 import { readOnlySettings } from '../wire/startup-settings.ts';
+import type { Blast } from './blast.ts';
 import { type BookLog, type BookMetrics, SessionBook } from './bookkeeping.ts';
 import { CancelKeys } from './cancel.ts';
 import { catalogOf, type WatchedCatalog } from './catalog-of.ts';
@@ -35,6 +36,8 @@ export interface Target {
   readonly policy: () => Policy;
   /** Whether the server that answers is the one this target means. */
   readonly admit: Admit;
+  /** Measures what held statements would touch. */
+  readonly blast?: Pick<Blast, 'measure' | 'close'>;
   /** Told when sessions begin and end, so that it is read while there are any. */
   readonly catalog: WatchedCatalog & { enter(database: ServerIdentity): void; leave(): void; close(): void };
 }
@@ -290,6 +293,8 @@ export class Listener {
       },
       log: options.log,
       desk: options.desk,
+      blast: target.blast,
+      backend: { pid: upstream.pid, database: upstream.identity, user: target.address.user },
       catalog,
       metrics: options.metrics.book(target.name),
       publicUrl: options.publicUrl,

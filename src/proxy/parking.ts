@@ -36,12 +36,17 @@ export type Interruption = 'client' | 'gone' | 'shutdown' | 'skipped';
 export type ParkingEnd =
   | { readonly kind: 'release'; readonly grant: Grant }
   | { readonly kind: 'refuse'; readonly error: HoldpointError; readonly rid: string | undefined }
-  | { readonly kind: 'abandon'; readonly rid: string };
+  | { readonly kind: 'abandon'; readonly rid: string | undefined };
 
 export interface ParkingOptions {
   readonly desk: ParkingDesk;
   readonly request: Request;
   readonly values: RequestValues;
+  /**
+   * The request with its effect, once that has been measured; asked for only if a new one must be opened. Never rejects.
+   * After `signal` nobody waits for it.
+   */
+  readonly measured?: (signal: AbortSignal) => Promise<Request>;
   /** Sequence number of the gate's `stmt` record. */
   readonly ref: number;
   /** How long the session waits before it gets its answer; the request stays open after that. */
@@ -80,10 +85,24 @@ export class Parking {
       if (known !== undefined && 'state' in known) {
         return { kind: 'refuse', error: rejectedError(known, request.policy.rule), rid: known.rid };
       }
-      return await this.#wait(known ?? (await desk.open(request, this.#options.values, ref)));
+      const hold = known ?? (await this.#open());
+      // The client had gone before anybody was asked.
+      if (hold === undefined) return this.#interruptedEnd(this.#cause ?? 'client', undefined);
+      return await this.#wait(hold);
     } catch (error) {
       return { kind: 'refuse', error: storeError(error), rid: undefined };
     }
+  }
+
+  /** A new request; undefined if an interruption came while its effect was measured. */
+  async #open(): Promise<Hold | undefined> {
+    const { desk, request, values, measured, ref } = this.#options;
+    if (measured === undefined) return desk.open(request, values, ref);
+    const wanted = new AbortController();
+    const known = await Promise.race([measured(wanted.signal), this.#interrupted]);
+    if (typeof known !== 'string' && this.#cause === undefined) return desk.open(known, values, ref);
+    wanted.abort();
+    return undefined;
   }
 
   async #wait(hold: Hold): Promise<ParkingEnd> {
@@ -134,9 +153,11 @@ export class Parking {
     return this.#interruptedEnd(cause, hold);
   }
 
-  #interruptedEnd(cause: Interruption, hold: Pick<Hold, 'rid' | 'expiresAt'>): ParkingEnd {
-    if (cause === 'gone') return { kind: 'abandon', rid: hold.rid };
-    return { kind: 'refuse', error: interruptedError(cause, this.#asked(hold)), rid: hold.rid };
+  /** `hold` is undefined where no request had been opened. */
+  #interruptedEnd(cause: Interruption, hold: Pick<Hold, 'rid' | 'expiresAt'> | undefined): ParkingEnd {
+    const rid = hold?.rid;
+    if (cause === 'gone') return { kind: 'abandon', rid };
+    return { kind: 'refuse', error: interruptedError(cause, hold && this.#asked(hold)), rid };
   }
 
   /** The wait is over. A retry may use the request later, unless it rests on this session: then nobody could. */

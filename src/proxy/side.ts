@@ -5,9 +5,10 @@
 
 import { HoldpointError } from '../errors.ts';
 import type { ServerIdentity } from '../server-pins.ts';
+import type { Parameter } from '../session/gate.ts';
 import { FRAME, Framer, type FrameView, headerBytes } from '../wire/framer.ts';
 import { backendKnown, backendType, readErrorFields } from '../wire/messages/backend.ts';
-import { query } from '../wire/messages/frontend.ts';
+import { bind, execute, parse, query, sync } from '../wire/messages/frontend.ts';
 import type { Upstream } from './upstream.ts';
 
 /** The server's answer was an error. `sqlstate` is its own; its message may name objects and is for the operator only. */
@@ -78,7 +79,23 @@ export class Side {
    * results with rows. Rejects with SideError after an error of the server, and with what broke the connection. One at
    * a time.
    */
-  async ask(text: string, row: (row: SideRow, result: number) => void): Promise<void> {
+  ask(text: string, row: (row: SideRow, result: number) => void): Promise<void> {
+    return this.#send(query(text), row);
+  }
+
+  /**
+   * As `ask`, for one statement with parameters, of which nobody can make two; cells of the rows as texts. The number of
+   * the result is always -1.
+   */
+  bind(text: string, parameters: readonly Parameter[], row: (row: SideRow) => void): Promise<void> {
+    const types = parameters.map(({ oid }) => oid);
+    const formats = parameters.map(({ format }) => format);
+    const values = parameters.map(({ value }) => value);
+    const frames = [parse('', text, types), bind('', '', values, formats), execute(''), sync()];
+    return this.#send(Buffer.concat(frames), row);
+  }
+
+  async #send(frames: Buffer, row: (row: SideRow, result: number) => void): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#question !== undefined) throw new Error('a question is asked before the last is answered');
     let timer: NodeJS.Timeout | undefined;
@@ -91,7 +108,7 @@ export class Side {
           () => this.#fail(new HoldpointError('upstream-unreachable', 'the database did not answer in time')),
           this.#answerMs,
         );
-        this.#upstream.socket.write(query(text));
+        this.#upstream.socket.write(frames);
       });
     } finally {
       clearTimeout(timer);

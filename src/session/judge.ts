@@ -10,6 +10,7 @@ import { changeOf, explained, usesNames } from './meaning.ts';
 import type { Resolved } from './names.ts';
 import type { Settings } from './settings.ts';
 import type { SessionOptions } from './step.ts';
+import { barsReading } from './unasked.ts';
 
 /** A text as a frame brings it: `own` are the facts of `sql` itself, `resolved` what stands behind its names. */
 export interface Text {
@@ -57,6 +58,19 @@ export class Judge {
   passes(explained: readonly Statement[], own: readonly Statement[]): boolean {
     const { action, enclosure } = this.#decide(explained, own);
     return action === 'pass' && enclosure === undefined;
+  }
+
+  /**
+   * Why a SELECT of ours must not be sent on behalf of this session before anybody has approved anything, in a clause;
+   * undefined if it is a plain read by the catalog. `unasked`: and one that the rules let the client run as it is.
+   */
+  barsReading(
+    own: readonly Statement[],
+    parameterTypes: readonly number[],
+    unasked: boolean,
+  ): string | undefined {
+    const explained = this.explain(own, parameterTypes);
+    return barsReading(explained, unasked ? () => this.passes(explained, own) : undefined);
   }
 
   /** Until when the names in the statements cannot be looked up; undefined if they can. */

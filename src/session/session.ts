@@ -3,8 +3,9 @@
 // it refuses to know sockets, clocks, the log and the approval desk. Transaction status is shown; only an enclosure rests
 // on it, and then on one that is certain. Source: DESIGN §5; wire.md §2.
 
+import type { NameContext } from '../catalog/names.ts';
 import type { ErrorCode, HoldpointError } from '../errors.ts';
-import type { Analysis } from '../sql/statement.ts';
+import type { Analysis, Statement } from '../sql/statement.ts';
 import { type FrameView, typeTable } from '../wire/framer.ts';
 import { backendType, readErrorFields, readParameterStatus } from '../wire/messages/backend.ts';
 import { frontendType } from '../wire/messages/frontend.ts';
@@ -147,6 +148,21 @@ export class Session {
   /** There is more output of an enclosure than can be withheld. */
   overflows(): 'stream' | 'swallow' {
     return this.#state.enclosures.overflows();
+  }
+
+  /** What the names of the session's texts are looked up in; undefined while the catalog cannot be read. */
+  get names(): NameContext | undefined {
+    const { reach } = this.#state.options.catalog;
+    return reach === undefined ? undefined : this.#state.settings.names(reach.searchPath);
+  }
+
+  /** Why a SELECT of ours must not be sent on behalf of this session: see Judge. */
+  barsReading(
+    own: readonly Statement[],
+    parameterTypes: readonly number[],
+    unasked: boolean,
+  ): string | undefined {
+    return this.#state.judge.barsReading(own, parameterTypes, unasked);
   }
 
   /** Why a held gate would do something else now than it was shown to do; undefined if it would not. */

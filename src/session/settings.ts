@@ -74,6 +74,11 @@ export class Settings {
     return this.#defining;
   }
 
+  /** True once the session has set a setting with a dot in its name, which policies and functions may read. */
+  get customised(): boolean {
+    return this.#custom;
+  }
+
   /**
    * What names are looked up in: the same object until that changes. `searchPath`: of a fresh session, for one that has
    * not set its own.

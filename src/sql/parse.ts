@@ -3,7 +3,7 @@
 // the bytes alone, so one cache serves every target.
 
 import { analyzeWith, tooComplex } from './analyze.ts';
-import type { RawStatement } from './engine.ts';
+import type { RawStatement, ScanToken } from './engine.ts';
 import { Engine } from './engine.ts';
 import { refusal } from './limits.ts';
 import { Pool } from './pool.ts';
@@ -108,6 +108,11 @@ export class Analyzer {
   syntax(sql: Buffer): readonly RawStatement[] | undefined {
     const parsed = this.#inline(sql, (engine) => engine.parse(sql));
     return parsed?.kind === 'tree' ? parsed.statements : undefined;
+  }
+
+  /** The tokens of a small text that parses, comments among them; undefined as above. */
+  tokens(sql: Buffer): readonly ScanToken[] | undefined {
+    return this.#inline(sql, (engine) => engine.scan(sql));
   }
 
   /** The PL/pgSQL functions that a small CREATE FUNCTION text defines, as Engine gives them; undefined as above. */

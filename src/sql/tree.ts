@@ -98,6 +98,14 @@ export function listAt(node: Tree, field: string): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
+/** The nodes of a list, without their wrappers; what is none is left out. */
+export function nodesAt(node: Tree, field: string): Tree[] {
+  return listAt(node, field).flatMap((item) => {
+    const child = unwrap(item);
+    return child === undefined ? [] : [child.node];
+  });
+}
+
 export function textAt(node: Tree, field: string): string | undefined {
   const value = node[field];
   return typeof value === 'string' ? value : undefined;
