@@ -95,7 +95,7 @@ export class Desk implements HoldDesk {
     if (found === undefined) return undefined;
     return this.#turns.take(found.rid, async () => {
       const row = await store.get(found.rid);
-      if (row === undefined || row.holder !== '') return undefined;
+      if (row === undefined) return undefined;
       const intact = this.#intactOrNone(row);
       if (intact === undefined || !fitsGate(intact, match, agent, publicUrl)) return undefined;
       return this.#release(intact, row, ref, (holder) => holder === '');

@@ -66,7 +66,6 @@ export class Opening {
   /** As Desk.recall. In that order: a request that is rejected between the two looks is found by the second. */
   async recall(request: Request, ref: number): Promise<LiveHold | StoredRequest | undefined> {
     const { store, now } = this.#options;
-    await this.#waiting.departed();
     const same = await store.open(request.agent.id, now());
     const hold = await this.#join(request, ref, same);
     if (hold !== undefined) return hold;
@@ -113,7 +112,6 @@ export class Opening {
 
   /** Joins the first of the rows that asks for the same and is pending. */
   async #join(request: Request, ref: number, rows: readonly StoredRequest[]): Promise<LiveHold | undefined> {
-    if (request.once) return undefined;
     const holder = holderOf(request);
     for (const found of rows) {
       if (found.match !== request.match || found.state !== 'pending') continue;

@@ -86,6 +86,63 @@ describe('the same statement in another session of the agent', () => {
     expect(new Set(rids.map(({ hold }) => hold.rid)).size).toBe(3);
   });
 
+  test('whose approval rests on its session is used by no other, also when nobody holds it', async () => {
+    const bench = await newBench();
+    const { hold, request } = await ask(bench, { once: true });
+    await decideAs(bench, 'ann', hold.rid);
+    await becomes(hold, 'approved');
+    hold.detach();
+    expect(await bench.desk.claimApproved(request.match, 'claude', 1)).toBeUndefined();
+    expect(bench.log.kinds()).not.toContain('grant_use');
+  });
+
+  test('that comes late does not take an approval from the session that waits for it', async () => {
+    const bench = await newBench();
+    const { hold, request } = await ask(bench);
+    await decideAs(bench, 'ann', hold.rid);
+    bench.store.findFree = () => bench.store.get(hold.rid);
+    expect(await bench.desk.claimApproved(request.match, 'claude', 1)).toBeUndefined();
+    expect(await hold.claim()).toBeDefined();
+  });
+
+  test('does not join a request that a store gives out for the same', async () => {
+    const bench = await newBench();
+    const harmless = await ask(bench, { sql: 'DROP TABLE scratch' });
+    const { match } = gate().request;
+    const { open } = bench.store;
+    bench.store.open = async (...args) =>
+      (await open.apply(bench.store, args)).map((row) => ({ ...row, match }));
+    expect((await ask(bench)).hold.rid).not.toBe(harmless.hold.rid);
+  });
+
+  test('does not join a request that was approved since it looked', async () => {
+    const [near, far] = await twoNodes();
+    const first = await ask(near);
+    const before = await near.store.open('claude', near.clock.now());
+    await decideAs(near, 'ann', first.hold.rid);
+    const { open } = near.store;
+    near.store.open = async () => before;
+    const other = far.desk.recall(gate().request, 1);
+    expect(await other).toBeUndefined();
+    near.store.open = open;
+    expect(await first.hold.claim()).toBeDefined();
+  });
+
+  test('leaving in the moment of the release does not keep it from the one who has it', async () => {
+    const [near, far] = await twoNodes();
+    const first = await ask(near);
+    const other = await ask(far);
+    await decideAs(near, 'ann', first.hold.rid);
+    await becomes(first.hold, 'approved');
+    const { consume } = near.store;
+    near.store.consume = async (...args) => {
+      near.store.consume = consume;
+      await other.hold.cancel('client');
+      return consume.apply(near.store, args);
+    };
+    expect(await first.hold.claim()).toBeDefined();
+  });
+
   test('an approval runs once, in the session that asked first; the others hear where it ran', async () => {
     const [near, far] = await twoNodes();
     const first = await ask(near);
