@@ -5,9 +5,9 @@ import { matchCode } from '../../src/approval/match-code.ts';
 test('one digest has one code, of six characters that nobody reads as each other', () => {
   expect(matchCode('A'.repeat(43))).toBe(matchCode('A'.repeat(43)));
   fc.assert(
-    fc.property(fc.base64String({ minLength: 43, maxLength: 43 }), (rd) =>
-      expect(matchCode(rd)).toMatch(/^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$/),
-    ),
+    fc.property(fc.string(), (rd) => {
+      expect(matchCode(rd)).toMatch(/^[0-9A-HJKMNP-TV-Z]{3}-[0-9A-HJKMNP-TV-Z]{3}$/);
+    }),
   );
 });
 
