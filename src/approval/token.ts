@@ -1,8 +1,11 @@
-// Tokens: the four compact JWS of the approval side and the one way to open them. RFC 7515, RFC 8037, RFC 9864.
+// Tokens: the compact JWS of the approval side and the one way to open them. RFC 7515, RFC 8037, RFC 9864.
 //   holdpoint-decision+jws  a person's signature over a Decision; the payload is its exact RFC 8785 text
 //   holdpoint-delegation+jws  a person's signature over a Delegation, in the same way
 //   holdpoint-access+jws    a person's right to read one method and path for at most a minute, once
 //   holdpoint-link+jws      the right to view one request, made by this Holdpoint, carried in a URL fragment
+//   holdpoint-visit+jws     a browser's session for reading, in a cookie; http/visit.ts
+//   holdpoint-enrol+jws     the right to register one passkey under one name, once; http/enrolment.ts
+//   holdpoint-ceremony+jws  a challenge that a passkey is to answer, good for some minutes; http/ceremony.ts
 // Each has its own `typ`, and a key signs only one of them for us; what opens as one never opens as another.
 // Pure given keys and now. Refuses to know registries, requests and HTTP.
 
@@ -20,7 +23,10 @@ export type TokenType =
   | 'holdpoint-decision+jws'
   | 'holdpoint-delegation+jws'
   | 'holdpoint-access+jws'
-  | 'holdpoint-link+jws';
+  | 'holdpoint-link+jws'
+  | 'holdpoint-visit+jws'
+  | 'holdpoint-enrol+jws'
+  | 'holdpoint-ceremony+jws';
 
 /** The only algorithm. `EdDSA` names the same curve but is another word: one word is accepted, not two. */
 const algorithm = 'Ed25519';
@@ -120,7 +126,7 @@ export async function openAccess(
 ): Promise<{ kid: string; claims: AccessClaims }> {
   const typ = 'holdpoint-access+jws';
   const { kid, payload } = await openToken(token, typ, want.keyOf);
-  const claims = jsonObject(payload, typ) as unknown as AccessClaims;
+  const claims = tokenClaims(payload, typ) as unknown as AccessClaims;
   const now = want.nowMs / 1000;
   const fits =
     claims.aud === want.aud &&
@@ -170,7 +176,7 @@ export async function openLink(
 ): Promise<LinkClaims> {
   const typ = 'holdpoint-link+jws';
   const { payload } = await openToken(token, typ, want.keyOf);
-  const claims = jsonObject(payload, typ) as unknown as LinkClaims;
+  const claims = tokenClaims(payload, typ) as unknown as LinkClaims;
   const fits =
     claims.iss === want.publicUrl &&
     claims.aud === linkAudience(want.publicUrl) &&
@@ -193,7 +199,8 @@ function claimedHeader(token: string): Record<string, unknown> | undefined {
   }
 }
 
-function jsonObject(payload: Uint8Array, typ: TokenType): Record<string, unknown> {
+/** The claims of an opened token. Throws `unauthorized` where they are not a JSON object. */
+export function tokenClaims(payload: Uint8Array, typ: TokenType): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload));
     if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
@@ -203,7 +210,8 @@ function jsonObject(payload: Uint8Array, typ: TokenType): Record<string, unknown
   throw refused(typ);
 }
 
-function refused(typ: TokenType, cause?: unknown): HoldpointError {
+/** The one answer for a token that does not open here, whatever is wrong with it. */
+export function refused(typ: TokenType, cause?: unknown): HoldpointError {
   const name = typ.slice('holdpoint-'.length, -'+jws'.length);
   return new HoldpointError(
     'unauthorized',

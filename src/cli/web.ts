@@ -1,13 +1,17 @@
 // Web: the HTTP side of one running Holdpoint, from its parts to a listening socket.
 
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { calculateJwkThumbprint, type JWK } from 'jose';
+import { HoldpointError } from '../errors.ts';
+import type { People } from '../http/people.ts';
 import { type HttpListener, httpApp, listenHttp } from '../http/server.ts';
 import type { Metrics } from '../metrics.ts';
 import { mayEnter, type Registry } from '../registry.ts';
 import type { Analyzer } from '../sql/parse.ts';
 import { parseVerifier, passwordFits } from '../wire/scram.ts';
+import { keyAt } from './keys.ts';
 import type { Parts } from './parts.ts';
 import { readiness } from './ready.ts';
 
@@ -18,11 +22,14 @@ export async function serveWeb(parts: Parts, port: number): Promise<HttpListener
   const rootFile = join(config.dataDir, 'audit', log.origin, 'keys', 'root.jwk');
   const root = JSON.parse(readFileSync(rootFile, 'utf8')) as JWK;
   const rootKey = { ...root, kid: await calculateJwkThumbprint(root), use: 'sig' };
+  const visitKey = await keyAt(join(config.dataDir, 'keys', 'visit.jwk'));
   const app = httpApp({
     desk,
-    registry,
+    registry: withoutPasskeys(registry),
     publicUrl,
+    visitKey,
     now: Date.now,
+    random: randomBytes,
     agentPassword: async (agent, password) => admits(registry, agent, password),
     metrics: () => {
       countParses(metrics, analyzer);
@@ -33,6 +40,25 @@ export async function serveWeb(parts: Parts, port: number): Promise<HttpListener
     onError: (error) => report('error', 'an HTTP request failed', { cause: String(error) }),
   });
   return listenHttp(app, { host: config.listen.http.host, port });
+}
+
+/** The registry knows keys only, so far. */
+function withoutPasskeys(registry: Registry): People {
+  const none = () =>
+    Promise.reject(new HoldpointError('not-supported', 'passkeys are not available yet; use a key'));
+  return {
+    key: (kid) => registry.key(kid),
+    isAgent: (name) => registry.isAgent(name),
+    approver: (name) => {
+      const found = registry.approver(name);
+      return found && { ...found, passkeys: [], oidc: [] };
+    },
+    passkey: () => undefined,
+    passkeyCounter: async () => false,
+    oidcSubject: () => undefined,
+    addPasskey: none,
+    retirePasskey: none,
+  };
 }
 
 /** An agent's own password, for reading its own requests. In force for at least one target. */

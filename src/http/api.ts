@@ -7,6 +7,7 @@ import { isRid } from '../approval/request.ts';
 import { HoldpointError } from '../errors.ts';
 import type { RequestState, StoredRequest } from '../store/store.ts';
 import type { AccessPorts, Doorkeeper, Reader } from './access.ts';
+import { jsonBody } from './body.ts';
 import { agentView, fullView, type Summary, summary } from './view.ts';
 
 const listRowsMax = 200;
@@ -31,14 +32,8 @@ export function requestsApi(ports: AccessPorts, doorkeeper: Doorkeeper): Hono {
   const { desk, now } = ports;
   const api = new Hono();
 
-  const readerOf = (c: Context, rid?: string): Promise<Reader> => {
-    const { pathname, search } = new URL(c.req.url);
-    const asked = { method: c.req.method, path: pathname + search };
-    return doorkeeper.reader(c.req.header('Authorization'), rid === undefined ? asked : { ...asked, rid });
-  };
-
   api.get('/', async (c) => {
-    const reader = await readerOf(c);
+    const reader = await doorkeeper.reader(c);
     if (reader.kind === 'link')
       throw new HoldpointError('unauthorized', 'a link shows one request, not the list');
     const asked = c.req.query('state');
@@ -63,7 +58,7 @@ export function requestsApi(ports: AccessPorts, doorkeeper: Doorkeeper): Hono {
 
   api.get('/:rid', async (c) => {
     const rid = ridOf(c);
-    const reader = await readerOf(c, rid);
+    const reader = await doorkeeper.reader(c, rid);
     const { row, intact } = await desk.get(rid);
     if (reader.kind === 'agent') {
       // The same answer for another agent's request as for none.
@@ -77,8 +72,7 @@ export function requestsApi(ports: AccessPorts, doorkeeper: Doorkeeper): Hono {
 
   api.post('/:rid/decisions', async (c) => {
     const rid = ridOf(c);
-    refuseForeignOrigin(c, ports.publicUrl);
-    const { decision, evidence } = await decisionBody(c);
+    const { decision, evidence } = await jsonBody(c, decisionBytesMax);
     const row = await desk.decide(rid, decision, evidence);
     const approvals = row.votes.filter((vote) => vote.verdict === 'approve').length;
     return c.json({ id: rid, state: row.state, approvals, quorum: row.quorum }, 201);
@@ -91,46 +85,4 @@ function ridOf(c: Context): string {
   const rid = c.req.param('rid') ?? '';
   if (!isRid(rid)) throw new HoldpointError('not-found', 'a request ID has 22 characters of A-Z a-z 0-9 _ -');
   return rid;
-}
-
-/** No cookie speaks for anybody here, so a foreign page can decide nothing; it need not even be allowed to ask. */
-function refuseForeignOrigin(c: Context, publicUrl: string): void {
-  const origin = c.req.header('Origin');
-  if (origin === undefined) return;
-  if (origin !== new URL(publicUrl).origin && origin !== new URL(c.req.url).origin) {
-    throw new HoldpointError(
-      'forbidden',
-      `pages of ${origin.slice(0, 100)} may not decide here; open ${publicUrl}`,
-    );
-  }
-}
-
-async function decisionBody(c: Context): Promise<{ decision: unknown; evidence: unknown }> {
-  const type = (c.req.header('Content-Type') ?? '').split(';', 1)[0]?.trim().toLowerCase();
-  if (type !== 'application/json') {
-    throw new HoldpointError('bad-request', 'a decision is sent as application/json');
-  }
-  const text = await boundedText(c.req.raw, decisionBytesMax);
-  try {
-    const body = JSON.parse(text) as { decision?: unknown; evidence?: unknown } | null;
-    return { decision: body?.decision, evidence: body?.evidence };
-  } catch (cause) {
-    throw new HoldpointError('bad-request', 'the body is not JSON', { cause });
-  }
-}
-
-/** The body as text, read no further than the limit: a length header is not believed. */
-async function boundedText(request: Request, bytesMax: number): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of request.body ?? []) {
-    bytes += chunk.length;
-    if (bytes > bytesMax) throw new HoldpointError('too-large', `a decision has at most ${bytesMax} bytes`);
-    chunks.push(chunk);
-  }
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks));
-  } catch (cause) {
-    throw new HoldpointError('bad-request', 'the body is not UTF-8', { cause });
-  }
 }

@@ -8,8 +8,10 @@ import type { JWK } from 'jose';
 import { HoldpointError } from '../errors.ts';
 import { type AccessPorts, Doorkeeper } from './access.ts';
 import { requestsApi } from './api.ts';
+import { sameOriginOnly } from './origin.ts';
 import { pages, securityHeaders } from './pages.ts';
 import { problem, problemOf } from './problem.ts';
+import { sessionApi } from './session.ts';
 
 /** One thing that has to work. `problem` is a sentence, absent when it works; `warnings` are for whoever runs it. */
 export interface Check {
@@ -36,6 +38,7 @@ export function httpApp(ports: HttpPorts): Hono {
     await next();
     for (const [name, value] of Object.entries(securityHeaders)) c.res.headers.set(name, value);
   });
+  app.use(sameOriginOnly(ports.publicUrl));
   app.onError((error) => {
     if (!(error instanceof HoldpointError)) ports.onError?.(error);
     return problem(error);
@@ -44,8 +47,10 @@ export function httpApp(ports: HttpPorts): Hono {
     if (c.req.method === 'OPTIONS') return new Response(null, { status: 204 });
     return problemOf(404, 'not-found', `there is nothing at ${c.req.path.slice(0, 200)}`);
   });
+  const doorkeeper = new Doorkeeper(ports);
   app.route('/', pages(ports.publicUrl));
-  app.route('/api/requests', requestsApi(ports, new Doorkeeper(ports)));
+  app.route('/api/requests', requestsApi(ports, doorkeeper));
+  app.route('/api/session', sessionApi(ports, doorkeeper));
   app.get('/healthz', (c) => c.json({ status: 'up' }));
   app.get('/readyz', async (c) => {
     const checks = await ports.ready();

@@ -155,6 +155,7 @@ export interface Bench {
   readonly ann: SigningKey & { privateJwk: Record<string, unknown> };
   readonly bob: SigningKey & { privateJwk: Record<string, unknown> };
   readonly link: SigningKey;
+  readonly visitKey: SigningKey;
   readonly keys: Map<string, ApproverKey>;
   readonly agents: Set<string>;
   readonly suspicious: string[];
@@ -179,9 +180,9 @@ export async function newBench(
   if (options.publicUrl !== undefined) clock.live = true;
   const store = options.store ?? new MemoryStore();
   const log = new FakeLog();
-  const [ann, bob, link] = like
-    ? [like.ann, like.bob, like.link as SigningKey]
-    : await Promise.all([newKey(), newKey(), newKey()]);
+  const [ann, bob, link, visitKey] = like
+    ? [like.ann, like.bob, like.link, like.visitKey]
+    : await Promise.all([newKey(), newKey(), newKey(), newKey()]);
   const keys =
     like?.keys ??
     new Map([
@@ -210,7 +211,7 @@ export async function newBench(
     notify: (request, address) => notified.push({ request, link: address }),
     events: { suspicious: (rid, what) => suspicious.push(`${rid} ${what}`), ...options.events },
   });
-  return { desk, store, log, clock, book, ann, bob, link, keys, agents, suspicious, notified };
+  return { desk, store, log, clock, book, ann, bob, link, visitKey, keys, agents, suspicious, notified };
 }
 
 let ordinal = 0;

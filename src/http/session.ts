@@ -1,0 +1,64 @@
+// Session: how a browser's visit begins, and ends. It begins with a link's token, an approver's access token, or a
+// passkey's answer to a challenge of ours. GET tells the visitor who they are. Refuses to decide about requests.
+
+import { type Context, Hono } from 'hono';
+import { claimedType } from '../approval/token.ts';
+import { HoldpointError } from '../errors.ts';
+import { type AccessPorts, type Doorkeeper, nobody } from './access.ts';
+import { jsonBody } from './body.ts';
+import { type Visit, type Visitor, visitMsMax } from './visit.ts';
+
+const bodyBytesMax = 32_768;
+
+/** The routes under /api/session. */
+export function sessionApi(ports: AccessPorts, doorkeeper: Doorkeeper): Hono {
+  const api = new Hono();
+
+  /** Whether a reload would show something: asked by the shell, which holds nothing itself. */
+  api.get('/', async (c) => {
+    const rid = c.req.query('rid');
+    const visit = await doorkeeper.visitOf(c, rid);
+    return c.json(told(visit));
+  });
+
+  api.post('/', async (c) => {
+    const body = await jsonBody(c, bodyBytesMax);
+    const { visitor, until } = await shown(c, body);
+    return c.json(told(await doorkeeper.visits.begin(c, visitor, until)), 201);
+  });
+
+  api.delete('/', async (c) => {
+    await doorkeeper.visits.end(c);
+    return c.json(told(undefined));
+  });
+
+  /** Who the caller has shown to be. */
+  const shown = async (
+    c: Context,
+    body: Record<string, unknown>,
+  ): Promise<{ visitor: Visitor; until: number }> => {
+    const [scheme, token] = (c.req.header('Authorization') ?? '').split(' ', 2);
+    const until = ports.now() + visitMsMax;
+    if (scheme?.toLowerCase() !== 'bearer' || !token) throw nobody();
+    if (claimedType(token) === 'holdpoint-link+jws') {
+      const { rid } = body;
+      if (typeof rid !== 'string')
+        throw new HoldpointError('bad-request', 'a link opens one request; say which: {"rid": ID}');
+      const { jti, rd, exp } = await doorkeeper.linkClaims(token, rid);
+      return { visitor: { kind: 'link', rid, rd, jti }, until: exp * 1000 };
+    }
+    return { visitor: { kind: 'approver', ...(await doorkeeper.approverKey(c, token)) }, until };
+  };
+
+  return api;
+}
+
+/** What a visit lets its visitor know of itself. */
+function told(visit: Visit | undefined) {
+  if (visit === undefined) return { kind: 'none' };
+  const expires = new Date(visit.until).toISOString();
+  const { visitor } = visit;
+  return visitor.kind === 'approver'
+    ? { kind: 'approver', name: visitor.name, expires }
+    : { kind: 'link', rid: visitor.rid, expires };
+}
