@@ -28,11 +28,16 @@ export interface RawStatement {
   readonly stmt_len?: number;
 }
 
-/** A token of PostgreSQL's scanner; `start` and `end` are byte offsets, `tokenType` is the grammar's number. */
+/**
+ * A token of PostgreSQL's scanner, comments among them; `start` and `end` are byte offsets, `tokenType` is the grammar's
+ * number, `tokenName` its name where libpg-query knows one, `keywordName` as in `RESERVED_KEYWORD`.
+ */
 export interface ScanToken {
   readonly start: number;
   readonly end: number;
   readonly tokenType: number;
+  readonly tokenName: string;
+  readonly keywordName: string;
 }
 
 export type Parsed =

@@ -8,6 +8,7 @@ import { Engine } from './engine.ts';
 import { refusal } from './limits.ts';
 import { Pool } from './pool.ts';
 import type { Analysis } from './statement.ts';
+import { hasFewTokens, readable, type Token } from './tokens.ts';
 
 export interface AnalyzerOptions {
   /** Longer texts are refused unread, code `too-large`. */
@@ -42,6 +43,9 @@ const entryBytes = 512;
 
 /** Longer bodies of functions are not read: 64 KiB of PL/pgSQL take some milliseconds. */
 const catalogBytesMax = 64 * 1024;
+
+/** Tokens of a text that are worth waiting for, at 2 µs each: some 80 KiB of what people write. */
+const tokensMax = 16 * 1024;
 
 export class Analyzer {
   readonly stats: AnalyzerStats = { hits: 0, misses: 0, large: 0, broken: 0, refused: 0 };
@@ -118,6 +122,19 @@ export class Analyzer {
   /** The PL/pgSQL functions that a small CREATE FUNCTION text defines, as Engine gives them; undefined as above. */
   plpgsql(sql: Buffer): readonly unknown[] | undefined {
     return this.#inline(sql, (engine) => engine.plpgsql(sql));
+  }
+
+  /** What each piece of a text is, for showing it; undefined if the text does not scan or may have too many. */
+  tokens(sql: Buffer): readonly Token[] | undefined {
+    const engine = this.#engine;
+    if (engine === undefined || sql.includes(0) || !hasFewTokens(sql, tokensMax)) return undefined;
+    try {
+      return readable(sql, engine.scan(sql));
+    } catch {
+      return undefined;
+    } finally {
+      if (engine.broken) this.#reload();
+    }
   }
 
   #inline<T>(sql: Buffer, use: (engine: Engine) => T): T | undefined {
