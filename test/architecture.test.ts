@@ -48,7 +48,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'server-pins.ts',
     'metrics.ts',
   ],
-  http: ['approval', 'store', 'audit', 'metrics.ts', 'registry.ts'],
+  // Of sql, the tokens that a statement is coloured by.
+  http: ['approval', 'sql', 'store', 'audit', 'metrics.ts', 'registry.ts'],
   demo: [],
 };
 

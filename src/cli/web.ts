@@ -30,6 +30,8 @@ export async function serveWeb(parts: Parts, port: number): Promise<HttpListener
     visitKey,
     now: Date.now,
     random: randomBytes,
+    tokens: (sql) => analyzer.tokens(sql),
+    oidc: false,
     agentPassword: async (agent, password) => admits(registry, agent, password),
     metrics: () => {
       countParses(metrics, analyzer);

@@ -70,6 +70,18 @@ export function requestsApi(ports: AccessPorts, doorkeeper: Doorkeeper): Hono {
     return c.json(fullView(row, intact, reader, now()));
   });
 
+  /** The exact text, for an editor; where it carries a secret, the text without it. */
+  api.get('/:rid/statement', async (c) => {
+    const rid = ridOf(c);
+    const reader = await doorkeeper.reader(c, rid);
+    if (reader.kind === 'agent') throw new HoldpointError('forbidden', 'an agent knows its own statement');
+    const { intact } = await desk.get(rid);
+    return c.body(intact.request.sql, 200, {
+      'Content-Type': 'text/plain; charset=utf-8',
+      'Content-Disposition': `attachment; filename="${rid}.sql"`,
+    });
+  });
+
   api.post('/:rid/decisions', async (c) => {
     const rid = ridOf(c);
     const { decision, evidence } = await jsonBody(c, decisionBytesMax);

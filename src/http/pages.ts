@@ -1,96 +1,83 @@
-// Pages: the shells that a browser loads, and the script and style they load. A shell holds no data and no identity: the
-// same bytes for everybody and every request, so that link unfurlers and mail scanners get nothing and change nothing.
-// The script reads the fragment, which no server sees. audit-approval §15 P1–P3.
+// Pages: what a browser asks for by an address of its own. With a visit's cookie the page is drawn here, complete; without
+// one it is the inert shell, the same for everybody. GET changes nothing; that somebody looked is recorded.
 
-import { readFileSync } from 'node:fs';
-import { Hono } from 'hono';
-import { html, raw } from 'hono/html';
+import { type Context, Hono } from 'hono';
 import { isRid } from '../approval/request.ts';
 import { HoldpointError } from '../errors.ts';
+import type { Token } from '../sql/tokens.ts';
+import type { AccessPorts, Doorkeeper } from './access.ts';
+import { page, type ShellOptions, shell } from './draw/document.ts';
+import { listMain } from './draw/list.ts';
+import { type Html, notice } from './draw/marks.ts';
+import { requestMain, titleOf } from './draw/request.ts';
+import { chosenBy, listing } from './listing.ts';
+import { standingOf } from './standing.ts';
+import type { Visitor } from './visit.ts';
 
-/** Sent with every answer of this server. */
-export const securityHeaders: Readonly<Record<string, string>> = {
-  'Content-Security-Policy': [
-    "default-src 'none'",
-    "script-src 'self'",
-    "style-src 'self'",
-    "img-src 'self'",
-    "connect-src 'self'",
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-    "require-trusted-types-for 'script'",
-    "trusted-types 'none'",
-  ].join('; '),
-  'Cache-Control': 'no-store',
-  'Referrer-Policy': 'no-referrer',
-  'X-Content-Type-Options': 'nosniff',
-  'X-Frame-Options': 'DENY',
-  'Cross-Origin-Opener-Policy': 'same-origin',
-  'Cross-Origin-Resource-Policy': 'same-origin',
-  'Permissions-Policy': 'camera=(), microphone=(), geolocation=()',
-  'X-Robots-Tag': 'noindex, nofollow',
-};
+export interface PagePorts extends AccessPorts {
+  /** The tokens of a text, undefined where there are none to be had; see Analyzer. */
+  readonly tokens: (sql: Buffer) => readonly Token[] | undefined;
+  /** Whether people can sign at an OpenID provider. */
+  readonly oidc: boolean;
+}
 
-const assetTypes: Readonly<Record<string, string>> = {
-  'request.js': 'text/javascript; charset=utf-8',
-  'list.js': 'text/javascript; charset=utf-8',
-  'identity.js': 'text/javascript; charset=utf-8',
-  'keyform.js': 'text/javascript; charset=utf-8',
-  'draw.js': 'text/javascript; charset=utf-8',
-  'holdpoint.css': 'text/css; charset=utf-8',
-  'mark.svg': 'image/svg+xml',
-};
-
-/**
- * The shells and their assets. `publicUrl` is what tokens are addressed to, which may not be the address in the bar.
- * Assets are read once, here: a missing one is an error at the start, not at the first look.
- */
-export function pages(publicUrl: string): Hono {
-  const assets = new Map(
-    Object.keys(assetTypes).map((name) => [name, readFileSync(new URL(`assets/${name}`, import.meta.url))]),
-  );
+/** The list, and the page of each request. */
+export function pages(ports: PagePorts, doorkeeper: Doorkeeper): Hono {
+  const { publicUrl, oidc, now } = ports;
+  const inert: ShellOptions = { publicUrl, oidc };
   const app = new Hono();
-  app.get('/', (c) => c.html(shell('Requests', 'list.js', publicUrl)));
-  app.get('/r/:rid', (c) => {
-    if (!isRid(c.req.param('rid')))
-      throw new HoldpointError('not-found', 'this is not the address of a request');
-    return c.html(shell('Request', 'request.js', publicUrl));
+
+  app.get('/', async (c) => {
+    const visit = await doorkeeper.visitOf(c);
+    if (visit?.visitor.kind !== 'approver') return c.html(shell('Requests', inert));
+    const who = visit.visitor.name;
+    return listPage(c, who);
   });
-  app.get('/assets/:name', (c) => {
-    const name = c.req.param('name');
-    const bytes = assets.get(name);
-    if (bytes === undefined) throw new HoldpointError('not-found', `there is no file ${name.slice(0, 40)}`);
-    return c.body(new Uint8Array(bytes), 200, { 'Content-Type': assetTypes[name] ?? 'text/plain' });
+
+  app.get('/r/:rid', async (c) => {
+    const rid = c.req.param('rid');
+    if (!isRid(rid)) throw new HoldpointError('not-found', 'this is not the address of a request');
+    const visit = await doorkeeper.visitOf(c, rid);
+    if (visit === undefined) return c.html(shell('Request', inert));
+    return requestPage(c, rid, visit.visitor);
   });
+
+  const listPage = async (c: Context, who: string): Promise<Response> => {
+    const chosen = chosenBy((name) => c.req.query(name));
+    const found = await listing(ports.desk, chosen, who, now());
+    const main = listMain({ ...found, chosen, now: now() });
+    const scripts = ['live.js', 'list.js', 'signin.js'];
+    return c.html(
+      page({ title: 'Requests', publicUrl, scripts, who, at: 'requests', main, events: '/api/events' }),
+    );
+  };
+
+  const requestPage = async (c: Context, rid: string, visitor: Visitor): Promise<Response> => {
+    const { desk, registry } = ports;
+    const who = visitor.kind === 'approver' ? visitor.name : undefined;
+    const frame = { publicUrl, who, at: 'requests' as const };
+    try {
+      const { row, intact } = await desk.get(rid);
+      desk.viewed(rid, visitor.kind === 'approver' ? visitor.name : `link:${visitor.jti}`);
+      const person = who === undefined ? undefined : registry.approver(who);
+      const standing = standingOf(row, intact, visitor, person, now(), oidc);
+      const tokens = ports.tokens(Buffer.from(intact.request.sql));
+      const part = Number(c.req.query('part') ?? 1);
+      const drawn = { row, intact, reader: visitor, standing, oidc, tokens, part, now: now() };
+      const scripts = ['live.js', 'decide.js', 'signin.js'];
+      const main = requestMain({ ...drawn, part: Number.isSafeInteger(part) ? part : 1 });
+      const events = `/api/requests/${rid}/events`;
+      return c.html(page({ ...frame, title: titleOf(intact.request), scripts, main, events }));
+    } catch (error) {
+      if (!(error instanceof HoldpointError)) throw error;
+      const main = failed(error);
+      return c.html(page({ ...frame, title: 'Request', scripts: ['signin.js'], main }), error.status as 404);
+    }
+  };
+
   return app;
 }
 
-function shell(title: string, script: string, publicUrl: string) {
-  return html`${raw('<!doctype html>')}
-<html lang="en">
-  <head>
-    <meta charset="utf-8">
-    <meta name="viewport" content="width=device-width, initial-scale=1">
-    <meta name="color-scheme" content="light dark">
-    <meta name="holdpoint-url" content="${publicUrl}">
-    <title>${title} · Holdpoint</title>
-    <link rel="icon" href="/assets/mark.svg" type="image/svg+xml">
-    <link rel="stylesheet" href="/assets/holdpoint.css">
-    <script type="module" src="/assets/${script}"></script>
-  </head>
-  <body>
-    <header class="bar">
-      <a class="brand" href="/"><img src="/assets/mark.svg" alt="" width="22" height="22">Holdpoint</a>
-      <span id="who" class="who"></span>
-    </header>
-    <main id="main">
-      <p class="quiet" id="loading">Loading…</p>
-      <noscript>
-        <p class="notice">This page needs JavaScript: what opens a request stands in the part of its address that browsers
-        send to no server. Without it, use <code>holdpoint requests list --as NAME --key FILE</code>.</p>
-      </noscript>
-    </main>
-  </body>
-</html>`;
+function failed(error: HoldpointError): Html[] {
+  return [notice('bad', error.message)];
 }

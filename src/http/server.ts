@@ -6,10 +6,13 @@ import { createAdaptorServer } from '@hono/node-server';
 import { Hono } from 'hono';
 import type { JWK } from 'jose';
 import { HoldpointError } from '../errors.ts';
-import { type AccessPorts, Doorkeeper } from './access.ts';
+import { Doorkeeper } from './access.ts';
 import { requestsApi } from './api.ts';
+import { assets } from './assets.ts';
+import { events } from './events.ts';
+import { securityHeaders } from './headers.ts';
 import { sameOriginOnly } from './origin.ts';
-import { pages, securityHeaders } from './pages.ts';
+import { type PagePorts, pages } from './pages.ts';
 import { problem, problemOf } from './problem.ts';
 import { sessionApi } from './session.ts';
 
@@ -20,7 +23,7 @@ export interface Check {
   readonly warnings?: readonly string[];
 }
 
-export interface HttpPorts extends AccessPorts {
+export interface HttpPorts extends PagePorts {
   /** Text and content type of the Prometheus exposition. */
   readonly metrics: () => Promise<{ text: string; contentType: string }>;
   /** Log writable, store reachable, every target reachable and the one that is meant. */
@@ -48,7 +51,9 @@ export function httpApp(ports: HttpPorts): Hono {
     return problemOf(404, 'not-found', `there is nothing at ${c.req.path.slice(0, 200)}`);
   });
   const doorkeeper = new Doorkeeper(ports);
-  app.route('/', pages(ports.publicUrl));
+  app.route('/', pages(ports, doorkeeper));
+  app.route('/', events(ports, doorkeeper));
+  app.route('/assets', assets());
   app.route('/api/requests', requestsApi(ports, doorkeeper));
   app.route('/api/session', sessionApi(ports, doorkeeper));
   app.get('/healthz', (c) => c.json({ status: 'up' }));

@@ -2,7 +2,9 @@
 // parameters; an agent sees its own words and what became of them, and nothing that helps to decide. Pure.
 
 import type { Decision } from '../approval/decision.ts';
+import type { MeasuredEffect } from '../approval/effect.ts';
 import { linkApprover } from '../approval/evidence.ts';
+import { matchCode } from '../approval/match-code.ts';
 import { parameterText } from '../approval/parameter.ts';
 import type { IntactRequest } from '../approval/release.ts';
 import { phraseOf, requestText, textDigest } from '../approval/request.ts';
@@ -42,6 +44,10 @@ export interface FullView extends Summary {
   /** R as it is digested, and its digest: whoever signs should compute it again. */
   request: string;
   digest: string;
+  /** Six characters that follow from the digest, to compare with the message that asked. */
+  code: string;
+  /** What it would touch, as it was measured; null where it was not. */
+  effect: MeasuredEffect | null;
   sql: VisibleText;
   sqlBytes: number;
   /** The text carries a secret, and `sql` is the text without it. */
@@ -112,6 +118,8 @@ export function fullView(
     now: seen(now),
     request: requestText(request),
     digest: intact.rd,
+    code: matchCode(intact.rd),
+    effect: request.effect ?? null,
     sql: visible(request.sql),
     sqlBytes: Buffer.byteLength(request.sql),
     secret: textDigest(request.sql, { params: [] }) !== request.sha,

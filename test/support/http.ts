@@ -6,6 +6,7 @@ import type { Hono } from 'hono';
 import { type AccessClaims, type SigningKey, signAccess } from '../../src/approval/token.ts';
 import type { Passkey, People, Person } from '../../src/http/people.ts';
 import { type HttpListener, type HttpPorts, httpApp, listenHttp } from '../../src/http/server.ts';
+import { Analyzer } from '../../src/sql/parse.ts';
 import { type Bench, type gate, newBench, publicUrl } from './approvals.ts';
 
 export const agentPasswords = new Map([
@@ -58,6 +59,8 @@ export class Crowd implements People {
   }
 }
 
+const analyzer = await Analyzer.load();
+
 export function appOf(bench: Bench, change: Partial<HttpPorts> = {}): Hono {
   return httpApp({
     desk: bench.desk,
@@ -66,6 +69,8 @@ export function appOf(bench: Bench, change: Partial<HttpPorts> = {}): Hono {
     visitKey: bench.visitKey,
     now: bench.clock.now,
     random: randomBytes,
+    tokens: (sql) => analyzer.tokens(sql),
+    oidc: false,
     agentPassword: async (agent, password) => agentPasswords.get(agent) === password,
     metrics: async () => ({ text: 'holdpoint_sessions 0\n', contentType: 'text/plain; version=0.0.4' }),
     ready: async () => [{ name: 'log' }, { name: 'store' }],

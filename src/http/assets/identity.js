@@ -51,25 +51,38 @@ export async function forget() {
 }
 
 /** The server's time: its clock may not be ours, and tokens live by its. */
-export function now() {
+function now() {
   return Date.now() + skewMs;
 }
 
-/** GET as the owner of the key. Each token is good for a minute, for this path, once. */
-export async function readAs(who, path) {
-  const answer = await fetch(path, { headers: { Authorization: await accessHeader(who, path) } });
-  const before = skewMs;
+/** Begins a visit as the owner of the key; true if the server knows it. Each token is good for a minute, once. */
+export async function signInByKey(who) {
+  let answer = await begin(who);
+  // A wrong clock is one reason to be refused, and the answer carries the right time.
   const date = Date.parse(answer.headers.get('Date') ?? '');
-  if (!Number.isNaN(date) && Math.abs(date - Date.now()) > 2000) skewMs = date - Date.now();
-  if (answer.status !== 401 || Math.abs(skewMs - before) < 2000) return answer;
-  return fetch(path, { headers: { Authorization: await accessHeader(who, path) } });
+  if (answer.status === 401 && !Number.isNaN(date) && Math.abs(date - now()) > 2000) {
+    skewMs = date - Date.now();
+    answer = await begin(who);
+  }
+  return answer.ok;
 }
 
-async function accessHeader(who, path) {
+async function begin(who) {
+  return fetch('/api/session', {
+    method: 'POST',
+    headers: {
+      'Content-Type': 'application/json',
+      Authorization: await accessHeader(who, 'POST', '/api/session'),
+    },
+    body: '{}',
+  });
+}
+
+async function accessHeader(who, method, path) {
   const iat = Math.floor(now() / 1000);
   const jti = base64url(crypto.getRandomValues(new Uint8Array(16)));
   const aud = document.querySelector('meta[name="holdpoint-url"]').content;
-  const claims = { aud, htm: 'GET', htu: path, iat, exp: iat + accessSeconds, jti };
+  const claims = { aud, htm: method, htu: path, iat, exp: iat + accessSeconds, jti };
   return `Bearer ${await jws(who, 'holdpoint-access+jws', JSON.stringify(claims))}`;
 }
 
@@ -78,10 +91,11 @@ export async function signDecision(who, decision) {
   return { kind: 'jws', jws: await jws(who, 'holdpoint-decision+jws', canonical(decision)) };
 }
 
-/** RFC 8785 for a flat object of strings and integers, which a decision is. */
-export function canonical(flat) {
-  const keys = Object.keys(flat).sort();
-  return `{${keys.map((key) => `${JSON.stringify(key)}:${JSON.stringify(flat[key])}`).join(',')}}`;
+/** RFC 8785 for objects of strings, integers and such objects, which a decision is. */
+export function canonical(value) {
+  if (typeof value !== 'object') return JSON.stringify(value);
+  const keys = Object.keys(value).sort();
+  return `{${keys.map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`).join(',')}}`;
 }
 
 /** base64url(SHA-256) of a text. */
@@ -96,7 +110,7 @@ async function jws(who, typ, payload) {
   return `${signed}.${base64url(new Uint8Array(signature))}`;
 }
 
-function base64url(bytes) {
+export function base64url(bytes) {
   let text = '';
   for (const byte of bytes) text += String.fromCharCode(byte);
   return btoa(text).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
