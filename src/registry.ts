@@ -210,8 +210,22 @@ export class Registry implements ApproverBook {
   }
 
   /** As addApprover, with a WebAuthn credential whose registration the caller has verified. */
-  async addPasskey(name: string, passkey: Passkey, nowMs: number): Promise<Approver> {
-    return this.#enrol(name, { passkeys: [passkey] }, nowMs);
+  async addPasskey(name: string, passkey: Passkey): Promise<Approver> {
+    return this.#enrol(name, { passkeys: [passkey] }, passkey.createdAt);
+  }
+
+  /** From now on this one passkey counts for nothing. Throws `not-found`, or `conflict` for one of the configuration. */
+  async retirePasskey(name: string, id: string): Promise<void> {
+    await this.refresh();
+    const known = this.#book.approvers.get(name);
+    refuseForeign('approver', name, known?.source);
+    if (known?.passkeys.every((passkey) => passkey.id !== id))
+      throw new HoldpointError('not-found', `${name} has no passkey ${id}`);
+    await changeApprovers(this.dataDir, (entries) => {
+      const entry = entries.get(name)!;
+      entries.set(name, { ...entry, passkeys: entry.passkeys.filter((passkey) => passkey.id !== id) });
+    });
+    await this.reload();
   }
 
   /** As addApprover, with an account at an OpenID provider. */

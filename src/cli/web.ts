@@ -4,8 +4,6 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { calculateJwkThumbprint, type JWK } from 'jose';
-import { HoldpointError } from '../errors.ts';
-import type { People } from '../http/people.ts';
 import { type HttpListener, httpApp, listenHttp } from '../http/server.ts';
 import type { Metrics } from '../metrics.ts';
 import { mayEnter, type Registry } from '../registry.ts';
@@ -25,7 +23,7 @@ export async function serveWeb(parts: Parts, port: number): Promise<HttpListener
   const visitKey = await keyAt(join(config.dataDir, 'keys', 'visit.jwk'));
   const app = httpApp({
     desk,
-    registry: withoutPasskeys(registry),
+    registry,
     publicUrl,
     visitKey,
     now: Date.now,
@@ -42,25 +40,6 @@ export async function serveWeb(parts: Parts, port: number): Promise<HttpListener
     onError: (error) => report('error', 'an HTTP request failed', { cause: String(error) }),
   });
   return listenHttp(app, { host: config.listen.http.host, port });
-}
-
-/** The registry knows keys only, so far. */
-function withoutPasskeys(registry: Registry): People {
-  const none = () =>
-    Promise.reject(new HoldpointError('not-supported', 'passkeys are not available yet; use a key'));
-  return {
-    key: (kid) => registry.key(kid),
-    isAgent: (name) => registry.isAgent(name),
-    approver: (name) => {
-      const found = registry.approver(name);
-      return found && { ...found, passkeys: [], oidc: [] };
-    },
-    passkey: () => undefined,
-    passkeyCounter: async () => false,
-    oidcSubject: () => undefined,
-    addPasskey: none,
-    retirePasskey: none,
-  };
 }
 
 /** An agent's own password, for reading its own requests. In force for at least one target. */

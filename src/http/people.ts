@@ -1,44 +1,21 @@
-// People: what the pages ask of whoever keeps the approvers (the registry): by which credentials somebody is known, and
-// a new passkey put there. Public halves only; refuses to know files. The registry fits it.
+// People: what the pages ask of whoever keeps the approvers (the registry) beside what decisions need: all that one person
+// is known by, and passkeys put there and taken away. Public halves only; refuses to know files. The registry fits it.
 
-import type { JWK } from 'jose';
-import type { ApproverBook } from '../approval/evidence.ts';
+import type { ApproverBook, Credentials, Passkey } from '../approval/approvers.ts';
 
-/** A WebAuthn credential. Times are milliseconds since the epoch. */
-export interface Passkey {
-  /** The authenticator's own name for it, base64url. */
-  readonly id: string;
-  readonly jwk: JWK;
-  /** COSE number of the algorithm: -7, -8, -257. */
-  readonly algorithm: number;
-  /** Signatures so far, as its authenticator last said; 0 for those that do not count. */
-  readonly counter: number;
-  readonly transports: readonly string[];
-  /** Whether it is synchronised to other devices of its owner. */
-  readonly backedUp: boolean;
-  readonly createdAt: number;
-}
-
-/** One approver's credentials, in force. */
-export interface Person {
+/** One approver. What belongs to a retired one is still told here, and counts nowhere. */
+export interface Person extends Credentials {
   readonly name: string;
-  readonly keys: readonly { readonly kid: string }[];
-  readonly passkeys: readonly Passkey[];
-  readonly oidc: readonly { readonly issuer: string; readonly subject: string }[];
   readonly retiredAt: number | undefined;
   readonly source: 'config' | 'file';
 }
 
 export interface People extends ApproverBook {
   approver(name: string): Person | undefined;
-  passkey(id: string): (Passkey & { readonly approver: string }) | undefined;
-  /** False if the counter of a passkey that has just signed does not go forward: it was copied, or answers again. */
-  passkeyCounter(id: string, counter: number): Promise<boolean>;
-  oidcSubject(issuer: string, subject: string): { readonly approver: string } | undefined;
   /** Adds a passkey of an approver, who may be new. Throws `conflict`, `bad-parameter`. */
   addPasskey(name: string, passkey: Passkey): Promise<unknown>;
   /** From now on this passkey counts for nothing. Throws `not-found`, `conflict`. */
-  retirePasskey(name: string, id: string, nowMs: number): Promise<void>;
+  retirePasskey(name: string, id: string): Promise<void>;
 }
 
 /** The approver whose credential `by` names (`key:KID`, `passkey:ID`, `oidc:ISSUER SUBJECT`), while it is in force. */

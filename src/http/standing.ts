@@ -2,7 +2,7 @@
 // keeps them from it, by which kinds of evidence they could, and how far an approval of theirs may reach. Pure. It is
 // advice for a page: the desk judges every decision again.
 
-import { foldName } from '../approval/evidence.ts';
+import { foldName } from '../approval/approvers.ts';
 import type { IntactRequest } from '../approval/release.ts';
 import { type Level, levelReaches, type Request } from '../approval/request.ts';
 import type { StoredRequest, Vote } from '../store/store.ts';

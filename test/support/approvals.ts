@@ -4,7 +4,6 @@
 import { randomBytes } from 'node:crypto';
 import { exportJWK, generateKeyPair } from 'jose';
 import {
-  type ApproverBook,
   type ApproverKey,
   foldName,
   type Passkey,
@@ -22,6 +21,7 @@ import {
 } from '../../src/approval/request.ts';
 import { type SigningKey, signingKey, signToken } from '../../src/approval/token.ts';
 import { HoldpointError } from '../../src/errors.ts';
+import type { People, Person } from '../../src/http/people.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import type { Store } from '../../src/store/store.ts';
 
@@ -114,7 +114,7 @@ export class FakeLog implements DeskLog {
 }
 
 /** The people of a bench. Maps are by thumbprint, fingerprint, credential id, `ISSUER SUBJECT`, `TEAM/USER`. */
-export class TestBook implements ApproverBook {
+export class TestBook implements People {
   readonly keys: Map<string, ApproverKey>;
   readonly agents: Set<string>;
   readonly ssh = new Map<string, SshCredential & { approver: string }>();
@@ -137,6 +137,24 @@ export class TestBook implements ApproverBook {
   slackUser = (team: string, user: string) => this.accounts.get(`${team}/${user}`);
   isAgent = (name: string) => [...this.agents].some((agent) => foldName(agent) === foldName(name));
   isApprover = (name: string) => !this.isAgent(name) && !this.retired.has(foldName(name));
+  approver = (name: string): Person | undefined => {
+    const of = <T extends { approver: string }>(all: Map<string, T>) =>
+      [...all.values()].filter(({ approver }) => approver === name);
+    const [keys, passkeys] = [of(this.keys), of(this.passkeys)];
+    const oidc = [...this.accounts].flatMap(([account, { approver }]) => {
+      const [issuer = '', subject] = account.split(' ');
+      return approver === name && subject !== undefined ? [{ issuer, subject }] : [];
+    });
+    if (keys.length + passkeys.length + oidc.length === 0) return undefined;
+    const retiredAt = this.retired.has(foldName(name)) ? startMs : undefined;
+    return { name, keys, passkeys, oidc, ssh: of(this.ssh), slack: [], retiredAt, source: 'file' };
+  };
+  addPasskey = async (approver: string, passkey: Passkey) => {
+    this.passkeys.set(passkey.id, { ...passkey, approver });
+  };
+  retirePasskey = async (_name: string, id: string) => {
+    this.passkeys.delete(id);
+  };
   onBehalfOf = (agent: string) => this.obo.get(agent) ?? [];
   passkeyCounter = async (id: string, counter: number) => {
     const before = this.counters.get(id) ?? this.passkeys.get(id)?.counter ?? 0;

@@ -4,7 +4,6 @@ import { randomBytes } from 'node:crypto';
 import { type AddressInfo, createServer } from 'node:net';
 import type { Hono } from 'hono';
 import { type AccessClaims, type SigningKey, signAccess } from '../../src/approval/token.ts';
-import type { Passkey, People, Person } from '../../src/http/people.ts';
 import { type HttpListener, type HttpPorts, httpApp, listenHttp } from '../../src/http/server.ts';
 import { Analyzer } from '../../src/sql/parse.ts';
 import { type Bench, type gate, newBench, publicUrl } from './approvals.ts';
@@ -13,51 +12,6 @@ export const agentPasswords = new Map([
   ['claude', 'hunter2'],
   ['gpt', 'swordfish'],
 ]);
-
-/** The bench's approvers with passkeys of their own, as the pages see a registry. */
-export class Crowd implements People {
-  readonly bench: Bench;
-  readonly passkeys = new Map<string, Passkey & { approver: string }>();
-
-  constructor(bench: Bench) {
-    this.bench = bench;
-  }
-
-  key(kid: string) {
-    return this.bench.keys.get(kid);
-  }
-
-  isAgent(name: string): boolean {
-    return this.bench.agents.has(name);
-  }
-
-  approver(name: string): Person | undefined {
-    const keys = [...this.bench.keys.values()].filter((key) => key.approver === name);
-    const passkeys = [...this.passkeys.values()].filter((passkey) => passkey.approver === name);
-    if (keys.length + passkeys.length === 0) return undefined;
-    return { name, keys, passkeys, oidc: [], retiredAt: undefined, source: 'file' };
-  }
-
-  passkey(id: string) {
-    return this.passkeys.get(id);
-  }
-
-  async passkeyCounter(): Promise<boolean> {
-    return true;
-  }
-
-  oidcSubject() {
-    return undefined;
-  }
-
-  async addPasskey(approver: string, passkey: Passkey): Promise<void> {
-    this.passkeys.set(passkey.id, { ...passkey, approver });
-  }
-
-  async retirePasskey(_name: string, id: string): Promise<void> {
-    this.passkeys.delete(id);
-  }
-}
 
 const analyzer = await Analyzer.load();
 
