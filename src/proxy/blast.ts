@@ -16,7 +16,7 @@ import type { Upstream } from './upstream.ts';
 export interface BlastOptions {
   /** Opens a connection to the target with the settings given, as `connectUpstream` does. */
   readonly connect: (settings: readonly (readonly [string, string])[]) => Promise<Upstream>;
-  readonly analyzer: Pick<Analyzer, 'analyze' | 'syntax' | 'tokens'>;
+  readonly analyzer: Pick<Analyzer, 'analyze' | 'syntax' | 'scan'>;
   /** Milliseconds for one measurement in all; 0: nothing is measured. */
   readonly measureMs: number;
   /** Milliseconds for one count in it. */

@@ -115,7 +115,7 @@ export class Analyzer {
   }
 
   /** The tokens of a small text that parses, comments among them; undefined as above. */
-  tokens(sql: Buffer): readonly ScanToken[] | undefined {
+  scan(sql: Buffer): readonly ScanToken[] | undefined {
     return this.#inline(sql, (engine) => engine.scan(sql));
   }
 

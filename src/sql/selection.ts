@@ -9,7 +9,7 @@ import { childrenOf, listAt, nodeAt, textAt, unwrap } from './tree.ts';
 /** What reads SQL: `Analyzer`. Undefined where it cannot. */
 export interface Reader {
   syntax(sql: Buffer): readonly RawStatement[] | undefined;
-  tokens(sql: Buffer): readonly ScanToken[] | undefined;
+  scan(sql: Buffer): readonly ScanToken[] | undefined;
 }
 
 export interface Selection {
@@ -74,7 +74,7 @@ export function selectionOf(place: Place, reader: Reader): Selection | undefined
   const own = nodeAt(node, 'withClause');
   const withNeeded = own !== undefined && relations.some((name) => withNames(own).has(name));
   if (withNeeded && !place.root) return undefined;
-  const tokens = reader.tokens(place.text);
+  const tokens = reader.scan(place.text);
   if (tokens === undefined) return undefined;
   const cut = cutting(place, tokens, { withNeeded, using: using !== undefined, where: where !== undefined });
   if (cut === undefined) return undefined;
