@@ -32,6 +32,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'json-file.ts': [],
   'registry-file.ts': ['approval', 'credential-shape.ts', 'json-file.ts', 'proof'],
   'registry-book.ts': ['approval', 'config.ts', 'proof', 'registry-file.ts', 'wire'],
+  'delegations.ts': ['approval', 'json-file.ts'],
   'server-pins.ts': ['json-file.ts', 'policy'],
   'registry.ts': ['approval', 'proof', 'registry-book.ts', 'registry-file.ts', 'wire'],
   'metrics.ts': ['policy', 'sql'],

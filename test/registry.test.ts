@@ -271,6 +271,16 @@ test("a credential is never two people's, also where one key stands in two forma
   expect((await registry.addApprover('ada', own, at)).keys).toHaveLength(1);
 });
 
+test('one passkey is retired without the others', async () => {
+  const registry = await Registry.open({ dataDir });
+  await registry.addPasskey('ada', passkey('Zmlyc3QgcGFzc2tleQ'));
+  await registry.addPasskey('ada', passkey('c2Vjb25kIHBhc3NrZXk'));
+  await registry.retirePasskey('ada', 'Zmlyc3QgcGFzc2tleQ');
+  expect(registry.passkey('Zmlyc3QgcGFzc2tleQ')).toBeUndefined();
+  expect(registry.passkey('c2Vjb25kIHBhc3NrZXk')?.approver).toBe('ada');
+  await expect(registry.retirePasskey('ada', 'Zmlyc3QgcGFzc2tleQ')).rejects.toThrow('ada has no passkey');
+});
+
 test('the counter of a passkey only goes forward, over restarts and commands, or is 0 for ever', async () => {
   const registry = await Registry.open({ dataDir });
   await registry.addPasskey('ada', { ...passkey('Y291bnRzIHRoZW0'), counter: 5 });

@@ -7,6 +7,7 @@ import type { JWK } from 'jose';
 import { HoldpointError } from '../errors.ts';
 import type { Ending, ListFilter, StoredRequest } from '../store/store.ts';
 import { checkBinding, decisionText, readDecision, settledError } from './decision.ts';
+import type { Delegation } from './delegation.ts';
 import { readEvidence } from './evidence.ts';
 import { type CancelCause, cancelReasons, type Grant, type Hold, type HoldDesk, LiveHold } from './hold.ts';
 import { Opening, type OpeningDesk, type WaitingGate } from './opening.ts';
@@ -142,6 +143,11 @@ export class Desk implements HoldDesk {
       if (result.row.state === 'rejected') this.#rejected(rid, verified.approver, given.reason);
       return result.row;
     });
+  }
+
+  /** Takes a delegation from one approver to another; see Scrutiny. */
+  delegate(delegation: unknown, evidence: unknown): Promise<Delegation & { id: string }> {
+    return this.#scrutiny.delegated(delegation, evidence);
   }
 
   /** What became of a released statement, for people to read. Never throws: the log holds the truth of it. */

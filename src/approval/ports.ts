@@ -2,7 +2,8 @@
 
 import type { Store } from '../store/store.ts';
 import type { ApproverBook } from './approvers.ts';
-import type { EvidenceGround, OidcPort } from './ground.ts';
+import type { SignedDelegation } from './delegation.ts';
+import type { OidcPort } from './ground.ts';
 import type { Request } from './request.ts';
 import type { SigningKey } from './token.ts';
 
@@ -30,6 +31,14 @@ export type DeskRecord =
     }
   | { readonly kind: 'view'; readonly rid: string; readonly by: string }
   | {
+      readonly kind: 'delegation';
+      readonly id: string;
+      readonly from: string;
+      readonly to: string;
+      readonly D: string;
+      readonly ev: Readonly<Record<string, unknown>>;
+    }
+  | {
       readonly kind: 'expire' | 'cancel' | 'reject';
       readonly rid: string;
       readonly by: string;
@@ -42,6 +51,14 @@ export interface DeskLog {
   durable(seq: number): Promise<void>;
   /** Keeps a text beside the log, on disk before it returns. `sha256` is its digest in hex. Throws `log-unwritable`. */
   keepAside(sha256: string, text: string): void;
+}
+
+/** Where signed delegations are kept. What it gives is verified again with each use. */
+export interface DelegationShelf {
+  /** Those from one approver to another, by their names as they stand in them. */
+  of(from: string, to: string): readonly SignedDelegation[];
+  /** Durable when it resolves. */
+  keep(signed: { text: string; evidence: string }): Promise<void>;
 }
 
 /** Told what happens, for metrics and operational logs. Must not throw; never learns values. */
@@ -61,7 +78,7 @@ export interface DeskOptions {
   readonly oidc?: OidcPort | undefined;
   /** Slack's signing secret. */
   readonly slackSecret?: string | undefined;
-  readonly delegations?: EvidenceGround['delegations'];
+  readonly delegations?: DelegationShelf | undefined;
   /** Signs links, and nothing else. */
   readonly linkKey: SigningKey;
   /** The public URL: audience of decisions and beginning of links. */

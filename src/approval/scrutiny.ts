@@ -5,7 +5,8 @@ import type { JWK } from 'jose';
 import { HoldpointError } from '../errors.ts';
 import type { StoredRequest, Vote } from '../store/store.ts';
 import type { Decision } from './decision.ts';
-import { type Evidence, verifyEvidence } from './evidence.ts';
+import { type Delegation, delegationId, delegationText, readDelegation } from './delegation.ts';
+import { type Evidence, readEvidence, verifyDelegation, verifyEvidence } from './evidence.ts';
 import type { EvidenceGround, Proof } from './ground.ts';
 import type { DeskOptions, DeskRecord } from './ports.ts';
 import { provenRelease, type Release, voted } from './release.ts';
@@ -52,11 +53,38 @@ export class Scrutiny {
     return { kind: 'decision', rid, D: text, ev: log };
   }
 
+  /**
+   * Takes what an approver signed to let another decide in their name: verified, recorded, durable, then kept. Untrusted
+   * JSON. Throws what is wrong with it.
+   */
+  async delegated(given: unknown, evidence: unknown): Promise<Delegation & { id: string }> {
+    const { log, delegations, publicUrl, now } = this.#options;
+    if (delegations === undefined)
+      throw new HoldpointError('not-supported', 'this Holdpoint keeps no delegations');
+    const text = delegationText(readDelegation(given));
+    const signed = { text, evidence: JSON.stringify(readEvidence(evidence)) };
+    const { delegation, proof } = await verifyDelegation(signed, this.ground(true));
+    if (delegation.aud !== publicUrl)
+      throw new HoldpointError(
+        'conflict',
+        `the delegation is addressed to ${JSON.stringify(delegation.aud)}, this is ${publicUrl}`,
+      );
+    if (delegation.exp <= now())
+      throw new HoldpointError('expired', 'the delegation is past its time; sign a new one');
+    await this.#countUp(proof);
+    const id = delegationId(text);
+    const { from, to } = delegation;
+    await log.durable(log.append({ kind: 'delegation', id, from, to, D: text, ev: proof.log }));
+    await delegations.keep(signed);
+    return { ...delegation, id };
+  }
+
   /** `fresh`: for evidence that has just arrived. */
   ground(fresh: boolean): EvidenceGround {
     const { registry, now, oidc, slackSecret, delegations } = this.#options;
     const linkKey = (kid: string) => this.linkJwk(kid);
-    return { approvers: registry, linkKey, nowMs: now(), fresh, oidc, slackSecret, delegations };
+    const shelved = delegations && ((from: string, to: string) => delegations.of(from, to));
+    return { approvers: registry, linkKey, nowMs: now(), fresh, oidc, slackSecret, delegations: shelved };
   }
 
   /** A passkey that was copied, or a signature of it that is presented again, counts backwards. */

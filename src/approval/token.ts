@@ -115,18 +115,36 @@ export interface AccessClaims {
   jti: string;
 }
 
+/** What is signed of an access token. */
+export function accessText(claims: AccessClaims): string {
+  return JSON.stringify(claims);
+}
+
 export async function signAccess(claims: AccessClaims, key: SigningKey): Promise<string> {
-  return signToken('holdpoint-access+jws', JSON.stringify(claims), key);
+  return signToken('holdpoint-access+jws', accessText(claims), key);
+}
+
+/** What access has to be for: this audience, method and path. */
+export interface AccessWant {
+  readonly aud: string;
+  readonly method: string;
+  readonly path: string;
+  readonly nowMs: number;
 }
 
 /** Opens an access token for this audience, method and path. The caller must still refuse a repeated `jti`. */
 export async function openAccess(
   token: string,
-  want: { aud: string; method: string; path: string; nowMs: number; keyOf: (kid: string) => JWK | undefined },
+  want: AccessWant & { keyOf: (kid: string) => JWK | undefined },
 ): Promise<{ kid: string; claims: AccessClaims }> {
   const typ = 'holdpoint-access+jws';
   const { kid, payload } = await openToken(token, typ, want.keyOf);
-  const claims = tokenClaims(payload, typ) as unknown as AccessClaims;
+  return { kid, claims: checkAccess(tokenClaims(payload, typ), want) };
+}
+
+/** The claims, if their signature is verified and they are for this. Throws `unauthorized`. */
+export function checkAccess(given: unknown, want: AccessWant): AccessClaims {
+  const claims = (typeof given === 'object' && given !== null ? given : {}) as AccessClaims;
   const now = want.nowMs / 1000;
   const fits =
     claims.aud === want.aud &&
@@ -139,8 +157,8 @@ export async function openAccess(
     claims.exp - claims.iat <= accessSecondsMax &&
     claims.iat <= now + skewSeconds &&
     now < claims.exp + skewSeconds;
-  if (!fits) throw refused(typ);
-  return { kid, claims };
+  if (!fits) throw refused('holdpoint-access+jws');
+  return claims;
 }
 
 export interface LinkClaims {

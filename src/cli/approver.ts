@@ -1,16 +1,20 @@
-// `holdpoint approver add | list | retire`: whose decision counts, and by which credentials. Makes a key pair on the
+// `holdpoint approver add | list | retire | delegate`: whose decision counts, and by which credentials. Makes a key pair on the
 // approver's behalf, keeps the public part and writes the private one to a file of theirs; or takes a public key or an
 // account that they have. Refuses to keep a private key.
 
+import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { exportJWK, generateKeyPair, type JWK } from 'jose';
+import { type Delegation, delegationMsMax } from '../approval/delegation.ts';
 import { slackUserShape } from '../credential-shape.ts';
 import { HoldpointError } from '../errors.ts';
 import type { Registry } from '../registry.ts';
+import { duration } from './agent.ts';
 import { type FolderOptions, folderOptions, openFolder } from './folder.ts';
 import { ended, type Output, terminal } from './outcome.ts';
+import { identityOptions, type RemoteOptions, remote } from './remote.ts';
 
 /** Adds the `approver` commands. Their exit codes go to process.exitCode. */
 export function register(program: Command): void {
@@ -32,6 +36,55 @@ export function register(program: Command): void {
   folderOptions(
     approver.command('retire').description('from now on nothing of theirs counts').argument('<name>'),
   ).action((name: string, options: FolderOptions) => finish(retireApprover(name, options, terminal)));
+  identityOptions(approver.command('delegate').description('let another approver decide in your name'))
+    .requiredOption('--to <name>', 'the approver who may')
+    .requiredOption('--for <time>', 'how long: 90m, 8h, 14d at most')
+    .option('--targets <target...>', 'on these targets only')
+    .option('--rules <rule...>', 'for what these rules hold only')
+    .action((options: DelegateOptions) => finish(delegate(options, terminal)));
+}
+
+/** As `requests` commands have them: who one is, and where the Holdpoint is. */
+interface DelegateOptions extends RemoteOptions {
+  readonly to: string;
+  readonly for: string;
+  readonly targets?: string[];
+  readonly rules?: string[];
+  readonly json?: boolean;
+}
+
+/** `approver delegate`: signs and hands in that another approver decides in one's name for a while. */
+export function delegate(options: DelegateOptions, output: Output): Promise<number> {
+  return ended(options, output, async () => {
+    const lifeMs = duration(options.for);
+    if (lifeMs > delegationMsMax) {
+      throw new HoldpointError(
+        'bad-parameter',
+        `${options.for} is too long; a delegation lasts at most ${delegationMsMax / 86_400_000} days`,
+      );
+    }
+    const server = await remote(options);
+    const nbf = server.now();
+    const { targets, rules, to } = options;
+    const delegation: Delegation = {
+      typ: 'holdpoint.delegation.v1',
+      aud: server.issuer,
+      from: server.approver,
+      to,
+      ...(targets !== undefined && { targets }),
+      ...(rules !== undefined && { rules }),
+      nbf,
+      exp: nbf + lifeMs,
+      nonce: randomBytes(16).toString('base64url'),
+    };
+    const answer = await server.delegate(delegation);
+    const until = new Date(delegation.exp).toISOString();
+    const where = `${targets === undefined ? 'every target' : targets.join(', ')}${rules === undefined ? '' : `, rules ${rules.join(', ')}`}`;
+    return {
+      text: `${to} may decide for ${server.approver} until ${until} on ${where}: holdpoint requests approve ID --as ${to} --for ${server.approver}. Both count as one person.\n`,
+      json: answer,
+    };
+  });
 }
 
 interface AddOptions extends FolderOptions {

@@ -11,6 +11,7 @@ import type { Request } from '../approval/request.ts';
 import type { AuditLog } from '../audit/log.ts';
 import { openLog, type Recovered } from '../audit/opening.ts';
 import type { Config } from '../config.ts';
+import { Delegations } from '../delegations.ts';
 import { HoldpointError } from '../errors.ts';
 import { createMetrics } from '../metrics.ts';
 import { Ledger } from '../policy/budget.ts';
@@ -28,6 +29,7 @@ import { tlsServerEndPoint } from '../wire/channel-binding.ts';
 import { parseVerifier } from '../wire/scram.ts';
 import { type CatalogParts, catalogOf } from './catalogs.ts';
 import { approverRecorder } from './enrolments.ts';
+import { Issuer } from './issuer.ts';
 import { keyAt } from './keys.ts';
 import type { Parts } from './parts.ts';
 import { requireApprovers } from './quorums.ts';
@@ -123,8 +125,9 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
     };
     undo.push(closeCatalogs);
     const linkKey = await keyAt(join(config.dataDir, 'keys', 'link.jwk'));
+    const delegations = await Delegations.open(config.dataDir, Date.now);
     const common = { config, publicUrl, log, store, linkKey, registry, metrics, targets, analyzer, report };
-    const desk = openDesk(common, options.notify);
+    const desk = openDesk({ ...common, delegations }, options.notify);
     undo.push(() => desk.close());
     const parts: Parts = { ...common, desk };
     await meetTargets(targets, report);
@@ -248,12 +251,17 @@ function targetsOf(
   return targets;
 }
 
-function openDesk(parts: Omit<Parts, 'desk'>, notify: AssemblyOptions['notify']): Desk {
+function openDesk(
+  parts: Omit<Parts, 'desk'> & { delegations: Delegations },
+  notify: AssemblyOptions['notify'],
+): Desk {
   const { config, publicUrl, log, store, linkKey, registry, metrics, report } = parts;
   return new Desk({
     store,
     log,
     registry,
+    delegations: parts.delegations,
+    oidc: config.oidc && new Issuer(config.oidc, Date.now),
     linkKey,
     publicUrl,
     node: log.origin,

@@ -1,31 +1,46 @@
-// Remote: a running Holdpoint, asked over HTTP as an approver. Signs what it reads with and what it decides with; the
-// private key leaves the file for this process only. Refuses to know what is printed.
+// Remote: a running Holdpoint, asked over HTTP as an approver who signs what they read with and what they decide with.
+// Refuses to know what is printed, and how a signature is made (signer.ts).
 
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { type Command, Option } from 'commander';
 import type { Decision } from '../approval/decision.ts';
 import { decisionText } from '../approval/decision.ts';
-import { isRid } from '../approval/request.ts';
-import { type SigningKey, signAccess, signingKey, signToken } from '../approval/token.ts';
+import { type Delegation, delegationText } from '../approval/delegation.ts';
+import { isRid, type Level } from '../approval/request.ts';
 import { HoldpointError } from '../errors.ts';
+import { type Signer, type SignerOptions, signerOf } from './signer.ts';
 
 const answerMs = 15_000;
 const accessSeconds = 50;
 
-export interface RemoteOptions {
+export interface RemoteOptions extends SignerOptions {
   readonly url: string;
-  /** The approver's name, and the file with the private JWK. */
+  /** The approver's name. */
   readonly as: string;
-  readonly key: string;
+}
+
+/** Adds the options that `remote` reads, and --json. */
+export function identityOptions(command: Command): Command {
+  return command
+    .requiredOption('--as <name>', 'the approver you are')
+    .option('--key <file>', 'your private key, a JWK file')
+    .option('--ssh-key <file>', 'or your SSH key: the file, or its .pub if ssh-agent has it')
+    .option('--url <url>', 'the Holdpoint to ask', 'http://127.0.0.1:8432')
+    .addOption(new Option('--json', 'print JSON'));
 }
 
 /** An approver at one server. */
 export interface Remote {
   readonly approver: string;
+  /** What the server calls itself: the audience of whatever is signed. */
+  readonly issuer: string;
+  /** The most that this approver's key can prove. */
+  readonly level: Level;
   /** The server's time in milliseconds since the epoch: what it will judge a token's times by. */
   now(): number;
   get(path: string): Promise<unknown>;
   decide(decision: Decision): Promise<{ state: string; approvals: number; quorum: number }>;
+  delegate(delegation: Delegation): Promise<unknown>;
 }
 
 /** Reads the key and asks the server who it is. Throws HoldpointError with a sentence for whatever is in the way. */
@@ -33,11 +48,19 @@ export async function remote(options: RemoteOptions): Promise<Remote> {
   const url = options.url.replace(/\/+$/, '');
   if (!/^https?:$/.test(URL.parse(url)?.protocol ?? ''))
     throw new HoldpointError('bad-request', `${options.url} is not a URL; write http://HOST:PORT`);
-  const key = await keyIn(options.key);
+  const signer = await signerOf(options);
   const { issuer, skewMs } = await issuerAt(url);
   const now = () => Date.now() + skewMs;
+  const post = async (path: string, name: string, text: string, purpose: 'decision' | 'delegation') => {
+    const evidence = await signer.sign(text, purpose);
+    const body = `{"${name}":${text},"evidence":${JSON.stringify(evidence)}}`;
+    const headers = { 'Content-Type': 'application/json' };
+    return asked(url, path, { method: 'POST', headers, body }, options, signer);
+  };
   return {
     approver: options.as,
+    issuer,
+    level: signer.level,
     now,
     async get(path) {
       const iat = Math.floor(now() / 1000);
@@ -51,18 +74,16 @@ export async function remote(options: RemoteOptions): Promise<Remote> {
         exp: iat + accessSeconds,
         jti,
       };
-      const headers = { Authorization: `Bearer ${await signAccess(claims, key)}` };
-      return asked(url, path, { headers }, options);
+      const headers = { Authorization: await signer.authorization(claims) };
+      return asked(url, path, { headers }, options, signer);
     },
     async decide(decision) {
-      const text = decisionText(decision);
-      const jws = await signToken('holdpoint-decision+jws', text, key);
-      const body = `{"decision":${text},"evidence":${JSON.stringify({ kind: 'jws', jws })}}`;
-      const headers = { 'Content-Type': 'application/json' };
       const path = `/api/requests/${decision.rid}/decisions`;
-      const answer = await asked(url, path, { method: 'POST', headers, body }, options);
+      const answer = await post(path, 'decision', decisionText(decision), 'decision');
       return answer as { state: string; approvals: number; quorum: number };
     },
+    delegate: (delegation) =>
+      post('/api/delegations', 'delegation', delegationText(delegation), 'delegation'),
   };
 }
 
@@ -73,25 +94,6 @@ export function requestId(id: string): string {
     'bad-request',
     `${JSON.stringify(id)} is not a request ID; holdpoint requests list shows them`,
   );
-}
-
-async function keyIn(file: string): Promise<SigningKey> {
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (cause) {
-    const why = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : String(cause);
-    throw new HoldpointError('not-found', `cannot read the key ${file}: ${why}`, { cause });
-  }
-  try {
-    return await signingKey(JSON.parse(text));
-  } catch (cause) {
-    throw new HoldpointError(
-      'bad-request',
-      `${file} is not a private Ed25519 JWK, as holdpoint approver add NAME --generate FILE writes it`,
-      { cause },
-    );
-  }
 }
 
 /** Who the server says it is. Tokens for a server that calls itself something else are not made: it could pass them on. */
@@ -115,14 +117,20 @@ function isLoopback(url: string): boolean {
   return ['127.0.0.1', 'localhost', '[::1]'].includes(new URL(url).hostname);
 }
 
-async function asked(url: string, path: string, init: RequestInit, options: RemoteOptions): Promise<unknown> {
+async function asked(
+  url: string,
+  path: string,
+  init: RequestInit,
+  options: RemoteOptions,
+  signer: Signer,
+): Promise<unknown> {
   const { status, body } = await fetched(url, path, init);
   if (status < 400) return body;
   const { code, detail } = (body ?? {}) as { code?: string; detail?: string };
   if (status === 401) {
     throw new HoldpointError(
       'unauthorized',
-      `the key in ${options.key} is not one of ${options.as}'s at ${url}; enrol it there with holdpoint approver add`,
+      `the key in ${signer.file} is not one of ${options.as}'s at ${url}; enrol it there with holdpoint approver add`,
     );
   }
   const known = status === 404 ? 'not-found' : status === 403 ? 'forbidden' : 'conflict';

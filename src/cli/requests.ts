@@ -2,15 +2,15 @@
 // JavaScript. What is printed is drawn from the request that the digest covers, digested here again, never from what
 // the server says about it; what is signed is that digest.
 
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import type { Decision } from '../approval/decision.ts';
 import { parameterText } from '../approval/parameter.ts';
-import { commitment, type Request, requestDigest } from '../approval/request.ts';
+import { commitment, type Level, type Request, requestDigest } from '../approval/request.ts';
 import { visible, visibleLine, visibleText } from '../approval/visible.ts';
 import { HoldpointError } from '../errors.ts';
 import type { FullView, Summary } from '../http/view.ts';
 import { ended, type Found, type Output, terminal } from './outcome.ts';
-import { type RemoteOptions, remote, requestId } from './remote.ts';
+import { identityOptions, type RemoteOptions, remote, requestId } from './remote.ts';
 
 interface Options extends RemoteOptions {
   readonly json?: boolean;
@@ -19,31 +19,27 @@ interface Options extends RemoteOptions {
 interface DecideOptions extends Options {
   readonly reason?: string;
   readonly digest?: string;
+  readonly for?: string;
 }
 
 /** Adds the `requests` commands. Their exit codes go to process.exitCode. */
 export function register(program: Command): void {
   const requests = program.command('requests').description('see and decide held statements');
-  const common = (command: Command): Command =>
-    command
-      .requiredOption('--as <name>', 'the approver you are')
-      .requiredOption('--key <file>', 'your private key, a JWK file')
-      .option('--url <url>', 'the Holdpoint to ask', 'http://127.0.0.1:8432')
-      .addOption(new Option('--json', 'print JSON'));
   const finish = async (code: Promise<number>): Promise<void> => {
     process.exitCode = await code;
   };
 
-  common(requests.command('list').description('requests waiting for a decision'))
+  identityOptions(requests.command('list').description('requests waiting for a decision'))
     .option('--all', 'also those that have ended')
     .action((options: Options & { all?: boolean }) => finish(listRequests(options, terminal)));
-  common(requests.command('show').description('one request, as it will run').argument('<id>')).action(
-    (id: string, options: Options) => finish(showRequest(id, options, terminal)),
-  );
+  identityOptions(
+    requests.command('show').description('one request, as it will run').argument('<id>'),
+  ).action((id: string, options: Options) => finish(showRequest(id, options, terminal)));
   for (const verdict of ['approve', 'reject'] as const) {
-    common(requests.command(verdict).description(`${verdict} a held statement`).argument('<id>'))
+    identityOptions(requests.command(verdict).description(`${verdict} a held statement`).argument('<id>'))
       .option('--reason <text>', 'told to the agent and kept in the log', '')
       .option('--digest <digest>', 'only if the request has this digest, as show printed it')
+      .option('--for <name>', 'in the name of an approver who has delegated to you')
       .action((id: string, options: DecideOptions) => finish(decideRequest(verdict, id, options, terminal)));
   }
 }
@@ -103,16 +99,22 @@ export function decideRequest(
       rd,
       verdict,
       approver: server.approver,
-      level: 'key',
+      level: claimed(server.level, request.need.level),
       reason: options.reason ?? '',
       nonce: view.draft.nonce,
       nbf: view.draft.nbf,
       exp: request.exp,
+      ...(options.for !== undefined && { for: options.for }),
     });
     const missing = result.quorum - result.approvals;
     const words = result.state === 'pending' ? `approved; ${missing} more needed` : result.state;
     return { text: `\nrequest ${id}: ${words}\n`, json: { id, ...result } };
   });
+}
+
+/** What is claimed of the evidence: no more than is needed, which a security key might not prove in the end. */
+function claimed(able: Level, needed: Level): Level {
+  return able === 'passkey' && needed === 'passkey' ? 'passkey' : 'key';
 }
 
 /** The request of a view, digested and compared here. */

@@ -1,9 +1,10 @@
-// Access: who reads. Four ways to be somebody: an approver's access token, a link's token for one request, a visit's
+// Access: who reads. Four ways to be somebody: an approver's access token (or one signed with an SSH key), a link's token for one request, a visit's
 // cookie that one of them or a passkey began, an agent's own password for its own requests. Refuses to decide anything
 // about a request: a reader is not an approver of it. CONTRACT "Who may read".
 
 import type { Context } from 'hono';
 import type { Desk } from '../approval/desk.ts';
+import { openSshAccess, sshScheme } from '../approval/sshaccess.ts';
 import { claimedType, openAccess, openLink } from '../approval/token.ts';
 import { HoldpointError } from '../errors.ts';
 import type { People } from './people.ts';
@@ -55,6 +56,7 @@ export class Doorkeeper {
     }
     const [scheme, credential] = authorization.split(' ', 2);
     if (scheme?.toLowerCase() === 'basic' && credential) return this.#agent(credential);
+    if (scheme?.toLowerCase() === sshScheme && credential) return this.#sshApprover(c, credential);
     if (scheme?.toLowerCase() !== 'bearer' || !credential) throw nobody();
     const typ = claimedType(credential);
     if (typ === 'holdpoint-access+jws') {
@@ -114,6 +116,17 @@ export class Doorkeeper {
     if (claims.sub !== undefined && claims.sub !== key.approver) throw nobody();
     this.#once(claims.jti);
     return { name: key.approver, by: `key:${kid}` };
+  }
+
+  #sshApprover(c: Context, credential: string): Reader {
+    const { registry, publicUrl, now } = this.#ports;
+    const { pathname, search } = new URL(c.req.url);
+    const want = { aud: publicUrl, method: c.req.method, path: pathname + search, nowMs: now() };
+    const { approver, kid, claims } = openSshAccess(credential, want, registry);
+    if (!this.counts(approver, `ssh:${kid}`)) throw nobody();
+    if (claims.sub !== undefined && claims.sub !== approver) throw nobody();
+    this.#once(claims.jti);
+    return { kind: 'approver', name: approver };
   }
 
   /** The claims of a link that opens this request as it is now. Throws `unauthorized`. */

@@ -18,11 +18,12 @@ export interface People extends ApproverBook {
   retirePasskey(name: string, id: string): Promise<void>;
 }
 
-/** The approver whose credential `by` names (`key:KID`, `passkey:ID`, `oidc:ISSUER SUBJECT`), while it is in force. */
+/** The approver whose credential `by` names (`key:KID`, `ssh:FINGERPRINT`, `passkey:ID`, `oidc:ISSUER SUBJECT`), while it is in force. */
 export function credentialOwner(people: People, by: string): string | undefined {
   const colon = by.indexOf(':');
   const [kind, id] = [by.slice(0, colon), by.slice(colon + 1)];
   if (kind === 'key') return people.key(id)?.approver;
+  if (kind === 'ssh') return people.sshKey(id)?.approver;
   if (kind === 'passkey') return people.passkey(id)?.approver;
   const [issuer = '', subject = ''] = id.split(' ', 2);
   return kind === 'oidc' ? people.oidcSubject(issuer, subject)?.approver : undefined;

@@ -9,6 +9,7 @@ import { HoldpointError } from '../errors.ts';
 import { Doorkeeper } from './access.ts';
 import { requestsApi } from './api.ts';
 import { assets } from './assets.ts';
+import { delegationsApi } from './delegations.ts';
 import { events } from './events.ts';
 import { securityHeaders } from './headers.ts';
 import { sameOriginOnly } from './origin.ts';
@@ -56,6 +57,7 @@ export function httpApp(ports: HttpPorts): Hono {
   app.route('/assets', assets());
   app.route('/api/requests', requestsApi(ports, doorkeeper));
   app.route('/api/session', sessionApi(ports, doorkeeper));
+  app.route('/api/delegations', delegationsApi(ports));
   app.get('/healthz', (c) => c.json({ status: 'up' }));
   app.get('/readyz', async (c) => {
     const checks = await ports.ready();

@@ -10,9 +10,10 @@ import {
   type SshCredential,
 } from '../../src/approval/approvers.ts';
 import { type Decision, decisionText } from '../../src/approval/decision.ts';
+import { delegationId, type SignedDelegation } from '../../src/approval/delegation.ts';
 import { Desk } from '../../src/approval/desk.ts';
 import type { OidcPort } from '../../src/approval/ground.ts';
-import type { DeskEvents, DeskLog, DeskOptions, DeskRecord } from '../../src/approval/ports.ts';
+import type { DelegationShelf, DeskEvents, DeskLog, DeskRecord } from '../../src/approval/ports.ts';
 import {
   buildRequest,
   type Request,
@@ -164,8 +165,25 @@ export class TestBook implements People {
   };
 }
 
+/** Delegations in memory. */
+export class TestShelf implements DelegationShelf {
+  readonly kept: SignedDelegation[] = [];
+
+  of(from: string, to: string): SignedDelegation[] {
+    return this.kept.filter(({ text }) => {
+      const given = JSON.parse(text) as { from: string; to: string };
+      return given.from === from && given.to === to;
+    });
+  }
+
+  async keep(signed: { text: string; evidence: string }): Promise<void> {
+    this.kept.push({ id: delegationId(signed.text), ...signed });
+  }
+}
+
 export interface Bench {
   readonly book: TestBook;
+  readonly shelf: TestShelf;
   readonly desk: Desk;
   readonly store: Store;
   readonly log: FakeLog;
@@ -190,7 +208,6 @@ export async function newBench(
     events?: DeskEvents;
     oidc?: OidcPort;
     slackSecret?: string;
-    delegations?: DeskOptions['delegations'];
   } = {},
 ): Promise<Bench> {
   const { like } = options;
@@ -209,6 +226,7 @@ export async function newBench(
     ]);
   const agents = like?.agents ?? new Set(['claude']);
   const book = like?.book ?? new TestBook(keys, agents);
+  const shelf = like?.shelf ?? new TestShelf();
   const suspicious: string[] = [];
   const notified: { request: Request; link: string }[] = [];
   const desk = new Desk({
@@ -217,7 +235,7 @@ export async function newBench(
     registry: book,
     oidc: options.oidc,
     slackSecret: options.slackSecret,
-    delegations: options.delegations,
+    delegations: shelf,
     linkKey: link,
     publicUrl: options.publicUrl ?? publicUrl,
     node: options.node ?? 'n1',
@@ -229,7 +247,22 @@ export async function newBench(
     notify: (request, address) => notified.push({ request, link: address }),
     events: { suspicious: (rid, what) => suspicious.push(`${rid} ${what}`), ...options.events },
   });
-  return { desk, store, log, clock, book, ann, bob, link, visitKey, keys, agents, suspicious, notified };
+  return {
+    desk,
+    store,
+    log,
+    clock,
+    book,
+    shelf,
+    ann,
+    bob,
+    link,
+    visitKey,
+    keys,
+    agents,
+    suspicious,
+    notified,
+  };
 }
 
 let ordinal = 0;
