@@ -12,7 +12,7 @@ import { readEvidence } from './evidence.ts';
 import { type CancelCause, cancelReasons, type Grant, type Hold, type HoldDesk, LiveHold } from './hold.ts';
 import { Opening, type OpeningDesk, type WaitingGate } from './opening.ts';
 import type { DeskOptions, DeskRecord } from './ports.ts';
-import { fitsGate, type IntactRequest, intactRequest, type Release } from './release.ts';
+import { fitsGate, type IntactRequest, intactRequest } from './release.ts';
 import { type Rejection, type Request, type RequestValues, requestDigest } from './request.ts';
 import { endedSettlement, isOpen, noSuchRequest, rejection, votedAlready } from './row.ts';
 import { Scrutiny } from './scrutiny.ts';
@@ -284,10 +284,7 @@ export class Desk implements HoldDesk {
     const { request } = held;
     if (row.state !== 'approved' || this.#used.has(request.rid) || !mine(row.holder)) return undefined;
     const release = await this.#scrutiny.release(held, row.votes);
-    if (release === undefined) {
-      this.#unproven(request.rid);
-      return undefined;
-    }
+    if (release === undefined) return undefined;
     if (!(await this.#consume(row, held.rd, mine))) return undefined;
     this.#used.set(request.rid, request.exp);
     const decisions = release.votes.map(({ vote, proof }) =>
@@ -406,21 +403,14 @@ export class Desk implements HoldDesk {
     if (row.state === 'approved') {
       // One of those who wait may use it, and the others hear of that.
       if (!isFirst(row.holder, hold.holder)) return;
-      const release: Release | undefined = await this.#scrutiny.release(hold, row.votes);
-      if (release === undefined) {
-        this.#unproven(hold.rid);
-        return;
-      }
+      const release = await this.#scrutiny.release(hold, row.votes);
+      if (release === undefined) return;
       const decisions = release.votes.map(({ vote }) => vote.seq);
       hold.settle({ state: 'approved', rid: hold.rid, by: release.by, decisions });
       return;
     }
     hold.settle(endedSettlement(row));
     this.#waiting.forget(hold);
-  }
-
-  #unproven(rid: string): void {
-    this.#options.events?.suspicious?.(rid, 'the store says approved, and no valid evidence supports it');
   }
 
   /** That it is final: the decision alone does not say that no other came before it. */

@@ -42,9 +42,14 @@ export class Scrutiny {
     return proof;
   }
 
-  /** What the votes of a stored row prove now; undefined: no release. */
-  release(held: Held, votes: readonly Vote[]): Promise<Release | undefined> {
-    return provenRelease(held, votes, this.ground(false));
+  /** What the votes of a row that says approved prove now; undefined, and told as suspicious: no release. */
+  async release(held: Held, votes: readonly Vote[]): Promise<Release | undefined> {
+    const release = await provenRelease(held, votes, this.ground(false));
+    if (release === undefined) {
+      const what = 'the store says approved, and no valid evidence supports it';
+      this.#options.events?.suspicious?.(held.request.rid, what);
+    }
+    return release;
   }
 
   /** The record of a decision. What has to be kept aside of its evidence is on disk before it returns. */
