@@ -5,14 +5,17 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { exportJWK, generateKeyPair, type JWK } from 'jose';
 import { type Delegation, delegationMsMax } from '../approval/delegation.ts';
 import { slackUserShape } from '../credential-shape.ts';
 import { HoldpointError } from '../errors.ts';
+import { enrolmentLink } from '../http/enrolment.ts';
 import type { Registry } from '../registry.ts';
 import { duration } from './agent.ts';
 import { type FolderOptions, folderOptions, openFolder } from './folder.ts';
+import { keyAt } from './keys.ts';
 import { ended, type Output, terminal } from './outcome.ts';
 import { identityOptions, type RemoteOptions, remote } from './remote.ts';
 
@@ -25,7 +28,7 @@ export function register(program: Command): void {
   folderOptions(approver.command('add').description('enrol an approver').argument('<name>'))
     .option('--generate <file>', 'make an Ed25519 key; the private part goes to this new file, mode 0600')
     .option('--ssh <file|line>', 'an OpenSSH public key: its .pub file, or the line in it')
-    .option('--passkey', 'a one-time link to enrol a passkey (not available yet)')
+    .option('--passkey', 'a one-time link by which they register a passkey, good for an hour')
     .option('--oidc <subject>', 'an account at the OpenID provider of the configuration: its `sub`')
     .option('--slack <team/user>', 'a Slack account by its ids, T012AB3CD/U012AB3CD')
     .option('--break-glass', 'may release alone in an emergency, to be reviewed afterwards')
@@ -107,8 +110,11 @@ export function addApprover(name: string, options: AddOptions, output: Output): 
         'name one credential: --generate FILE, --ssh FILE, --passkey, --oidc SUBJECT or --slack TEAM/USER',
       );
     }
-    if (passkey === true) {
-      throw new HoldpointError('not-supported', 'passkeys are not available yet; use --generate FILE');
+    if (passkey === true && breakGlass === true) {
+      throw new HoldpointError(
+        'bad-request',
+        'a link registers nobody yet; give --break-glass alone, once the passkey is there',
+      );
     }
     const folder = await openFolder(options);
     const { registry } = folder;
@@ -121,7 +127,9 @@ export function addApprover(name: string, options: AddOptions, output: Output): 
             ? await addAccount(name, oidc, folder)
             : slack !== undefined
               ? await addSlackAccount(name, slack, registry)
-              : { text: '', json: { name } };
+              : passkey === true
+                ? await makeLink(name, folder)
+                : { text: '', json: { name } };
     if (breakGlass !== true) return added;
     await registry.allowBreakGlass(name);
     return {
@@ -211,6 +219,30 @@ async function addSlackAccount(name: string, given: string, registry: Registry):
   }
   await registry.addSlack(name, shape.data, Date.now());
   return { text: `${name} may decide in Slack now as ${given}.\n`, json: { name, slack: given } };
+}
+
+/** Nobody is added yet: whoever opens the link makes the passkey, and with it the entry. */
+async function makeLink(
+  name: string,
+  { registry, config }: Awaited<ReturnType<typeof openFolder>>,
+): Promise<Added> {
+  await registry.mayEnrol(name);
+  const publicUrl = config?.publicUrl ?? `http://${process.env.HOLDPOINT_HTTP ?? '127.0.0.1:8432'}`;
+  const { hostname } = new URL(publicUrl);
+  if (/^[\d.]+$|^\[/.test(hostname)) {
+    throw new HoldpointError(
+      'bad-config',
+      `passkeys belong to a host name, and ${publicUrl} has none; set publicUrl, such as http://localhost:8432 on this machine`,
+    );
+  }
+  const key = await keyAt(join(registry.dataDir, 'keys', 'enrol.jwk'));
+  const from = { key, now: Date.now(), random: randomBytes };
+  const { link, until } = await enrolmentLink(publicUrl, name, registry.approver(name), from);
+  const expires = new Date(until).toISOString();
+  return {
+    text: `Send this link to ${name}, and to nobody else. It registers one passkey, once, until ${expires}:\n\n  ${link}\n\n`,
+    json: { name, link, expires },
+  };
 }
 
 /** `approver list`. */

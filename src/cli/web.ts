@@ -20,12 +20,17 @@ export async function serveWeb(parts: Parts, port: number): Promise<HttpListener
   const rootFile = join(config.dataDir, 'audit', log.origin, 'keys', 'root.jwk');
   const root = JSON.parse(readFileSync(rootFile, 'utf8')) as JWK;
   const rootKey = { ...root, kid: await calculateJwkThumbprint(root), use: 'sig' };
-  const visitKey = await keyAt(join(config.dataDir, 'keys', 'visit.jwk'));
+  const [visitKey, enrolKey, ceremonyKey] = await Promise.all(
+    ['visit', 'enrol', 'ceremony'].map((name) => keyAt(join(config.dataDir, 'keys', `${name}.jwk`))),
+  );
   const app = httpApp({
     desk,
     registry,
     publicUrl,
-    visitKey,
+    visitKey: visitKey!,
+    enrolKey: enrolKey!,
+    ceremonyKey: ceremonyKey!,
+    once: (name, until, now) => store.once(name, until, now),
     now: Date.now,
     random: randomBytes,
     tokens: (sql) => analyzer.tokens(sql),

@@ -6,6 +6,7 @@ import { isRid } from '../approval/request.ts';
 import { HoldpointError } from '../errors.ts';
 import type { Token } from '../sql/tokens.ts';
 import type { AccessPorts, Doorkeeper } from './access.ts';
+import { accountMain, enrolPage } from './draw/account.ts';
 import { page, type ShellOptions, shell } from './draw/document.ts';
 import { listMain } from './draw/list.ts';
 import { type Html, notice } from './draw/marks.ts';
@@ -41,6 +42,18 @@ export function pages(ports: PagePorts, doorkeeper: Doorkeeper): Hono {
     if (visit === undefined) return c.html(shell('Request', inert));
     return requestPage(c, rid, visit.visitor);
   });
+
+  app.get('/account', async (c) => {
+    const visit = await doorkeeper.visitOf(c);
+    const person =
+      visit?.visitor.kind === 'approver' ? ports.registry.approver(visit.visitor.name) : undefined;
+    if (person === undefined) return c.html(shell('Your account', inert));
+    const scripts = ['live.js', 'account.js', 'signin.js'];
+    const main = accountMain(person);
+    return c.html(page({ title: person.name, publicUrl, scripts, who: person.name, at: 'account', main }));
+  });
+
+  app.get('/enrol', (c) => c.html(enrolPage(publicUrl)));
 
   const listPage = async (c: Context, who: string): Promise<Response> => {
     const chosen = chosenBy((name) => c.req.query(name));

@@ -14,6 +14,7 @@ import { events } from './events.ts';
 import { securityHeaders } from './headers.ts';
 import { sameOriginOnly } from './origin.ts';
 import { type PagePorts, pages } from './pages.ts';
+import { type PasskeyPorts, passkeysApi } from './passkeys.ts';
 import { problem, problemOf } from './problem.ts';
 import { sessionApi } from './session.ts';
 
@@ -24,7 +25,7 @@ export interface Check {
   readonly warnings?: readonly string[];
 }
 
-export interface HttpPorts extends PagePorts {
+export interface HttpPorts extends PagePorts, PasskeyPorts {
   /** Text and content type of the Prometheus exposition. */
   readonly metrics: () => Promise<{ text: string; contentType: string }>;
   /** Log writable, store reachable, every target reachable and the one that is meant. */
@@ -58,6 +59,7 @@ export function httpApp(ports: HttpPorts): Hono {
   app.route('/api/requests', requestsApi(ports, doorkeeper));
   app.route('/api/session', sessionApi(ports, doorkeeper));
   app.route('/api/delegations', delegationsApi(ports));
+  app.route('/api', passkeysApi(ports, doorkeeper));
   app.get('/healthz', (c) => c.json({ status: 'up' }));
   app.get('/readyz', async (c) => {
     const checks = await ports.ready();

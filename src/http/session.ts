@@ -4,14 +4,15 @@
 import { type Context, Hono } from 'hono';
 import { claimedType } from '../approval/token.ts';
 import { HoldpointError } from '../errors.ts';
-import { type AccessPorts, type Doorkeeper, nobody } from './access.ts';
+import { type Doorkeeper, nobody } from './access.ts';
 import { jsonBody } from './body.ts';
+import { answeredBy, askPasskey, type PasskeyPorts } from './passkeys.ts';
 import { type Visit, type Visitor, visitMsMax } from './visit.ts';
 
 const bodyBytesMax = 32_768;
 
 /** The routes under /api/session. */
-export function sessionApi(ports: AccessPorts, doorkeeper: Doorkeeper): Hono {
+export function sessionApi(ports: PasskeyPorts, doorkeeper: Doorkeeper): Hono {
   const api = new Hono();
 
   /** Whether a reload would show something: asked by the shell, which holds nothing itself. */
@@ -20,6 +21,9 @@ export function sessionApi(ports: AccessPorts, doorkeeper: Doorkeeper): Hono {
     const visit = await doorkeeper.visitOf(c, rid);
     return c.json(told(visit));
   });
+
+  /** A challenge to whichever passkey the browser has for this page. */
+  api.post('/passkey', async (c) => c.json(await askPasskey(ports, { act: 'sign-in' })));
 
   api.post('/', async (c) => {
     const body = await jsonBody(c, bodyBytesMax);
@@ -37,8 +41,14 @@ export function sessionApi(ports: AccessPorts, doorkeeper: Doorkeeper): Hono {
     c: Context,
     body: Record<string, unknown>,
   ): Promise<{ visitor: Visitor; until: number }> => {
-    const [scheme, token] = (c.req.header('Authorization') ?? '').split(' ', 2);
     const until = ports.now() + visitMsMax;
+    const [scheme, token] = (c.req.header('Authorization') ?? '').split(' ', 2);
+    if (body.passkey !== undefined && scheme === '') {
+      const { name, id } = await answeredBy(ports, body, 'sign-in');
+      const by = `passkey:${id}`;
+      if (!doorkeeper.counts(name, by)) throw nobody();
+      return { visitor: { kind: 'approver', name, by }, until };
+    }
     if (scheme?.toLowerCase() !== 'bearer' || !token) throw nobody();
     if (claimedType(token) === 'holdpoint-link+jws') {
       const { rid } = body;

@@ -192,6 +192,8 @@ export interface Bench {
   readonly bob: SigningKey & { privateJwk: Record<string, unknown> };
   readonly link: SigningKey;
   readonly visitKey: SigningKey;
+  readonly enrolKey: SigningKey;
+  readonly ceremonyKey: SigningKey;
   readonly keys: Map<string, ApproverKey>;
   readonly agents: Set<string>;
   readonly suspicious: string[];
@@ -215,9 +217,9 @@ export async function newBench(
   if (options.publicUrl !== undefined) clock.live = true;
   const store = options.store ?? new MemoryStore();
   const log = new FakeLog();
-  const [ann, bob, link, visitKey] = like
-    ? [like.ann, like.bob, like.link, like.visitKey]
-    : await Promise.all([newKey(), newKey(), newKey(), newKey()]);
+  const [ann, bob, link, visitKey, enrolKey, ceremonyKey] = like
+    ? [like.ann, like.bob, like.link, like.visitKey, like.enrolKey, like.ceremonyKey]
+    : await Promise.all([newKey(), newKey(), newKey(), newKey(), newKey(), newKey()]);
   const keys =
     like?.keys ??
     new Map([
@@ -247,6 +249,7 @@ export async function newBench(
     notify: (request, address) => notified.push({ request, link: address }),
     events: { suspicious: (rid, what) => suspicious.push(`${rid} ${what}`), ...options.events },
   });
+  const keysOfPages = { visitKey, enrolKey, ceremonyKey };
   return {
     desk,
     store,
@@ -257,7 +260,7 @@ export async function newBench(
     ann,
     bob,
     link,
-    visitKey,
+    ...keysOfPages,
     keys,
     agents,
     suspicious,

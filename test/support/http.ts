@@ -21,6 +21,9 @@ export function appOf(bench: Bench, change: Partial<HttpPorts> = {}): Hono {
     registry: bench.book,
     publicUrl,
     visitKey: bench.visitKey,
+    enrolKey: bench.enrolKey,
+    ceremonyKey: bench.ceremonyKey,
+    once: (name, until, now) => bench.store.once(name, until, now),
     now: bench.clock.now,
     random: randomBytes,
     tokens: (sql) => analyzer.tokens(sql),
@@ -67,15 +70,18 @@ export function post(app: Hono, rid: string, body: unknown, headers: Record<stri
   });
 }
 
-/** A bench served on a loopback port, with the real time. */
-export async function serve(): Promise<{ bench: Bench; url: string; listener: HttpListener }> {
+/** A bench served on a loopback port, with the real time. Passkeys need a host name: `localhost`. */
+export async function serve(
+  host: '127.0.0.1' | 'localhost' = '127.0.0.1',
+  change: Partial<HttpPorts> = {},
+): Promise<{ bench: Bench; url: string; listener: HttpListener }> {
   const probe = createServer();
   await new Promise<void>((done) => probe.listen(0, '127.0.0.1', done));
   const { port } = probe.address() as AddressInfo;
   await new Promise((done) => probe.close(done));
-  const url = `http://127.0.0.1:${port}`;
+  const url = `http://${host}:${port}`;
   const bench = await newBench({ publicUrl: url });
-  const listener = await listenHttp(appOf(bench, { publicUrl: url }), { host: '127.0.0.1', port });
+  const listener = await listenHttp(appOf(bench, { publicUrl: url, ...change }), { host: '127.0.0.1', port });
   return { bench, url, listener };
 }
 

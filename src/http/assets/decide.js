@@ -143,10 +143,12 @@ document.addEventListener('change', (event) => {
   if (event.target.name === 'way') allow();
 });
 
-/** An approval by what is chosen has to be strong enough; a rejection always is. */
+/** The buttons work from here on; an approval by what is chosen has to be strong enough, a rejection always is. */
 function allow() {
-  const radio = form()?.querySelector('[name="way"]:checked');
-  if (radio) form().querySelector('.approve').disabled = radio.dataset.approves === undefined;
+  if (form() === null) return;
+  const radio = form().querySelector('[name="way"]:checked');
+  form().querySelector('.approve').disabled = radio !== null && radio.dataset.approves === undefined;
+  form().querySelector('.reject').disabled = false;
 }
 allow();
 document.addEventListener('holdpoint:drawn', allow);

@@ -10,6 +10,8 @@ const home = new URL(document.querySelector('meta[name="holdpoint-url"]').conten
 export function usable() {
   if (browserSupportsWebAuthn === undefined || !browserSupportsWebAuthn())
     return 'This browser knows no passkeys on this page; they need https or localhost.';
+  if (/^[\d.]+$|^\[/.test(home.hostname))
+    return 'Passkeys belong to a host name; this Holdpoint has none in its publicUrl.';
   if (location.origin !== home.origin) return `Passkeys work at ${home.origin} only; open Holdpoint there.`;
   return null;
 }

@@ -25,9 +25,16 @@ export function offerSignIn() {
     passkey.onclick = () => attempt(byPasskey);
   }
   const file = document.querySelector('#keyfile');
-  if (file !== null) file.onchange = () => attempt(() => byKeyFile(file));
+  if (file !== null) {
+    file.onchange = () => attempt(() => byKeyFile(file));
+    // Chosen before this script was there.
+    if (file.files.length > 0) file.onchange();
+  }
   const oidc = document.querySelector('#oidc');
-  if (oidc !== null) oidc.onclick = () => attempt(byProvider);
+  if (oidc !== null) {
+    oidc.disabled = false;
+    oidc.onclick = () => attempt(byProvider);
+  }
 }
 
 async function byPasskey() {
@@ -59,4 +66,7 @@ async function leave() {
 
 offerSignIn();
 const out = document.querySelector('#signout');
-if (out !== null) out.onclick = leave;
+if (out !== null) {
+  out.disabled = false;
+  out.onclick = leave;
+}

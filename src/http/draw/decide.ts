@@ -59,7 +59,7 @@ function timeline(row: StoredRequest): Html {
 
 function vote({ approver, verdict, level, reason, at }: Vote): Html {
   const who = approver.startsWith('link:') ? 'somebody with the link' : visibleLine(approver);
-  return html`<li class="${verdict}"><span><b>${who}</b> ${verdict === 'approve' ? 'approved' : 'rejected'}
+  return html`<li class="voted-${verdict}"><span><b>${who}</b> ${verdict === 'approve' ? 'approved' : 'rejected'}
     <span class="quiet">${level}</span></span> ${moment(at)}${
       reason === '' ? '' : html`<q>${visibleLine(reason)}</q>`
     }</li>`;
@@ -112,8 +112,8 @@ function form({ intact, standing }: Panel): Html {
     <textarea id="reason" rows="2" maxlength="500"></textarea>
     ${phrase === undefined ? wayFields(ways) : ''}
     <div class="buttons">
-      <button class="button approve" type="button"${enough ? '' : html` disabled`}>Approve</button>
-      <button class="button reject" type="button">Reject</button>
+      <button class="button approve" type="button" disabled>Approve</button>
+      <button class="button reject" type="button" disabled>Reject</button>
     </div>
     <p class="notice bad" role="alert" hidden></p>
     ${phrase === undefined ? commandLine(request) : ''}

@@ -52,7 +52,7 @@ function signedIn(who: string, at: Frame['at']): Html {
   return html`<nav class="nav" aria-label="Holdpoint">
         <a href="/"${current(at === 'requests')}>Requests</a>
         <a href="/account"${current(at === 'account')}>${who}</a>
-        <button class="link" type="button" id="signout">Sign out</button>
+        <button class="link" type="button" id="signout" disabled>Sign out</button>
       </nav>`;
 }
 
@@ -85,11 +85,11 @@ holdpoint approver add NAME --generate name.jwk</pre>
   return page({ title, publicUrl: options.publicUrl, scripts: ['open.js'], main });
 }
 
-/** The ways to sign in. The same for everybody; scripts take away what the browser cannot do. */
+/** The ways to sign in. The same for everybody; a button is dead until a script works it and the browser can do it. */
 export function signIn({ oidc }: Pick<ShellOptions, 'oidc'>): Html {
   return html`<div class="signin">
-          <button class="button primary" type="button" id="passkey">Sign in with a passkey</button>
-          ${oidc ? html`<button class="button" type="button" id="oidc">Sign in with single sign-on</button>` : ''}
+          <button class="button primary" type="button" id="passkey" disabled>Sign in with a passkey</button>
+          ${oidc ? html`<button class="button" type="button" id="oidc" disabled>Sign in with single sign-on</button>` : ''}
           <span class="keyform">
             <input type="file" id="keyfile" accept=".jwk,.json,application/json">
             <label class="button" for="keyfile">Use a key file…</label>
