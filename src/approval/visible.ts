@@ -96,6 +96,12 @@ export function visibleLine(text: string): string {
   return visibleText(text).replaceAll('\n', '⟨U+000A⟩');
 }
 
+/** Text on its way to a client, on one line: what controls or hides text removed, and cut to so many code points. */
+export function plainLine(text: string, charactersMax: number): string {
+  const plain = text.replaceAll(/\p{Cf}/gu, '').replaceAll(/[\p{Cc}\p{Z}]+/gu, ' ');
+  return [...plain.trim()].slice(0, charactersMax).join('').toWellFormed();
+}
+
 function segmentOf(match: RegExpMatchArray): Segment {
   const character = match.groups?.hidden;
   if (character === undefined) return { foreign: match[0] };

@@ -2,7 +2,9 @@
 // DETAIL is one line of JSON in CONTRACT's shape; the HINT says what to do next, and never how to get around a person.
 // Refuses to know how it came to the end. CONTRACT "What an agent sees"; audit-approval §17.5, B15.
 
+import { wordsCharactersMax } from '../approval/own.ts';
 import type { Rejection, Settlement } from '../approval/request.ts';
+import { plainLine } from '../approval/visible.ts';
 import { type ErrorCode, HoldpointError } from '../errors.ts';
 import { stateDetail } from '../session/refusal.ts';
 
@@ -12,9 +14,6 @@ export interface Asked {
   readonly rule: string;
   readonly expiresAt: number;
 }
-
-/** Characters (code points) of an approver's words that a client is sent. */
-const wordsMax = 500;
 
 export function settledError(
   settlement: Exclude<Settlement, { state: 'approved' }>,
@@ -51,11 +50,16 @@ export function settledError(
 /** In the same words whether the session waited for the rejection or came after it. */
 export function rejectedError(rejection: Rejection, rule: string): HoldpointError {
   const { rid, by, reason, until, expiresAt } = rejection;
-  const said = reason === '' ? '' : `: ${oneLine(reason)}`;
+  const said = reason === '' ? '' : `: ${plainLine(reason, wordsCharactersMax)}`;
   const hint =
     `The statement did not run. Do what the reason asks for, or something else: the identical statement is refused ` +
     `until ${iso(until)} without anybody being asked.`;
-  return ended('rejected', `statement rejected by ${oneLine(by)}${said}`, { rid, rule, expiresAt }, hint);
+  return ended(
+    'rejected',
+    `statement rejected by ${plainLine(by, wordsCharactersMax)}${said}`,
+    { rid, rule, expiresAt },
+    hint,
+  );
 }
 
 /** Nobody decided while the session waited. The request stays open. */
@@ -119,10 +123,4 @@ function ended(code: ErrorCode, message: string, asked: Asked, hint: string | un
 
 function iso(ms: number): string {
   return new Date(ms).toISOString();
-}
-
-/** An approver's words on their way into an ErrorResponse: what controls or hides text removed, on one line. */
-function oneLine(text: string): string {
-  const plain = text.replaceAll(/\p{Cf}/gu, '').replaceAll(/[\p{Cc}\p{Z}]+/gu, ' ');
-  return [...plain.trim()].slice(0, wordsMax).join('').toWellFormed();
 }

@@ -3,6 +3,7 @@
 
 import { randomBytes } from 'node:crypto';
 import net from 'node:net';
+import { ownRequests } from '../approval/own.ts';
 import type { RecordBody } from '../audit/record.ts';
 import { HoldpointError } from '../errors.ts';
 import type { Ledger } from '../policy/budget.ts';
@@ -68,7 +69,7 @@ export interface ListenerOptions extends LoginOptions {
   readonly onBehalfOf: (agent: string) => readonly string[];
   readonly analyzer: Analyzer;
   readonly log: RelayLog & BookLog & { append(body: RecordBody): number };
-  readonly desk: ParkingDesk;
+  readonly desk: ParkingDesk & Parameters<typeof ownRequests>[0];
   readonly spending: Ledger;
   readonly metrics: ListenerMetrics;
   readonly report: Report;
@@ -317,6 +318,7 @@ export class Listener {
       parameters: upstream.parameters,
       pids: { server: upstream.pid, client: slot.pid },
       newId: () => randomBytes(16).toString('hex'),
+      requests: () => ownRequests(options.desk, actor.agent),
       finished: (gate) => book.finished(gate),
     });
     book.attach(session);

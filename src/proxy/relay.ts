@@ -204,12 +204,13 @@ export class Relay {
         if (step.flush) this.#uplink.sendDeferred();
         if (step.gate !== undefined) this.#record(step.gate);
         if (step.before !== undefined) this.#uplink.add(step.before);
-        this.#uplink.append(frame);
+        if (step.instead === undefined) this.#uplink.append(frame);
+        else this.#uplink.add(step.instead);
         if (step.after !== undefined) this.#uplink.add(step.after);
         return;
       case 'defer':
         if (step.gate !== undefined) this.#record(step.gate);
-        this.#defer();
+        this.#defer(step.instead ?? frame.copy());
         return;
       case 'replace':
         if (step.flush) this.#uplink.sendDeferred();
@@ -303,8 +304,8 @@ export class Relay {
     this.#options.session.dispatched(gate, performance.now());
   }
 
-  #defer(): void {
-    if (this.#uplink.defer(this.#view.copy())) return;
+  #defer(frame: Buffer): void {
+    if (this.#uplink.defer(frame)) return;
     this.#options.session.releaseDeferred();
     this.#uplink.sendDeferred();
   }
@@ -416,16 +417,10 @@ export class Relay {
   }
 
   /** A stream that cannot be framed, a log that cannot be written, a defect: both sockets close, nothing is passed on. */
-  #fail(error: unknown): void {
-    if (error instanceof HoldpointError) {
-      this.terminate(error);
-      return;
-    }
-    this.terminate(
-      new HoldpointError('protocol-violation', 'the connection failed inside the proxy and was closed', {
-        cause: error,
-      }),
-    );
+  #fail(cause: unknown): void {
+    const message = 'the connection failed inside the proxy and was closed';
+    const ours = cause instanceof HoldpointError;
+    this.terminate(ours ? cause : new HoldpointError('protocol-violation', message, { cause }));
   }
 
   #end(error: HoldpointError | undefined): void {

@@ -1,11 +1,14 @@
 // Frontend: what becomes of each frame of the client's: it passes, waits for answers or for a person, goes within an
 // enclosure, or is refused by a stand-in. Pure. Source: DESIGN §5; wire.md §2.1–2.4.
 
-import type { HoldpointError } from '../errors.ts';
+import { HoldpointError } from '../errors.ts';
 import type { Analysis, Statement } from '../sql/statement.ts';
 import type { FrameView } from '../wire/framer.ts';
 import {
+  type BindMessage,
   frontendType,
+  parse,
+  query,
   readBind,
   readClose,
   readDescribe,
@@ -22,6 +25,7 @@ import { ambiguous, misread, unknownName } from './reading.ts';
 import {
   abortedError,
   analysisError,
+  asHoldpointError,
   changedError,
   deniedError,
   functionCallError,
@@ -90,8 +94,13 @@ export class Frontend {
     if (resolved.open && this.#mayWait) return barrier;
     const wait = this.#awaitsCatalog(resolved.statements);
     if (wait !== undefined) return wait;
+    const listing = this.#list(own);
+    if (listing instanceof Promise) return { kind: 'later', ready: listing };
     const text = { proto: 'simple', sql, own, resolved, parameterTypes: [], parameters: [] } as const;
-    return this.#follow(frame, this.#state.judge.gate(text));
+    const gate = this.#state.judge.gate(text);
+    if (listing instanceof HoldpointError) return this.refuse(frame, listing, gate);
+    const step = this.#follow(frame, gate);
+    return listing !== undefined && step.kind === 'pass' ? { ...step, instead: query(listing) } : step;
   }
 
   #parse(frame: FrameView, offered: Analysis | undefined): FrontendStep {
@@ -107,7 +116,11 @@ export class Frontend {
     const parsing = explained.some((statement) => statement.parsing === true);
     if (parsing && !this.#state.judge.passes(explained, statements))
       return this.refuse(frame, parsingError(), undefined, read.name);
-    if (this.#state.judge.gates(explained, statements)) this.#state.outbox.defer();
+    const gated = this.#state.judge.gates(explained, statements);
+    const listing = gated ? undefined : this.#list(statements);
+    if (listing instanceof Promise) return { kind: 'later', ready: listing };
+    if (listing instanceof HoldpointError) return this.refuse(frame, listing, undefined, read.name);
+    if (gated) this.#state.outbox.defer();
     const prepared: Prepared = {
       sql: Buffer.from(read.sql),
       statements,
@@ -116,7 +129,19 @@ export class Frontend {
     };
     const staged = this.#state.mirror.stage(read.name, prepared, this.#state.segment);
     this.#state.outbox.forward(expected(frontendType.parse, undefined, staged));
-    return this.#state.outbox.deferring ? deferred : passed;
+    const step = this.#state.outbox.deferring ? deferred : passed;
+    if (listing === undefined) return step;
+    // Its columns are those of every later list; the rows are those of now until it is bound.
+    return { ...step, instead: parse(read.name, listing, read.parameterOids) };
+  }
+
+  /** The stand-in for a text that asks for the agent's requests, when it will be there, or why there is none. */
+  #list(statements: readonly Statement[]): string | Promise<void> | HoldpointError | undefined {
+    try {
+      return this.#state.listing.answers(statements) ? this.#state.listing.query() : undefined;
+    } catch (error) {
+      return asHoldpointError(error);
+    }
   }
 
   /** The facts of a text, or what becomes of its frame before there are any. `name`: as in `#refuse`. */
@@ -154,6 +179,8 @@ export class Frontend {
       value,
     }));
     const parameterTypes = chosen?.parameterOids ?? [];
+    const listing = this.#list(own);
+    if (listing instanceof Promise) return { kind: 'later', ready: listing };
     const sql = chosen?.sql ?? noBytes;
     const gate = this.#state.judge.gate({
       proto: 'extended',
@@ -163,7 +190,12 @@ export class Frontend {
       parameterTypes,
       parameters,
     });
-    const step = this.#follow(frame, gate, portal);
+    if (listing instanceof HoldpointError) return this.refuse(frame, listing, gate);
+    const listed =
+      listing !== undefined && gate.verdict.action === 'pass'
+        ? this.#bindList(read, listing, gate)
+        : undefined;
+    const step = listed ?? this.#follow(frame, gate, portal);
     if (step.kind !== 'replace' && step.kind !== 'barrier' && step.kind !== 'later') {
       const { enclosure } = gate.verdict;
       // Rows that a FETCH of SQL makes it change would not be counted.
@@ -174,6 +206,13 @@ export class Frontend {
       this.#state.portals.set(portal, step.kind === 'hold' ? step.gate : gate);
     }
     return step;
+  }
+
+  #bindList(read: BindMessage, listing: string, gate: Gate): FrontendStep {
+    const flush = this.#state.outbox.flush();
+    const { before, instead } = this.#state.listing.bound(listing, read, this.#state.replies);
+    this.#state.dispatch(gate);
+    return { kind: 'pass', gate, flush, before, instead };
   }
 
   /** Execute runs what its Bind's gate saw, but for an EXECUTE, which looks its name up only now. */
@@ -318,8 +357,8 @@ export class Frontend {
     // the status were stale, a statement is refused that could have been held.
     if (this.#state.outcomes.status === 'E' && !this.#state.replies.outstanding && !endsTransaction(gate))
       return this.refuse(frame, abortedError(), gate);
-    // What the server will discard need not be held; the stand-in is discarded in its place.
-    if (this.#state.replies.discarding) return this.refuse(frame, skippedError(), gate);
+    // What the server will discard need not be held, and nobody asked; the stand-in is discarded in its place.
+    if (this.#state.discarding) return this.refuse(frame, skippedError(), gate);
     const ready = this.#state.judge.looksAgain(gate);
     return ready === undefined ? { kind: 'hold', gate } : { kind: 'later', ready };
   }

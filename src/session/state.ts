@@ -7,6 +7,7 @@ import { HiddenCode } from './code.ts';
 import { Enclosures } from './enclosures.ts';
 import { type Gate, rowsSpent } from './gate.ts';
 import { Judge } from './judge.ts';
+import { Listing } from './listing.ts';
 import { commitNames, noteEnclosedCursors, stageNames } from './names.ts';
 import { Outbox } from './outbox.ts';
 import { Outcomes } from './outcomes.ts';
@@ -28,6 +29,7 @@ export class State {
   readonly outbox: Outbox;
   readonly judge: Judge;
   readonly enclosures: Enclosures;
+  readonly listing: Listing;
   readonly code = new HiddenCode(() => {
     this.mirror.codeRan();
     this.settings.codeRan();
@@ -38,6 +40,8 @@ export class State {
   segment = 0;
   /** Gates of the present transaction that have ended. */
   transactionGates = 0;
+  /** The segment in which a stand-in went to the server, which will discard the rest of it. */
+  #doomed = -1;
 
   constructor(options: SessionOptions) {
     this.options = options;
@@ -65,6 +69,8 @@ export class State {
     });
     this.outbox = new Outbox(this.replies, this.outcomes);
     this.enclosures = new Enclosures(this.replies, this.outcomes, options.newId);
+    const unicode = options.parameters.get('server_encoding') === 'UTF8';
+    this.listing = new Listing(options.requests, options.newId, unicode);
     this.judge = new Judge(options, this.settings, (sql) => this.enclosures.writer(sql));
   }
 
@@ -98,11 +104,17 @@ export class State {
     this.code.dispatched(gate);
   }
 
+  /** True if the server will discard what comes before the next Sync, or does so already. */
+  get discarding(): boolean {
+    return this.replies.discarding || this.#doomed === this.segment;
+  }
+
   /** The frame that takes the place of a refused one of `type`; `name` is the statement name of a Parse. */
   standIn(type: number, error: HoldpointError, name = ''): Buffer {
     const id = this.options.newId();
     this.standIns.add(id, error);
     this.replies.push(expected(standInType(type)));
+    if (standInType(type) !== frontendType.query) this.#doomed = this.segment;
     return standInFrame(type, id, name);
   }
 

@@ -9,6 +9,7 @@ import type { Actor } from '../policy/verdict.ts';
 import type { Analyzer } from '../sql/parse.ts';
 import type { Analysis } from '../sql/statement.ts';
 import type { Gate } from './gate.ts';
+import type { OwnRequest } from './listing.ts';
 
 /** What a session knows of its login, and what it asks. */
 export interface SessionOptions {
@@ -29,6 +30,8 @@ export interface SessionOptions {
   readonly pids?: { readonly server: number; readonly client: number };
   /** 32 hex digits, never repeated, not guessable. */
   readonly newId: () => string;
+  /** The agent's own requests, newest first, for SHOW holdpoint.requests. Left out: the server is asked for it. */
+  readonly requests?: () => Promise<readonly OwnRequest[]>;
   /** A gate whose outcome is certain, or was lost with the connection. */
   readonly finished: (gate: Gate) => void;
 }
@@ -41,11 +44,12 @@ export interface SessionOptions {
  * - `hold`: deferred frames and this one wait for a person; then `released` or `refused` is called with the gate.
  * - `replace`: `bytes` go in its place. With a gate: the gate is recorded as refused first.
  * - `analyze`: the text is large; await the analysis and offer the frame again with it.
- * - `later`: the catalog is being read; await it and offer the frame again.
+ * - `later`: something is being read elsewhere; await it and offer the frame again.
  * - `barrier`: the answer depends on frames the server has not acknowledged; offer it again when they are.
  * - `enclose`: it is kept for the enclosure (session.enclosures); with `run` the enclosure goes to the server now.
  * - `run`: the enclosure goes to the server, and the frame is offered again when it has ended.
- * `flush`: deferred frames go to the server before this one. `before`, `after`: frames of ours around it.
+ * `flush`: deferred frames go to the server before this one. `before`, `after`: frames of ours around it. `instead`: a
+ * frame of ours in its place, which the server answers to the client.
  */
 export type FrontendStep =
   | {
@@ -54,8 +58,9 @@ export type FrontendStep =
       readonly flush: boolean;
       readonly before?: Buffer | undefined;
       readonly after?: Buffer | undefined;
+      readonly instead?: Buffer | undefined;
     }
-  | { readonly kind: 'defer'; readonly gate: Gate | undefined }
+  | { readonly kind: 'defer'; readonly gate: Gate | undefined; readonly instead?: Buffer | undefined }
   | { readonly kind: 'hold'; readonly gate: Gate }
   | {
       readonly kind: 'replace';
@@ -93,9 +98,9 @@ export interface WithholdStep {
  */
 export type Place = 'next' | 'tail' | 'before-tail' | 'instead-of-tail';
 
-export const passed: FrontendStep = { kind: 'pass', gate: undefined, flush: false };
+export const passed: FrontendStep & { kind: 'pass' } = { kind: 'pass', gate: undefined, flush: false };
 export const passedFlushing: FrontendStep = { kind: 'pass', gate: undefined, flush: true };
-export const deferred: FrontendStep = { kind: 'defer', gate: undefined };
+export const deferred: FrontendStep & { kind: 'defer' } = { kind: 'defer', gate: undefined };
 export const barrier: FrontendStep = { kind: 'barrier' };
 export const forwarded: BackendStep = { kind: 'pass' };
 export const dropped: BackendStep = { kind: 'drop' };

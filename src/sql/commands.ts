@@ -202,8 +202,9 @@ const statements: Readonly<Record<string, Command>> = {
     setVariable(draft, node);
     return undefined;
   },
-  VariableShowStmt(draft) {
+  VariableShowStmt(draft, node) {
     draft.does('read');
+    draft.shows = textAt(node, 'name')?.toLowerCase();
     return undefined;
   },
   NotifyStmt: notifies,

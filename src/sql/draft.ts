@@ -21,6 +21,8 @@ export class Draft {
   readonly settings: SettingUse[] = [];
   secret = false;
   sweeping = false;
+  /** As in Statement. */
+  shows: string | undefined;
   /** Byte offsets of the statement in its text. */
   readonly start: number;
   readonly end: number;
@@ -163,6 +165,7 @@ export class Draft {
       ...this.#changes.facts(),
       ...(this.#since === undefined ? {} : { since: this.#since }),
       ...(this.sweeping ? { sweeping: true as const } : {}),
+      ...(this.shows === undefined ? {} : { shows: this.shows }),
       secret: this.secret,
       start: this.start,
       end: this.end,

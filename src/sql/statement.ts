@@ -131,6 +131,8 @@ export interface Statement {
   readonly tagged?: true | undefined;
   /** Set by the catalog: its mere parsing may run code, that of a type whose literals hold values of other types. */
   readonly parsing?: true | undefined;
+  /** The setting that a SHOW shows, in lower case: their names have no case. */
+  readonly shows?: string | undefined;
   /** True if the text carries a password or another secret, which must not reach any log. */
   readonly secret: boolean;
   /** Byte offsets of this statement in the text it came in. */

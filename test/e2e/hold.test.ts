@@ -264,6 +264,20 @@ describe('the wait', () => {
 });
 
 describe('without a person', () => {
+  test('a mistyped statement is the server own error, by either protocol, and asks nobody', async () => {
+    const client = await guard.connect();
+    const asked = guard.links.length;
+    client.send(parse('', 'delet from t'), bind('', ''), execute(''), sync());
+    expect(errorOf(await client.until('Z')).get('C')).toBe('42601');
+    client.send(parse('', 'delet from t'), bind('', ''), execute(''));
+    client.send(parse('', 'delete from order_items where id = 0'), bind('', ''), execute(''), sync());
+    expect(errorOf(await client.until('Z')).get('C')).toBe('42601');
+    client.send(query('delet from t'));
+    expect(errorOf(await client.until('Z')).get('C')).toBe('42601');
+    expect(guard.links.length).toBe(asked);
+    client.destroy();
+  });
+
   test('what the rules deny is refused at once, and the session goes on', async () => {
     const client = await guard.connect();
     client.send(query("copy (select 1) to program 'touch /tmp/owned'"));

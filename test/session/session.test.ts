@@ -33,6 +33,39 @@ afterAll(() => analyzer.close());
 const read = 'select 1';
 const gated = 'delete from customers where id = 1';
 
+describe('behind a refused frame of its segment', () => {
+  test.each([
+    ['a syntax error', 'selec 1', '42601'],
+    ['a denied statement', "copy t to program 'x'", '42501'],
+  ])('%s: nobody is asked for what the server will discard', (_, text, sqlstate) => {
+    const talk = new Transcript();
+    const first = talk.client(parse('', text), bind('', ''), execute(''));
+    expect(first.some((word) => word.endsWith(`refuse ${sqlstate}`))).toBe(true);
+    expect(talk.client(parse('d', gated), bind('', 'd'), execute(''), sync()).join()).not.toContain('hold');
+    expect(talk.client(parse('d', gated), bind('', 'd'))).toEqual(['defer', 'hold']);
+  });
+
+  test('a rejected one: the next gate of its pipeline is not held', () => {
+    const talk = new Transcript();
+    talk.client(parse('', gated), bind('', ''));
+    const { gate } = talk.step as { gate: (typeof talk.gates)[0] };
+    talk.session.refused(gate, new HoldpointError('rejected', 'no'));
+    expect(talk.client(execute(''), parse('', gated), bind('', ''), execute(''), sync())).not.toContain(
+      'hold',
+    );
+    expect(talk.client(query(gated))).toEqual(['hold']);
+  });
+
+  test('a refused query is none: what follows it in the same segment is judged as ever', () => {
+    const talk = new Transcript();
+    expect(talk.client(query('selec 1'), parse('', gated), bind('', ''))).toEqual([
+      'refuse 42601',
+      'defer',
+      'hold',
+    ]);
+  });
+});
+
 describe('one statement', () => {
   test('a read passes, a DELETE is held, COPY PROGRAM is refused', () => {
     const talk = new Transcript();

@@ -7,6 +7,7 @@ import { loadPolicy } from '../../src/policy/packs.ts';
 import type { Policy } from '../../src/policy/rules.ts';
 import type { Actor } from '../../src/policy/verdict.ts';
 import type { Gate } from '../../src/session/gate.ts';
+import type { OwnRequest } from '../../src/session/listing.ts';
 import { Session } from '../../src/session/session.ts';
 import type { FrontendStep } from '../../src/session/step.ts';
 import { Analyzer } from '../../src/sql/parse.ts';
@@ -44,6 +45,7 @@ export class Transcript {
       catalog?: Catalog;
       spending?: Ledger;
       actor?: Partial<Actor>;
+      requests?: () => Promise<readonly OwnRequest[]>;
     } = {},
   ) {
     this.#catalog = options.catalog ?? plainCatalog();
@@ -57,6 +59,7 @@ export class Transcript {
       parameters: new Map([['server_encoding', options.encoding ?? 'UTF8']]),
       newId: () => (++this.#ids).toString(16).padStart(32, '0'),
       finished: (gate) => this.outcomes.push(outcomeOf(gate)),
+      ...(options.requests === undefined ? {} : { requests: options.requests }),
     });
   }
 
