@@ -14,20 +14,23 @@ import { Opening, type OpeningDesk, type WaitingGate } from './opening.ts';
 import type { DeskOptions, DeskRecord } from './ports.ts';
 import { fitsGate, type IntactRequest, intactRequest } from './release.ts';
 import { type Rejection, type Request, type RequestValues, requestDigest } from './request.ts';
-import { endedSettlement, isOpen, noSuchRequest, rejection, votedAlready } from './row.ts';
+import { endedSettlement, isOpen, isOver, noSuchRequest, rejection, votedAlready } from './row.ts';
 import { Scrutiny } from './scrutiny.ts';
+import { Tally } from './tally.ts';
 import { linkAudience, signLink } from './token.ts';
 import { Turns } from './turns.ts';
-import { Waiting } from './waiting.ts';
-import { isFirst } from './waitlist.ts';
+import { isAway, Upkeep, type UpkeepDesk } from './upkeep.ts';
+import { Uses } from './uses.ts';
+import { type Gate, Waiting } from './waiting.ts';
+import { isFirst, waiters, withdrawn } from './waitlist.ts';
 
-/** How often requests that nobody waits for are looked at for their end. */
-const sweepMs = 5_000;
-const sweepRowsMax = 500;
 /** Views remembered, so that a page that reloads does not fill the log. */
 const viewsMax = 10_000;
 /** Node's timers overflow above this and fire at once. */
 const timerMsMax = 2_147_000_000;
+
+const staleReason =
+  'the store was set back since it was asked for, so nobody can tell whether it was used; it has to be asked for again';
 
 /** One a process. `close` stops its timers; holds still open are the relay's to cancel. */
 export class Desk implements HoldDesk {
@@ -37,13 +40,12 @@ export class Desk implements HoldDesk {
   readonly #opening: Opening;
   /** Steps of one request never interleave on this node. */
   readonly #turns = new Turns();
-  /** Requests this node has released, until they are past their time: a store rolled back cannot release them again. */
-  readonly #used = new Map<string, number>();
+  readonly #uses: Uses;
+  readonly #tally = new Tally();
+  readonly #upkeep: Upkeep;
   readonly #views = new Set<string>();
   readonly #listeners = new Set<(rid: string) => void>();
   readonly #unwatch: () => void;
-  #stopSweep: () => void = () => {};
-  #closed = false;
 
   constructor(options: DeskOptions) {
     this.#options = options;
@@ -58,13 +60,19 @@ export class Desk implements HoldDesk {
       },
       record: (record) => this.#record(record),
       opened: (request) => {
+        this.#tally.opened(request, options.mono());
         options.events?.opened?.(request);
         void this.#notify(request);
       },
     };
     this.#opening = new Opening(options, desk, this.#waiting, this.#turns);
-    this.#unwatch = options.store.watch({ changed: (rid) => this.#changed(rid) });
-    this.#armSweep();
+    this.#uses = new Uses(options, this.#scrutiny);
+    this.#upkeep = this.#newUpkeep();
+    this.#unwatch = options.store.watch({
+      changed: (rid) => this.#changed(rid),
+      used: (rid, exp) => this.#uses.known.add(rid, exp),
+      resumed: () => void this.#upkeep.resume().catch(() => {}),
+    });
   }
 
   /**
@@ -96,10 +104,10 @@ export class Desk implements HoldDesk {
     if (found === undefined) return undefined;
     return this.#turns.take(found.rid, async () => {
       const row = await store.get(found.rid);
-      if (row === undefined) return undefined;
+      if (row === undefined || row.holder !== '' || row.stale) return undefined;
       const intact = this.#intactOrNone(row);
       if (intact === undefined || !fitsGate(intact, match, agent, publicUrl)) return undefined;
-      return this.#release(intact, row, ref, (holder) => holder === '');
+      return this.#uses.release(intact, row, { ref, mine: (holder) => holder === '', sole: false });
     });
   }
 
@@ -118,6 +126,7 @@ export class Desk implements HoldDesk {
       const verified = await this.#scrutiny.arrived(proof, given, held, row);
       const text = decisionText(given);
       const seq = await this.#record(this.#scrutiny.record(rid, text, verified));
+      this.#uses.recorded(text, seq);
       if (now() >= held.request.exp) throw await this.#expireRow(row);
       const result = await store.vote(rid, held.rd, {
         approver: verified.approver,
@@ -139,7 +148,7 @@ export class Desk implements HoldDesk {
         );
       }
       events?.decided?.(held.request, given.verdict, verified.level);
-      if (result.row.state !== 'pending') this.#settledEvent(row, result.row.state);
+      if (result.row.state !== 'pending') this.#leftPending(rid, result.row.state);
       if (result.row.state === 'rejected') this.#rejected(rid, verified.approver, given.reason);
       return result.row;
     });
@@ -153,16 +162,14 @@ export class Desk implements HoldDesk {
   /** What became of a released statement, for people to read. Never throws: the log holds the truth of it. */
   async finish(rid: string, state: 'executed' | 'failed' | 'unknown', detail: string): Promise<void> {
     const ending = { by: 'server', reason: detail.slice(0, 200), at: this.#options.now() };
-    await this.#turns
-      .take(rid, () => this.#options.store.end(rid, ['consumed'], state, ending))
-      .catch(() => false);
+    await this.#turns.take(rid, () => this.#upkeep.finish(rid, state, ending));
   }
 
   /** A stored request whose digest has been checked. Throws `not-found`, `conflict`. Who may see it is the caller's. */
   async get(rid: string): Promise<{ row: StoredRequest; intact: IntactRequest }> {
     const { store, now } = this.#options;
     let row = await store.get(rid);
-    if (row !== undefined && isOpen(row) && row.exp <= now()) {
+    if (row !== undefined && isOver(row, now())) {
       await this.#turns.take(rid, () => this.#expireRow(row as StoredRequest));
       row = await store.get(rid);
     }
@@ -171,7 +178,7 @@ export class Desk implements HoldDesk {
   }
 
   async list(filter: ListFilter): Promise<StoredRequest[]> {
-    await this.sweep();
+    await this.#upkeep.sweep();
     return this.#options.store.list(filter);
   }
 
@@ -207,27 +214,38 @@ export class Desk implements HoldDesk {
     return this.#scrutiny.linkJwk(kid);
   }
 
+  /** The public key of a link that may be viewed here: this node's own, or one that another node has told of. */
+  async viewingJwk(kid: string): Promise<JWK | undefined> {
+    return this.linkJwk(kid) ?? (await this.#options.nodes?.linkKey(kid));
+  }
+
   /** Calls back with the name of each request that changes; returns the way to stop. */
   subscribe(listener: (rid: string) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Ends what is past its time. Runs by itself; harmless to call. */
-  async sweep(): Promise<void> {
-    const { store, now } = this.#options;
-    for (const row of await store.overdue(now(), sweepRowsMax)) {
-      await this.#turns.take(row.rid, () => this.#expireRow(row));
-    }
-    for (const [rid, exp] of this.#used) if (exp <= now()) this.#used.delete(rid);
-    for (const [hold, by] of this.#waiting.takeDepartures(now())) this.#depart(hold, by).catch(() => {});
-  }
-
   close(): void {
-    this.#closed = true;
-    this.#stopSweep();
+    this.#upkeep.close();
     this.#unwatch();
     this.#waiting.close();
+  }
+
+  /**
+   * A request that an earlier process of this node left open. Its sessions are gone: whoever waits behind them moves up,
+   * and if nobody does, the request is canceled, unless it waits for a retry anyhow.
+   */
+  async abandoned(rid: string): Promise<void> {
+    const { store, log, node, now } = this.#options;
+    const row = await store.get(rid);
+    if (row !== undefined && isOpen(row)) {
+      const gates = row.holder === withdrawn ? [withdrawn] : waiters(row.holder);
+      const ghosts = gates.filter((gate) => gate === withdrawn || gate.startsWith(`${node}/`));
+      for (const holder of ghosts) await this.#depart({ rid, holder, expiresAt: now() + 1 }, 'restart');
+      return;
+    }
+    const reason = row === undefined ? cancelReasons.restart : `it ended without this node: ${row.state}`;
+    log.append({ kind: 'cancel', rid, by: 'holdpoint', reason });
   }
 
   /** For LiveHold. */
@@ -238,7 +256,8 @@ export class Desk implements HoldDesk {
       const row = await this.#options.store.get(hold.rid);
       if (row === undefined) return undefined;
       const mine = (holder: string) => hold.claimable && isFirst(holder, hold.holder);
-      const grant = await this.#release(hold, row, hold.ref, mine);
+      const sole = hold.vouched !== undefined;
+      const grant = await this.#uses.release(hold, row, { ref: hold.ref, mine, sole });
       if (grant !== undefined) this.#waiting.forget(hold);
       return grant;
     });
@@ -253,59 +272,26 @@ export class Desk implements HoldDesk {
   /** For LiveHold. */
   async cancel(hold: LiveHold, by: CancelCause): Promise<void> {
     this.#waiting.forget(hold);
-    await this.#depart(hold, by);
+    // A store that is away is told later; that the statement will not be sent is certain now.
+    await this.#depart(hold, by).catch((error: unknown) => {
+      if (!isAway(error)) throw error;
+    });
   }
 
   /** A session waits no more. The next one is first; where there is none, a statement that was given up is canceled. */
-  async #depart(hold: LiveHold, by: CancelCause | undefined): Promise<void> {
+  async #depart(hold: Gate, by: CancelCause | undefined): Promise<void> {
     await this.#turns.take(hold.rid, async () => {
       try {
         if (by === undefined) return await this.#waiting.leave(hold.rid, hold.holder);
         if (!(await this.#waiting.withdraw(hold.rid, hold.holder))) return;
         const ending = { by, reason: cancelReasons[by], at: this.#options.now() };
-        if (!(await this.#end(hold.rid, 'canceled', ending, hold))) return;
+        if (!(await this.#end(hold.rid, 'canceled', ending))) return;
         await this.#record({ kind: 'cancel', rid: hold.rid, by, reason: ending.reason });
       } catch (error) {
-        if (error instanceof HoldpointError && error.code === 'store-unreachable')
-          this.#waiting.remember(hold, by);
+        if (isAway(error)) this.#waiting.remember(hold, by);
         throw error;
       }
     });
-  }
-
-  /** Everything between "the row says approved" and "the bytes may go": the only place where a Grant is made. */
-  async #release(
-    held: { request: Request; rd: string; nonce: string },
-    row: StoredRequest,
-    ref: number,
-    mine: (holder: string) => boolean,
-  ): Promise<Grant | undefined> {
-    const { log, node } = this.#options;
-    const { request } = held;
-    if (row.state !== 'approved' || this.#used.has(request.rid) || !mine(row.holder)) return undefined;
-    const release = await this.#scrutiny.release(held, row.votes);
-    if (release === undefined) return undefined;
-    if (!(await this.#consume(row, held.rd, mine))) return undefined;
-    this.#used.set(request.rid, request.exp);
-    const decisions = release.votes.map(({ vote, proof }) =>
-      vote.node === node ? vote.seq : log.append(this.#scrutiny.record(request.rid, vote.decision, proof)),
-    );
-    const seq = log.append({ kind: 'grant_use', rid: request.rid, ref, by: release.by, decisions });
-    return { rid: request.rid, by: release.by, decisions, seq };
-  }
-
-  /** The session may have gone while the signatures were checked; the store decides between all other claimants. */
-  async #consume(row: StoredRequest, rd: string, mine: (holder: string) => boolean): Promise<boolean> {
-    const { store } = this.#options;
-    let holder = row.holder;
-    while (mine(holder)) {
-      if (await store.consume(row.rid, rd, holder)) return true;
-      const present = await store.get(row.rid);
-      // Somebody may have left the list in the meantime; then it is another text.
-      if (present?.state !== 'approved' || present.holder === holder) return false;
-      holder = present.holder;
-    }
-    return false;
   }
 
   #holdOf(request: Request, { rd, nonce }: StoredRequest, gate: WaitingGate): LiveHold {
@@ -335,38 +321,30 @@ export class Desk implements HoldDesk {
     this.#waiting.forget(hold);
   }
 
-  /** Ends a row past its time and returns the error that says so. */
+  /** Ends a row past its time, or one that nobody may use any more, and returns the error that says so. */
   async #expireRow(row: StoredRequest): Promise<HoldpointError> {
     const { log, now } = this.#options;
-    const ending = { by: 'holdpoint', reason: 'its time ran out', at: now() };
-    if (await this.#end(row.rid, 'expired', ending)) {
-      log.append({ kind: 'expire', rid: row.rid, by: ending.by, reason: ending.reason });
+    const late = row.exp <= now();
+    const reason = late ? 'its time ran out' : staleReason;
+    const state = late ? 'expired' : 'canceled';
+    if (await this.#end(row.rid, state, { by: 'holdpoint', reason, at: now() })) {
+      log.append({ kind: late ? 'expire' : 'cancel', rid: row.rid, by: 'holdpoint', reason });
     }
-    return settledError(row.rid, 'expired');
+    return settledError(row.rid, state);
   }
 
   /** Ends an open row; true for exactly one caller. Leaving `pending` is what counts as settled. */
-  async #end(
-    rid: string,
-    to: 'canceled' | 'expired',
-    ending: Ending,
-    hold = this.#waiting.of(rid)[0],
-  ): Promise<boolean> {
-    const { store } = this.#options;
-    const row = await store.get(rid);
-    if (row === undefined) return false;
-    if (await store.end(rid, ['pending'], to, ending)) {
-      this.#settledEvent(row, to, hold);
-      return true;
-    }
-    return store.end(rid, ['approved'], to, ending);
+  async #end(rid: string, to: 'canceled' | 'expired', ending: Ending): Promise<boolean> {
+    const ended = await this.#options.store.end(rid, ['pending', 'approved'], to, ending);
+    if (ended) this.#leftPending(rid, to);
+    return ended;
   }
 
   async #openRow(rid: string): Promise<StoredRequest> {
     const row = await this.#options.store.get(rid);
     if (row === undefined) throw noSuchRequest(rid);
     if (row.state !== 'pending') throw settledError(rid, row.state);
-    if (row.exp <= this.#options.now()) throw await this.#expireRow(row);
+    if (isOver(row, this.#options.now())) throw await this.#expireRow(row);
     return row;
   }
 
@@ -392,14 +370,23 @@ export class Desk implements HoldDesk {
 
   #changed(rid: string): void {
     for (const listener of this.#listeners) listener(rid);
-    for (const hold of this.#waiting.of(rid))
-      if (hold.waiting) this.#turns.take(rid, () => this.#look(hold)).catch(() => {});
+    const waits = this.#lookAt(rid);
+    if (!waits && this.#tally.has(rid)) this.#turns.take(rid, () => this.#count(rid)).catch(() => {});
+  }
+
+  /** False if no session of this node waits for it. */
+  #lookAt(rid: string): boolean {
+    const holds = this.#waiting.of(rid).filter((hold) => hold.waiting);
+    for (const hold of holds) this.#turns.take(rid, () => this.#look(hold)).catch(() => {});
+    return holds.length > 0;
   }
 
   /** Settles a waiting hold by what the store says and, for an approval, by what its evidence proves. */
   async #look(hold: LiveHold): Promise<void> {
-    const row = hold.waiting ? await this.#options.store.get(hold.rid) : undefined;
-    if (row === undefined || row.state === 'pending') return;
+    if (!hold.waiting) return;
+    const row = await this.#options.store.get(hold.rid);
+    if (row === undefined || row.state === 'pending') return this.#upkeep.restore(hold, row);
+    this.#leftPending(hold.rid, row.state);
     if (row.state === 'approved') {
       // One of those who wait may use it, and the others hear of that.
       if (!isFirst(row.holder, hold.holder)) return;
@@ -422,21 +409,31 @@ export class Desk implements HoldDesk {
     }
   }
 
-  #settledEvent(
-    what: { rid: string; target: string },
-    state: string,
-    hold = this.#waiting.of(what.rid)[0],
-  ): void {
-    const waitMs = hold === undefined ? undefined : this.#options.mono() - hold.startedMono;
-    this.#options.events?.settled?.(what.target, state, waitMs);
+  /** What another node made of a request that was opened here and that no session of this node waits for any more. */
+  async #count(rid: string): Promise<void> {
+    const row = await this.#options.store.get(rid);
+    if (row !== undefined && row.state !== 'pending') this.#leftPending(rid, row.state);
   }
 
-  #armSweep(): void {
-    if (this.#closed) return;
-    this.#stopSweep = this.#options.after(sweepMs, () => {
-      void this.sweep()
-        .catch(() => {})
-        .finally(() => this.#armSweep());
-    });
+  #leftPending(rid: string, state: string): void {
+    const opened = this.#tally.left(rid);
+    if (opened !== undefined)
+      this.#options.events?.settled?.(opened.target, state, this.#options.mono() - opened.mono);
+  }
+
+  #newUpkeep(): Upkeep {
+    const desk: UpkeepDesk = {
+      expire: (row) => this.#turns.take(row.rid, () => this.#expireRow(row)),
+      look: (rid) => void this.#lookAt(rid),
+      changed: (rid) => this.#changed(rid),
+      left: (rid, state) => this.#leftPending(rid, state),
+      depart: (gate, by) => this.#depart(gate, by),
+      departAgain: () => {
+        for (const [hold, by] of this.#waiting.takeDepartures(this.#options.now())) {
+          this.#depart(hold, by).catch(() => {});
+        }
+      },
+    };
+    return new Upkeep(this.#options, desk, this.#waiting, this.#uses.known, this.#tally);
   }
 }

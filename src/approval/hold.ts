@@ -2,7 +2,7 @@
 // then settled once, and its release can be claimed once. Refuses to know how a decision is reached or verified; the
 // desk tells it, and every question of authority goes back to the desk.
 
-import type { Request, Settlement } from './request.ts';
+import type { Request, RequestValues, Settlement } from './request.ts';
 
 /** Permission to send the held bytes once. `decisions` and `seq` are numbers in this node's log. */
 export interface Grant {
@@ -36,13 +36,15 @@ export interface Hold {
   cancel(by: CancelCause): Promise<void>;
 }
 
-export type CancelCause = 'client' | 'disconnect' | 'shutdown';
+export type CancelCause = 'client' | 'disconnect' | 'shutdown' | 'restart' | 'lost';
 
 /** For the log and for people. */
 export const cancelReasons: Readonly<Record<CancelCause, string>> = {
   client: 'the client canceled the statement',
   disconnect: 'the client or the server went away',
   shutdown: 'the proxy is shutting down',
+  restart: 'the proxy was started again',
+  lost: 'the proxy that held it is gone',
 };
 
 /** What a hold asks of the desk. */
@@ -68,6 +70,7 @@ export class LiveHold implements Hold {
   readonly settled: Promise<Settlement>;
   readonly #desk: HoldDesk;
   readonly #resolve: (settlement: Settlement) => void;
+  #vouched: RequestValues | undefined;
   #phase: 'waiting' | 'settled' | 'over' = 'waiting';
   #stopTimer: () => void = () => {};
 
@@ -75,7 +78,7 @@ export class LiveHold implements Hold {
     desk: HoldDesk,
     own: Pick<
       LiveHold,
-      'request' | 'rd' | 'nonce' | 'holder' | 'joined' | 'ref' | 'deadlineMono' | 'startedMono'
+      'request' | 'rd' | 'nonce' | 'holder' | 'joined' | 'vouched' | 'ref' | 'deadlineMono' | 'startedMono'
     >,
   ) {
     const { promise, resolve } = promiseWithResolve<Settlement>();
@@ -85,6 +88,7 @@ export class LiveHold implements Hold {
     this.nonce = own.nonce;
     this.holder = own.holder;
     this.joined = own.joined;
+    this.#vouched = own.vouched;
     this.ref = own.ref;
     this.deadlineMono = own.deadlineMono;
     this.startedMono = own.startedMono;
@@ -98,6 +102,19 @@ export class LiveHold implements Hold {
 
   get expiresAt(): number {
     return this.request.exp;
+  }
+
+  /**
+   * The values, where nobody but this session could have used the request while it waited: it opened it, or took it up
+   * when nobody held it. Then it can vouch for the request when the store forgets. Undefined for one that joined others.
+   */
+  get vouched(): RequestValues | undefined {
+    return this.#vouched;
+  }
+
+  /** Its place was lost and taken again: what happened in between it does not know. */
+  unvouch(): void {
+    this.#vouched = undefined;
   }
 
   /** True until it is settled, detached or canceled. */

@@ -10,6 +10,8 @@ import type { Lease, Store } from '../store/store.ts';
 export const leaseMs = 10_000;
 const renewMs = 3_000;
 const waitMs = 500;
+/** A node whose lease was not there so many times in a row is gone: longer than a lease lasts. */
+const missesMax = 5;
 /** Other nodes' keys are read again for an unknown one, at most so often. */
 const refreshMs = 1_000;
 
@@ -40,6 +42,8 @@ export interface NodesOptions {
 export class Nodes {
   readonly #options: NodesOptions;
   readonly #others = new Map<string, NodeCard>();
+  /** Nodes that were come across, and how often in a row their lease was not there. */
+  readonly #misses = new Map<string, number>();
   #renewals = 0;
   #refreshedAt = Number.NEGATIVE_INFINITY;
   #problem: string | undefined;
@@ -79,6 +83,26 @@ export class Nodes {
     return this.#known(kid);
   }
 
+  /** A node was come across in the store: from now on it is looked whether it lives. */
+  met(name: string): void {
+    if (name !== this.#options.name && !this.#misses.has(name)) this.#misses.set(name, 0);
+  }
+
+  /** True if the node was come across and has not held its name for longer than a lease lasts. */
+  isGone(name: string): boolean {
+    return (this.#misses.get(name) ?? 0) >= missesMax;
+  }
+
+  /** Whether any such node is gone. */
+  get someGone(): boolean {
+    return [...this.#misses.values()].some((count) => count >= missesMax);
+  }
+
+  /** Nothing in the store names the nodes that are gone any more. */
+  clearedOfGone(): void {
+    for (const [name, count] of this.#misses) if (count >= missesMax) this.#misses.delete(name);
+  }
+
   /** Why this node must not be used any more; undefined while all is well. */
   get problem(): string | undefined {
     return this.#problem;
@@ -112,6 +136,19 @@ export class Nodes {
   }
 
   async #renew(): Promise<void> {
+    try {
+      await this.#keep();
+      for (const [name, count] of this.#misses) {
+        this.#misses.set(name, this.#others.has(name) ? 0 : count + 1);
+      }
+    } catch (error) {
+      // While the store was away nobody could keep a name in it.
+      for (const name of this.#misses.keys()) this.#misses.set(name, 0);
+      throw error;
+    }
+  }
+
+  async #keep(): Promise<void> {
     const held = await this.#take();
     if (held !== undefined && this.#problem === undefined && !this.#closed) {
       this.#problem = `another process has taken the name of this node, ${this.#options.name}; stop one of them`;
@@ -128,7 +165,9 @@ export class Nodes {
     for (const { name, text } of leases) {
       const card = name.startsWith(prefix) ? readCard(text) : undefined;
       const node = name.slice(prefix.length);
-      if (card !== undefined && node !== this.#options.name) this.#others.set(node, card);
+      if (card === undefined || node === this.#options.name) continue;
+      this.#others.set(node, card);
+      this.met(node);
     }
   }
 

@@ -17,6 +17,8 @@ export interface WaitingGate {
   readonly holder: string;
   readonly ref: number;
   readonly joined: boolean;
+  /** As LiveHold.vouched. */
+  readonly vouched: RequestValues | undefined;
 }
 
 /** What the desk does for it. */
@@ -59,7 +61,12 @@ export class Opening {
       const known = await this.recall(request, ref);
       if (known === undefined) return this.#turns.take(request.rid, () => this.#create(request, values, ref));
       if (known instanceof LiveHold) return known;
-      return this.#desk.refused(request, known, { holder: holderOf(request), ref, joined: true });
+      return this.#desk.refused(request, known, {
+        holder: holderOf(request),
+        ref,
+        joined: true,
+        vouched: undefined,
+      });
     });
   }
 
@@ -97,7 +104,7 @@ export class Opening {
       await abandoned('not recorded');
       throw error;
     }
-    const hold = this.#desk.park(request, row, { holder: row.holder, ref, joined: false });
+    const hold = this.#desk.park(request, row, { holder: row.holder, ref, joined: false, vouched: values });
     this.#desk.opened(request);
     return hold;
   }
@@ -114,15 +121,16 @@ export class Opening {
   async #join(request: Request, ref: number, rows: readonly StoredRequest[]): Promise<LiveHold | undefined> {
     const holder = holderOf(request);
     for (const found of rows) {
-      if (found.match !== request.match || found.state !== 'pending') continue;
+      if (found.match !== request.match || found.state !== 'pending' || found.stale) continue;
       const intact = this.#intactOrNone(found);
       if (intact === undefined || !fitsGate(intact, request.match, request.agent.id, request.aud)) continue;
       const hold = await this.#turns.take(found.rid, async () => {
         const row = await this.#waiting.join(found.rid, holder);
         // Nobody waited: then it is this session's own, as if it had asked.
-        const joined = found.holder !== '';
+        const alone = row?.holder === holder;
+        const vouched = alone ? intact.values : undefined;
         return row?.rd === found.rd
-          ? this.#desk.park(intact.request, row, { holder, ref, joined })
+          ? this.#desk.park(intact.request, row, { holder, ref, joined: !alone, vouched })
           : undefined;
       });
       if (hold !== undefined) return hold;

@@ -1,5 +1,6 @@
 // Ports: what the desk needs of the rest of the house. Types only; the log, the registry and the clocks fit them.
 
+import type { JWK } from 'jose';
 import type { Store } from '../store/store.ts';
 import type { ApproverBook } from './approvers.ts';
 import type { SignedDelegation } from './delegation.ts';
@@ -65,10 +66,22 @@ export interface DelegationShelf {
 export interface DeskEvents {
   opened?(request: Request): void;
   decided?(request: Request, verdict: 'approve' | 'reject', level: string): void;
-  /** `waitMs` is from the opening, by the monotonic clock; undefined where another session had opened it. */
-  settled?(target: string, state: string, waitMs: number | undefined): void;
+  /** A request that this process opened is pending no more. `waitMs` is from the opening, by the monotonic clock. */
+  settled?(target: string, state: string, waitMs: number): void;
+  /** The store had lost a request that a session waits for; it is there again, undecided. */
+  restored?(rid: string): void;
   /** Something in the store claims more than its evidence proves. */
   suspicious?(rid: string, what: string): void;
+}
+
+/** What the desk needs to know of the nodes that share the store; nodes.ts fits it. */
+export interface DeskNodes {
+  /** A public link key by its thumbprint: good for viewing only. */
+  linkKey(kid: string): Promise<JWK | undefined>;
+  met(name: string): void;
+  isGone(name: string): boolean;
+  readonly someGone: boolean;
+  clearedOfGone(): void;
 }
 
 export interface DeskOptions {
@@ -85,6 +98,8 @@ export interface DeskOptions {
   readonly publicUrl: string;
   /** This node's name in the log. */
   readonly node: string;
+  /** The other nodes, where there may be some. */
+  readonly nodes?: DeskNodes;
   /** Requests one agent may have pending; may depend on the target. */
   readonly pendingMax: (target: string) => number;
   /** Wall clock, milliseconds since the epoch. */

@@ -45,6 +45,11 @@ export function isOpen(row: StoredRequest): boolean {
   return row.state === 'pending' || row.state === 'approved';
 }
 
+/** True if nothing can be done with an open request but end it: its time is over, or nobody may use it any more. */
+export function isOver(row: StoredRequest, now: number): boolean {
+  return isOpen(row) && (row.exp <= now || (row.stale === true && row.holder === ''));
+}
+
 export function noSuchRequest(rid: string): HoldpointError {
   return new HoldpointError('not-found', `there is no request ${rid}; it may be older than what is kept`);
 }

@@ -78,6 +78,12 @@ export function claimedType(token: string): string | undefined {
   return typeof header?.typ === 'string' ? header.typ : undefined;
 }
 
+/** The key a token claims to be signed with, to look for it. Nothing is verified. */
+export function claimedKey(token: string): string | undefined {
+  const header = claimedHeader(token);
+  return typeof header?.kid === 'string' ? header.kid : undefined;
+}
+
 /**
  * Verifies a token of type `typ` by the key that `keyOf` knows under its `kid`. Keys inside the token are ignored.
  * Throws `unauthorized`, with the same words for a bad signature, an unknown key and a wrong type.

@@ -13,6 +13,9 @@ const triesMax = 200;
 /** Sessions that left while the store was away; beyond it their requests run into the end of their time. */
 const departuresMax = 10_000;
 
+/** A place in the list of a request, and the end of its time. */
+export type Gate = Pick<LiveHold, 'rid' | 'holder' | 'expiresAt'>;
+
 /** One a desk. */
 export class Waiting {
   readonly #store: Store;
@@ -21,7 +24,7 @@ export class Waiting {
   /** Departures on their way to the store: a retry right behind one must find its request free. */
   readonly #leaving = new Set<Promise<unknown>>();
   /** Departures that the store could not be told of, and why the session left; undefined for a wait that ran out. */
-  readonly #departures = new Map<LiveHold, CancelCause | undefined>();
+  readonly #departures = new Map<Gate, CancelCause | undefined>();
 
   constructor(store: Store) {
     this.#store = store;
@@ -30,6 +33,11 @@ export class Waiting {
   /** The sessions of this node that wait for a request. */
   of(rid: string): readonly LiveHold[] {
     return this.#holds.get(rid) ?? [];
+  }
+
+  /** The requests that sessions of this node wait for. */
+  rids(): string[] {
+    return [...this.#holds.keys()];
   }
 
   has(hold: LiveHold): boolean {
@@ -56,7 +64,7 @@ export class Waiting {
   /** Puts a gate at the end of a pending request's list: the row after that; undefined if it may not join any more. */
   async join(rid: string, gate: string): Promise<StoredRequest | undefined> {
     return this.#change(rid, (row) => {
-      if (row.state !== 'pending') return undefined;
+      if (row.state !== 'pending' || row.stale) return undefined;
       const holder = joined(row.holder, gate);
       if (holder !== undefined || row.holder === withdrawn) return holder;
       throw new HoldpointError(
@@ -71,13 +79,18 @@ export class Waiting {
     await this.#change(rid, (row) => without(row, gate));
   }
 
-  /** As `leave`; true if nobody was left: then nobody can join any more, and the request is the caller's to end. */
+  /**
+   * As `leave`; true if nobody was left: then nobody can join any more, and the request is the caller's to end. Also if
+   * that was so already: whoever was to end it may not have come to it.
+   */
   async withdraw(rid: string, gate: string): Promise<boolean> {
+    let before = false;
     const after = await this.#change(rid, (row) => {
+      before = row.holder === withdrawn;
       const holder = without(row, gate);
       return holder === '' ? withdrawn : holder;
     });
-    return after?.holder === withdrawn;
+    return before || after?.holder === withdrawn;
   }
 
   /** Remembers a departure until it has been carried out. */
@@ -92,13 +105,13 @@ export class Waiting {
   }
 
   /** The store could not be told that a session left: until it can be, the others would wait behind a ghost. */
-  remember(hold: LiveHold, by: CancelCause | undefined): void {
-    if (this.#departures.size < departuresMax) this.#departures.set(hold, by);
+  remember(gate: Gate, by: CancelCause | undefined): void {
+    if (this.#departures.size < departuresMax) this.#departures.set(gate, by);
   }
 
   /** What was remembered, to be tried again; those past their time are let go. */
-  takeDepartures(now: number): (readonly [LiveHold, CancelCause | undefined])[] {
-    const departures = [...this.#departures].filter(([hold]) => hold.expiresAt > now);
+  takeDepartures(now: number): (readonly [Gate, CancelCause | undefined])[] {
+    const departures = [...this.#departures].filter(([gate]) => gate.expiresAt > now);
     this.#departures.clear();
     return departures;
   }

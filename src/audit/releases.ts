@@ -102,7 +102,9 @@ export class Releases {
     this.#holds.set(String(rid), {
       rd: String(rd),
       ref: Number(ref),
-      wire: typeof request.wire === 'string' ? request.wire : undefined,
+      // A node that releases what another one held sends bytes of its own, as any retry does.
+      wire:
+        typeof request.wire === 'string' && request.node === record.members.node ? request.wire : undefined,
       quorum: typeof need.quorum === 'number' ? need.quorum : 1,
     });
   }

@@ -1,0 +1,83 @@
+// Uses: from "the row says approved" to permission to send the bytes, once. The only place where a Grant is made: on
+// evidence verified in this call, after the store has given the use to this caller and nobody else, and never for a
+// request that this node knows to have been used. Refuses to know who waits. audit-approval §17.4.
+
+import type { StoredRequest } from '../store/store.ts';
+import type { Grant } from './hold.ts';
+import type { DeskOptions } from './ports.ts';
+import { type Request, requestText } from './request.ts';
+import type { Scrutiny } from './scrutiny.ts';
+import { Used } from './used.ts';
+
+/** Decisions whose places in the log are remembered; what is older is written there again when it is used. */
+const recordedMax = 10_000;
+
+/** Who asks for the use. */
+export interface Claimant {
+  /** Sequence number of the statement's record. */
+  readonly ref: number;
+  /** True while the use is this claimant's, by those who hold the row; it may change its mind at any time. */
+  mine(holder: string): boolean;
+  /** It vouches that nobody else could have used the request, whatever the store has forgotten. */
+  readonly sole: boolean;
+}
+
+/** One a desk. */
+export class Uses {
+  readonly known = new Used();
+  readonly #options: DeskOptions;
+  readonly #scrutiny: Scrutiny;
+  /** Where the decisions that this process recorded stand in its log, by their exact texts. */
+  readonly #recorded = new Map<string, number>();
+
+  constructor(options: DeskOptions, scrutiny: Scrutiny) {
+    this.#options = options;
+    this.#scrutiny = scrutiny;
+  }
+
+  /** A decision stands in this node's log. What the store says of that is not believed. */
+  recorded(decision: string, seq: number): void {
+    const [oldest] = this.#recorded.keys();
+    if (this.#recorded.size >= recordedMax && oldest !== undefined) this.#recorded.delete(oldest);
+    this.#recorded.set(decision, seq);
+  }
+
+  /** `held` is the claimant's own or `intactRequest`'s, never fields of the row. Undefined when nothing is released. */
+  async release(
+    held: { request: Request; rd: string; nonce: string },
+    row: StoredRequest,
+    claimant: Claimant,
+  ): Promise<Grant | undefined> {
+    const { log, node } = this.#options;
+    const { rid, exp } = held.request;
+    if (row.state !== 'approved' || this.known.has(rid) || !claimant.mine(row.holder)) return undefined;
+    const release = await this.#scrutiny.release(held, row.votes);
+    if (release === undefined) return undefined;
+    if (!(await this.#consume(row, held.rd, claimant))) return undefined;
+    this.known.add(rid, exp);
+    const { ref } = claimant;
+    // This log shows what was released also where another node's log has the opening.
+    if (held.request.node !== node)
+      log.append({ kind: 'hold', rid, rd: held.rd, R: requestText(held.request), ref });
+    const decisions = release.votes.map(
+      ({ vote, proof }) =>
+        this.#recorded.get(vote.decision) ?? log.append(this.#scrutiny.record(rid, vote.decision, proof)),
+    );
+    const seq = log.append({ kind: 'grant_use', rid, ref, by: release.by, decisions });
+    return { rid, by: release.by, decisions, seq };
+  }
+
+  /** The session may have gone while the signatures were checked; the store decides between all other claimants. */
+  async #consume(row: StoredRequest, rd: string, claimant: Claimant): Promise<boolean> {
+    const { store } = this.#options;
+    let holder = row.holder;
+    while (claimant.mine(holder)) {
+      if (await store.consume(row.rid, rd, holder, claimant.sole)) return true;
+      const present = await store.get(row.rid);
+      // Somebody may have left the list in the meantime; then it is another text.
+      if (present?.state !== 'approved' || present.holder === holder) return false;
+      holder = present.holder;
+    }
+    return false;
+  }
+}
