@@ -33,7 +33,8 @@ test('a file with one target has every default of the contract', () => {
     dataDir: '/etc/holdpoint/holdpoint-data',
     tls: undefined,
     hold: { waitMs: 60_000, expiresMs: 3_600_000, pendingMax: 20, heartbeatMs: 15_000 },
-    store: 'memory',
+    store: { kind: 'memory' },
+    node: 'holdpoint',
     audit: { reads: 'kill-safe', sealMs: 5, segmentBytesMax: 67_108_864, values: 'none' },
     limits: { connectionsMax: 1000, statementBytesMax: 16_777_216, loginMs: 10_000, drainMs: 30_000 },
   });
@@ -256,11 +257,33 @@ test('an agent needs one of password and verifier, and a target that exists', ()
 });
 
 test.each([
-  ['store', `${least}store: redis://localhost:6379/0\n`],
   ['slack', `${least}slack: { token: a, channel: b, signingSecret: c }\n`],
   ['audit.reads', `${least}audit: { reads: write-ahead }\n`],
 ])('%s answers that it is not available yet', (at, text) => {
   expect(refusal(text)).toMatch(new RegExp(`5: ${at}: .*not available yet`));
+});
+
+test('a shared store needs a name for this proxy; one that is alone has one', () => {
+  const shared = `${least}store: redis://cache:6379/2\n`;
+  expect(refusal(shared)).toMatch(/5: store: is shared by several proxies.* add node:/);
+  expect(parse(`${shared}node: n1\n`)).toMatchObject({
+    node: 'n1',
+    store: { kind: 'redis', mode: 'standalone', hosts: [{ host: 'cache', port: 6379 }], db: 2 },
+  });
+  expect(parse(least).node).toBe('holdpoint');
+  expect(refusal(`${least}node: ../n1\n`)).toMatch(/5: node: a name is 1 to 63 letters/);
+});
+
+test('a store that cannot be read is refused without its password', () => {
+  for (const url of [
+    'redis://user:hunter2@cache:99999',
+    'rediss://:hunter2@a,b',
+    'postgres://hunter2@cache',
+  ]) {
+    const text = refusal(`${least}store: "${url}"\nnode: n1\n`);
+    expect(text).toMatch(/5: store: /);
+    expect(text).not.toContain('hunter2');
+  }
 });
 
 test('a production target on another machine is verified fully unless the URL says otherwise', () => {

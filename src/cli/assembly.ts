@@ -24,7 +24,6 @@ import { type Admit, connectUpstream } from '../proxy/upstream.ts';
 import { mayEnter, Registry } from '../registry.ts';
 import type { Agent } from '../registry-book.ts';
 import { Analyzer } from '../sql/parse.ts';
-import { MemoryStore } from '../store/memory.ts';
 import { tlsServerEndPoint } from '../wire/channel-binding.ts';
 import { parseVerifier } from '../wire/scram.ts';
 import { type CatalogParts, catalogOf } from './catalogs.ts';
@@ -33,6 +32,7 @@ import { Issuer } from './issuer.ts';
 import { keyAt } from './keys.ts';
 import type { Parts } from './parts.ts';
 import { requireApprovers } from './quorums.ts';
+import { endLeftovers, enterNodes, openStore } from './store.ts';
 import { admissions, meetTargets, requireRootCerts } from './targets.ts';
 import { serveWeb } from './web.ts';
 
@@ -40,6 +40,8 @@ export interface AssemblyOptions {
   readonly config: Config;
   readonly version: string;
   readonly report: Report;
+  /** Opens the store; a test puts faults into it. */
+  readonly open?: typeof openStore;
   /** Told of every new request with the link that shows it. The link is for approvers. */
   readonly notify?: (request: Request, link: string) => void;
 }
@@ -80,11 +82,12 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
       timing: { now: () => performance.now(), parsed: (ms) => metrics.parseSeconds.observe(ms / 1000) },
     });
     undo.push(() => analyzer.close());
-    const origin = 'holdpoint';
+    const store = await (options.open ?? openStore)(config.store);
+    undo.push(() => store.close());
     const { log, recovered } = await openLog({
       dir: join(config.dataDir, 'audit'),
       keysDir: join(config.dataDir, 'keys', 'audit'),
-      origin,
+      origin: config.node,
       version,
       values: config.audit.values,
       sealMs: config.audit.sealMs,
@@ -94,7 +97,7 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
         sealLag: (seconds) => metrics.auditSealLagSeconds.set(seconds),
         failure: (error) => {
           metrics.auditFailures.inc();
-          const folder = join(config.dataDir, 'audit', origin);
+          const folder = join(config.dataDir, 'audit', config.node);
           report('error', 'the log cannot be written; statements are refused', {
             folder,
             cause: error.message,
@@ -106,11 +109,12 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
     recordPolicies(log, policies);
     const recordApprovers = approverRecorder(log, registry);
     recordApprovers();
-    endHolds(log, recovered);
     const httpPort =
       config.listen.http.port === 0 ? await freePort(config.listen.http.host) : config.listen.http.port;
     const publicUrl = config.publicUrl.replace(/:0$/, `:${httpPort}`);
-    const store = new MemoryStore();
+    const linkKey = await keyAt(join(config.dataDir, 'keys', 'link.jwk'));
+    const nodes = await enterNodes({ store, log, recovered, linkKey, publicUrl, report });
+    undo.push(() => nodes.close());
     const targets = targetsOf(config, policies, await admissions(config, report), {
       analyzer,
       metrics,
@@ -124,11 +128,23 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
       }
     };
     undo.push(closeCatalogs);
-    const linkKey = await keyAt(join(config.dataDir, 'keys', 'link.jwk'));
     const delegations = await Delegations.open(config.dataDir, Date.now);
-    const common = { config, publicUrl, log, store, linkKey, registry, metrics, targets, analyzer, report };
+    const common = {
+      config,
+      publicUrl,
+      log,
+      store,
+      nodes,
+      linkKey,
+      registry,
+      metrics,
+      targets,
+      analyzer,
+      report,
+    };
     const desk = openDesk({ ...common, delegations }, options.notify);
     undo.push(() => desk.close());
+    await endLeftovers(desk, recovered);
     const parts: Parts = { ...common, desk };
     await meetTargets(targets, report);
     const http = await serveWeb(parts, httpPort);
@@ -159,6 +175,8 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
         closeCatalogs();
         await http.close();
         desk.close();
+        await nodes.close();
+        await store.close();
         // A disk that hangs must not keep the process for ever.
         await Promise.race([log.close(), after(config.limits.drainMs)]);
         await analyzer.close();
@@ -217,11 +235,6 @@ function refresher(registry: Registry, changed: () => void, report: Report): () 
   };
 }
 
-/** Requests that an earlier process left open lived in its memory: nobody can decide on them any more. */
-function endHolds(log: AuditLog, recovered: Recovered): void {
-  for (const rid of recovered.holds) log.append({ kind: 'cancel', rid, by: 'holdpoint', reason: 'restart' });
-}
-
 function targetsOf(
   config: Config,
   policies: ReadonlyMap<string, Policy>,
@@ -255,9 +268,10 @@ function openDesk(
   parts: Omit<Parts, 'desk'> & { delegations: Delegations },
   notify: AssemblyOptions['notify'],
 ): Desk {
-  const { config, publicUrl, log, store, linkKey, registry, metrics, report } = parts;
+  const { config, publicUrl, log, store, nodes, linkKey, registry, metrics, report } = parts;
   return new Desk({
     store,
+    nodes,
     log,
     registry,
     delegations: parts.delegations,
@@ -278,8 +292,10 @@ function openDesk(
       decided: (request, verdict, level) => metrics.target(request.db.target).decision(verdict, level),
       settled: (target, _state, waitMs) => {
         metrics.target(target).pending.dec();
-        if (waitMs !== undefined) metrics.requestWaitSeconds.observe(waitMs / 1000);
+        metrics.requestWaitSeconds.observe(waitMs / 1000);
       },
+      restored: (rid) =>
+        report('warn', 'the store had lost a request that is waited for; it is back', { rid }),
       suspicious: (rid, what) => report('error', what, { rid }),
     },
     ...(notify === undefined ? {} : { notify }),

@@ -1,6 +1,7 @@
 // Parts: what one running Holdpoint is made of, as its two listeners need it.
 
 import type { Desk } from '../approval/desk.ts';
+import type { Nodes } from '../approval/nodes.ts';
 import type { SigningKey } from '../approval/token.ts';
 import type { AuditLog } from '../audit/log.ts';
 import type { Config } from '../config.ts';
@@ -15,6 +16,8 @@ export interface Parts {
   readonly publicUrl: string;
   readonly log: AuditLog;
   readonly store: Store;
+  /** This proxy among those that share the store. */
+  readonly nodes: Nodes;
   readonly desk: Desk;
   /** Signs the links that the desk hands out. */
   readonly linkKey: SigningKey;

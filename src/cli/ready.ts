@@ -16,6 +16,7 @@ const answerMs = 3000;
 export function readiness(
   log: { readonly health: LogHealth },
   store: Pick<Store, 'ping'>,
+  node: { readonly problem: string | undefined; readonly warnings: readonly string[] },
   targets: ReadonlyMap<string, Target>,
   mono: () => number,
 ): () => Promise<Check[]> {
@@ -32,7 +33,19 @@ export function readiness(
     const written: Check = writable
       ? { name: 'log' }
       : { name: 'log', problem: reason ?? 'the log is closed' };
-    return [written, ...(await asked)];
+    return [written, standing(node), ...(await asked)];
+  };
+}
+
+function standing(node: {
+  readonly problem: string | undefined;
+  readonly warnings: readonly string[];
+}): Check {
+  const { problem, warnings } = node;
+  return {
+    name: 'node',
+    ...(problem !== undefined && { problem }),
+    ...(warnings.length > 0 && { warnings }),
   };
 }
 

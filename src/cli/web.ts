@@ -12,11 +12,24 @@ import { parseVerifier, passwordFits } from '../wire/scram.ts';
 import { keyAt } from './keys.ts';
 import type { Parts } from './parts.ts';
 import { readiness } from './ready.ts';
+import { onceInStore } from './store.ts';
 
 /** Listens on `port` of the configured host. Throws HoldpointError with a sentence if it cannot. */
 export async function serveWeb(parts: Parts, port: number): Promise<HttpListener> {
-  const { config, publicUrl, desk, linkKey, registry, metrics, log, store, targets, analyzer, report } =
-    parts;
+  const {
+    config,
+    publicUrl,
+    desk,
+    linkKey,
+    registry,
+    metrics,
+    log,
+    store,
+    nodes,
+    targets,
+    analyzer,
+    report,
+  } = parts;
   const rootFile = join(config.dataDir, 'audit', log.origin, 'keys', 'root.jwk');
   const root = JSON.parse(readFileSync(rootFile, 'utf8')) as JWK;
   const rootKey = { ...root, kid: await calculateJwkThumbprint(root), use: 'sig' };
@@ -35,12 +48,13 @@ export async function serveWeb(parts: Parts, port: number): Promise<HttpListener
     random: randomBytes,
     tokens: (sql) => analyzer.tokens(sql),
     oidc: false,
+    unseen: (name, until) => onceInStore(store, name, until),
     agentPassword: async (agent, password) => admits(registry, agent, password),
     metrics: () => {
       countParses(metrics, analyzer);
       return metrics.render();
     },
-    ready: readiness(log, store, targets, () => performance.now()),
+    ready: readiness(log, store, nodes, targets, () => performance.now()),
     publicKeys: () => [{ ...linkKey.jwk, kid: linkKey.kid, use: 'sig' }, rootKey],
     onError: (error) => report('error', 'an HTTP request failed', { cause: String(error) }),
   });

@@ -5,7 +5,7 @@
 import type { Context } from 'hono';
 import type { Desk } from '../approval/desk.ts';
 import { openSshAccess, sshScheme } from '../approval/sshaccess.ts';
-import { claimedType, openAccess, openLink } from '../approval/token.ts';
+import { claimedKey, claimedType, openAccess, openLink } from '../approval/token.ts';
 import { HoldpointError } from '../errors.ts';
 import type { People } from './people.ts';
 import { credentialOwner } from './people.ts';
@@ -21,6 +21,8 @@ export interface AccessPorts extends VisitPorts {
   readonly registry: People;
   /** True if this is the agent's password and the agent is in force. Takes the same time either way. */
   readonly agentPassword: (agent: string, password: string) => Promise<boolean>;
+  /** True for the first to present this until then (milliseconds since the epoch), on all nodes. Absent: this process is alone. */
+  readonly unseen?: (name: string, until: number) => Promise<boolean>;
 }
 
 /** Access tokens remembered until they have expired. When it is full, readers wait: forgetting would allow a replay. */
@@ -114,30 +116,32 @@ export class Doorkeeper {
     const key = registry.key(kid);
     if (key === undefined || !this.counts(key.approver, `key:${kid}`)) throw nobody();
     if (claims.sub !== undefined && claims.sub !== key.approver) throw nobody();
-    this.#once(claims.jti);
+    await this.#once(claims.jti);
     return { name: key.approver, by: `key:${kid}` };
   }
 
-  #sshApprover(c: Context, credential: string): Reader {
+  async #sshApprover(c: Context, credential: string): Promise<Reader> {
     const { registry, publicUrl, now } = this.#ports;
     const { pathname, search } = new URL(c.req.url);
     const want = { aud: publicUrl, method: c.req.method, path: pathname + search, nowMs: now() };
     const { approver, kid, claims } = openSshAccess(credential, want, registry);
     if (!this.counts(approver, `ssh:${kid}`)) throw nobody();
     if (claims.sub !== undefined && claims.sub !== approver) throw nobody();
-    this.#once(claims.jti);
+    await this.#once(claims.jti);
     return { kind: 'approver', name: approver };
   }
 
   /** The claims of a link that opens this request as it is now. Throws `unauthorized`. */
   async linkClaims(token: string, rid: string): Promise<{ jti: string; rd: string; exp: number }> {
-    const { desk, publicUrl, now } = this.#ports;
+    const { desk, now } = this.#ports;
     const found = await desk.get(rid).catch((error: unknown) => {
       if (error instanceof HoldpointError && error.code === 'not-found') throw nobody();
       throw error;
     });
-    const keyOf = (kid: string) => desk.linkJwk(kid);
-    return openLink(token, { publicUrl, rid, rd: found.row.rd, nowMs: now(), keyOf });
+    // By any node's key, and as that node calls itself: it opens a view.
+    const jwk = await desk.viewingJwk(claimedKey(token) ?? '');
+    const { aud } = found.intact.request;
+    return openLink(token, { publicUrl: aud, rid, rd: found.row.rd, nowMs: now(), keyOf: () => jwk });
   }
 
   async #agent(credential: string): Promise<Reader> {
@@ -149,7 +153,7 @@ export class Doorkeeper {
     return { kind: 'agent', id };
   }
 
-  #once(jti: string): void {
+  async #once(jti: string): Promise<void> {
     const now = this.#ports.now();
     for (const [old, until] of this.#seen) {
       if (until > now) break;
@@ -163,6 +167,8 @@ export class Doorkeeper {
       );
     }
     this.#seen.set(jti, now + seenMs);
+    // This node has now seen it; whether another has, only the store knows.
+    if ((await this.#ports.unseen?.(`jti:${jti}`, now + seenMs)) === false) throw nobody();
   }
 }
 

@@ -7,6 +7,7 @@ import type { Target } from '../../src/proxy/listener.ts';
 
 const log = { health: { writable: true, reason: undefined, records: 0, sealed: 0, unsealedMs: 0 } };
 const store = { ping: async () => undefined };
+const node = { problem: undefined, warnings: [] };
 
 let connections = 0;
 const stranger = net.createServer((socket) => {
@@ -36,12 +37,19 @@ function targets(): ReadonlyMap<string, Target> {
   return new Map([['shop', { name: 'shop', address } as Target]]);
 }
 
-test('a target that does not answer as PostgreSQL, a store that fails and a log that is closed are named', async () => {
+test('a target that does not answer as PostgreSQL, a store that fails, a log that is closed and a node that is another are named', async () => {
   const broken = { ping: () => Promise.reject(new Error('no Redis at redis://h')) };
   const closed = { health: { ...log.health, writable: false, reason: 'the disk is full' } };
-  const checks = await readiness(closed, broken, targets(), () => 0)();
+  const checks = await readiness(
+    closed,
+    broken,
+    { problem: 'n1 is somebody else', warnings: ['n2'] },
+    targets(),
+    () => 0,
+  )();
   expect(checks).toEqual([
     { name: 'log', problem: 'the disk is full' },
+    { name: 'node', problem: 'n1 is somebody else', warnings: ['n2'] },
     { name: 'store', problem: 'no Redis at redis://h' },
     { name: 'target shop', problem: expect.any(String) },
   ]);
@@ -49,7 +57,7 @@ test('a target that does not answer as PostgreSQL, a store that fails and a log 
 
 test('asked a hundred times within two seconds, a target is asked once', async () => {
   let now = 0;
-  const ask = readiness(log, store, targets(), () => now);
+  const ask = readiness(log, store, node, targets(), () => now);
   const before = connections;
   await Promise.all(Array.from({ length: 100 }, () => ask()));
   expect(connections - before).toBe(1);

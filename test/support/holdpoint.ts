@@ -1,13 +1,13 @@
 // A whole Holdpoint for a test: its own data folder and ports, one agent, one approver with a key, the real log, desk
 // and HTTP server, in front of a real database. Only the process is shared with the test.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { exportJWK, generateKeyPair } from 'jose';
+import { exportJWK, generateKeyPair, type JWK } from 'jose';
 import { stringify } from 'yaml';
 import { requestDigest } from '../../src/approval/request.ts';
-import { assemble } from '../../src/cli/assembly.ts';
+import { type AssemblyOptions, assemble } from '../../src/cli/assembly.ts';
 import { remote } from '../../src/cli/remote.ts';
 import { parseConfig } from '../../src/config.ts';
 import type { FullView, Summary } from '../../src/http/view.ts';
@@ -27,12 +27,23 @@ export interface GuardOptions {
   readonly catalog?: { pollMs?: number };
   readonly audit?: Record<string, unknown>;
   readonly tls?: { cert: string; key: string; required?: boolean };
+  /** As `store:`, with the name of the node. */
+  readonly store?: { url: string; node: string };
+  /** Another node of the same Holdpoint: its approver decides here too, and links lead to it. */
+  readonly like?: Guard;
+  /** A folder to keep; else the guard has one of its own, that goes with it. */
+  readonly dataDir?: string;
+  /** Opens the store, with faults in it. */
+  readonly open?: AssemblyOptions['open'];
 }
 
 export interface Guard {
+  /** The approver's private key. */
+  readonly keyFile: string;
   readonly host: string;
   readonly port: number;
   readonly http: string;
+  readonly publicUrl: string;
   readonly agent: string;
   readonly password: string;
   readonly database: string;
@@ -61,11 +72,10 @@ const pendingPollMs = 20;
 const pendingTries = 400;
 
 export async function startGuard(options: GuardOptions): Promise<Guard> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'holdpoint-guard-'));
-  const { privateKey } = await generateKeyPair('Ed25519', { extractable: true });
-  const jwk = await exportJWK(privateKey);
-  const keyFile = join(dataDir, 'dba.jwk');
-  writeFileSync(keyFile, JSON.stringify(jwk), { mode: 0o600 });
+  const { like } = options;
+  const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'holdpoint-guard-'));
+  const keyFile = like?.keyFile ?? join(dataDir, 'dba.jwk');
+  const jwk = await approverKey(keyFile);
   const environment = options.environment ?? 'staging';
   const text = stringify({
     listen: { postgres: '127.0.0.1:0', http: '127.0.0.1:0' },
@@ -87,6 +97,8 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.catalog === undefined ? {} : { catalog: options.catalog }),
     ...(options.tls === undefined ? {} : { tls: options.tls }),
+    ...(options.store === undefined ? {} : { store: options.store.url, node: options.store.node }),
+    ...(like === undefined ? {} : { publicUrl: like.publicUrl }),
   });
   const config = parseConfig(text, { file: join(dataDir, 'holdpoint.yaml'), env: {} });
   const reports: string[] = [];
@@ -96,8 +108,9 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
     version: 'test',
     report: (level, message, fields) => reports.push(`${level} ${message} ${JSON.stringify(fields)}`),
     notify: (_request, link) => links.push(link),
+    ...(options.open === undefined ? {} : { open: options.open }),
   });
-  const http = running.config.publicUrl;
+  const http = `http://127.0.0.1:${running.httpPort}`;
   const approver = () => remote({ url: http, as: 'dba', key: keyFile });
   const login = { agent: 'claude', password: 'agent secret', database: 'shop' };
 
@@ -136,6 +149,8 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
     host: '127.0.0.1',
     port: running.postgresPort,
     http,
+    publicUrl: running.config.publicUrl,
+    keyFile,
     ...login,
     url: `postgres://claude:${encodeURIComponent(login.password)}@127.0.0.1:${running.postgresPort}/shop`,
     auditDir: join(dataDir, 'audit'),
@@ -163,7 +178,16 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
     },
     async close() {
       await running.close();
-      rmSync(dataDir, { recursive: true, force: true });
+      if (options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true });
     },
   };
+}
+
+/** The private key in the file, made there if it does not exist. */
+async function approverKey(file: string): Promise<JWK> {
+  if (!existsSync(file)) {
+    const { privateKey } = await generateKeyPair('Ed25519', { extractable: true });
+    writeFileSync(file, JSON.stringify(await exportJWK(privateKey)), { mode: 0o600 });
+  }
+  return JSON.parse(readFileSync(file, 'utf8')) as JWK;
 }

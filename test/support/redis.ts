@@ -30,7 +30,7 @@ const keeper = `exec 3<&0 </dev/null
 "$@" 3<&- & server=$!
 { read -r how <&3; [ "$how" = kill ] && kill -9 $server || kill $server; } 2>/dev/null & watch=$!
 exec 3<&-
-wait $server; kill $watch 2>/dev/null`;
+{ wait $server; kill $watch; } 2>/dev/null`;
 
 function command(dir: string, settings: readonly string[]): string[] {
   const program = findProgram(programs['redis-server']);
