@@ -7,6 +7,7 @@
 // An approval needs the level that its request asks for. A reject needs no more than to know who it is.
 
 import { HoldpointError } from '../errors.ts';
+import { isBase64url } from '../proof/base64url.ts';
 import { type ApproverBook, foldName } from './approvers.ts';
 import { type Decision, decisionText } from './decision.ts';
 import { covers, delegationText, readDelegation, type SignedDelegation } from './delegation.ts';
@@ -52,8 +53,7 @@ export function readEvidence(value: unknown): Evidence {
   };
   const bytes = (name: string): string => {
     const member = text(name);
-    // Loose trailing bits would let two spellings carry one signature.
-    if (member !== '' && Buffer.from(member, 'base64url').toString('base64url') === member) return member;
+    if (isBase64url(member)) return member;
     throw malformed(`${name} must be base64url`);
   };
   switch (given.kind) {

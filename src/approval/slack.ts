@@ -39,6 +39,9 @@ export function verifySlack(
     throw refused('it is too old, or its clock is wrong');
   if (value !== buttonValue(decision.verdict, decision.rid, decision.rd))
     throw refused('its button says something else than the decision');
+  // The button says so much and no more; what it does not say, nobody signed.
+  if (decision.scope !== undefined || decision.rowsMax !== undefined || decision.for !== undefined)
+    throw refused('a button decides on one statement, once, in one name');
   const known = approvers.slackUser(team, user);
   if (known === undefined) throw refused('the account is no approver’s');
   if (request.db.environment === 'production' && decision.verdict === 'approve') {

@@ -18,6 +18,7 @@ import {
   type JWK,
 } from 'jose';
 import { HoldpointError } from '../errors.ts';
+import { isCompactJws } from '../proof/base64url.ts';
 
 export type TokenType =
   | 'holdpoint-decision+jws'
@@ -93,7 +94,7 @@ export async function openToken(
   typ: TokenType,
   keyOf: (kid: string) => JWK | undefined,
 ): Promise<OpenedToken> {
-  const header = token.length <= tokenBytesMax ? claimedHeader(token) : undefined;
+  const header = token.length <= tokenBytesMax && isCompactJws(token) ? claimedHeader(token) : undefined;
   // Checked before the signature: compactVerify never compares typ, and a header with more members than we
   // write (crit, b64, jwk, jku, x5u) is not one of ours.
   const ours =

@@ -4,6 +4,7 @@
 
 import { createHash } from 'node:crypto';
 import { createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet, type JWK, jwtVerify } from 'jose';
+import { isCompactJws } from './base64url.ts';
 
 export interface IdTokenWant {
   readonly issuer: string;
@@ -61,6 +62,7 @@ export async function verifyIdToken(
   keys: JSONWebKeySet,
   want: IdTokenWant,
 ): Promise<IdTokenProof> {
+  if (!isCompactJws(token)) throw new Error('it is not a compact JWS in its one spelling');
   const asymmetric = { keys: keys.keys.filter(({ kty }) => kty === 'RSA' || kty === 'EC' || kty === 'OKP') };
   const find = createLocalJWKSet(asymmetric);
   const { payload, protectedHeader } = await jwtVerify(token, find, {

@@ -15,7 +15,7 @@ export interface SshProof {
 }
 
 const armorPattern =
-  /^-----BEGIN SSH SIGNATURE-----\r?\n((?:[A-Za-z0-9+/=]{1,76}\r?\n)+)-----END SSH SIGNATURE-----\s*$/;
+  /^-----BEGIN SSH SIGNATURE-----\r?\n((?:[A-Za-z0-9+/=]{1,76}\r?\n)+)-----END SSH SIGNATURE-----(?:\r?\n)?$/;
 const magic = 'SSHSIG';
 const userPresent = 0x01;
 const userVerified = 0x04;
