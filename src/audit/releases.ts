@@ -99,12 +99,12 @@ export class Releases {
       throw fail(`the digest of request ${rid} is not that of its text`);
     const request = parse(text, fail);
     const need = (request.need ?? {}) as Members;
+    const elsewhere = request.node !== undefined && request.node !== record.members.node;
     this.#holds.set(String(rid), {
       rd: String(rd),
       ref: Number(ref),
       // A node that releases what another one held sends bytes of its own, as any retry does.
-      wire:
-        typeof request.wire === 'string' && request.node === record.members.node ? request.wire : undefined,
+      wire: typeof request.wire === 'string' && !elsewhere ? request.wire : undefined,
       quorum: typeof need.quorum === 'number' ? need.quorum : 1,
     });
   }

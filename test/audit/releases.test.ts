@@ -91,6 +91,23 @@ test.each([
   expect(await story(change)).toMatchObject({ ok: false, code: 21 });
 });
 
+test('a node that releases what another one held sends bytes of its own; where it held it, the bytes that were shown', async () => {
+  const sent = async (node: string) => {
+    const R = canonical({ ...JSON.parse(request), node });
+    const digest = hash('sha256', `holdpoint-request-v1\0${R}`, 'base64url');
+    const D = decision({ rd: digest });
+    const ev = await evidence(D);
+    return story((records) =>
+      replace('intent', { wire: 'x'.repeat(43) })(
+        replace('decision', { D, ev })(replace('hold', { R, rd: digest })(records)),
+      ),
+    );
+  };
+  expect(await sent('elsewhere')).toMatchObject({ ok: true, releases: { proved: 1 } });
+  const { origin } = (await openTestLog(temporaryFolder())).log;
+  expect(await sent(origin)).toMatchObject({ ok: false, code: 21 });
+});
+
 test("a signature by another key than the approver's, or of another type, is found", async () => {
   const D = decision();
   const mallory = await freshKey();
