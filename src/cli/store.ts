@@ -6,7 +6,6 @@ import { Nodes } from '../approval/nodes.ts';
 import type { SigningKey } from '../approval/token.ts';
 import type { AuditLog } from '../audit/log.ts';
 import type { Recovered } from '../audit/opening.ts';
-import { HoldpointError } from '../errors.ts';
 import type { Report } from '../proxy/listener.ts';
 import { MemoryStore } from '../store/memory.ts';
 import { RedisStore } from '../store/redis.ts';
@@ -41,14 +40,6 @@ export async function enterNodes(of: {
   });
   for (const warning of nodes.warnings) of.report('warn', warning, {});
   return nodes;
-}
-
-/** As Store.once with the wall clock; true where the store is away: this process then stands alone. */
-export async function onceInStore(store: Store, name: string, until: number): Promise<boolean> {
-  return store.once(name, until, Date.now()).catch((error: unknown) => {
-    if (error instanceof HoldpointError && error.code === 'store-unreachable') return true;
-    throw error;
-  });
 }
 
 /** Sessions of an earlier process of this node are gone; whoever waits behind them must not wait for them. */

@@ -12,7 +12,6 @@ import { parseVerifier, passwordFits } from '../wire/scram.ts';
 import { keyAt } from './keys.ts';
 import type { Parts } from './parts.ts';
 import { readiness } from './ready.ts';
-import { onceInStore } from './store.ts';
 
 /** Listens on `port` of the configured host. Throws HoldpointError with a sentence if it cannot. */
 export async function serveWeb(parts: Parts, port: number): Promise<HttpListener> {
@@ -48,7 +47,6 @@ export async function serveWeb(parts: Parts, port: number): Promise<HttpListener
     random: randomBytes,
     tokens: (sql) => analyzer.tokens(sql),
     oidc: false,
-    unseen: (name, until) => onceInStore(store, name, until),
     agentPassword: async (agent, password) => admits(registry, agent, password),
     metrics: () => {
       countParses(metrics, analyzer);

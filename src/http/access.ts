@@ -21,8 +21,8 @@ export interface AccessPorts extends VisitPorts {
   readonly registry: People;
   /** True if this is the agent's password and the agent is in force. Takes the same time either way. */
   readonly agentPassword: (agent: string, password: string) => Promise<boolean>;
-  /** True for the first to present this until then (milliseconds since the epoch), on all nodes. Absent: this process is alone. */
-  readonly unseen?: (name: string, until: number) => Promise<boolean>;
+  /** True for the first to present that name until then, on all nodes. Times are milliseconds since the epoch. */
+  readonly once: (name: string, until: number, now: number) => Promise<boolean>;
 }
 
 /** Access tokens remembered until they have expired. When it is full, readers wait: forgetting would allow a replay. */
@@ -167,8 +167,12 @@ export class Doorkeeper {
       );
     }
     this.#seen.set(jti, now + seenMs);
-    // This node has now seen it; whether another has, only the store knows.
-    if ((await this.#ports.unseen?.(`jti:${jti}`, now + seenMs)) === false) throw nobody();
+    // Whether another node has seen it, only the store knows; while it is away, each node knows for itself.
+    const first = await this.#ports.once(`jti:${jti}`, now + seenMs, now).catch((error: unknown) => {
+      if (error instanceof HoldpointError && error.code === 'store-unreachable') return true;
+      throw error;
+    });
+    if (!first) throw nobody();
   }
 }
 
