@@ -6,6 +6,7 @@ import { HoldpointError } from '../errors.ts';
 import type { RequestState } from '../store/store.ts';
 import { foldName } from './approvers.ts';
 import { canonical } from './canonical.ts';
+import { checkReach } from './reach.ts';
 import { type Level, levelReaches, levels, type Request } from './request.ts';
 import { readScope, type Scope } from './scope.ts';
 
@@ -28,7 +29,7 @@ export interface Decision {
   exp: number;
   /** What the approval covers; this statement (or this plan) once where it says nothing. */
   scope?: Scope;
-  /** The statement runs only if it changes at most so many rows; more are rolled back and held again. */
+  /** The statement runs only if the server counts at most so many rows that it changes; more are undone and held again. */
   rowsMax?: number;
   /** The approver in whose name a delegate decides. */
   for?: string;
@@ -156,6 +157,7 @@ export function checkBinding(
     );
   }
   if (decision.exp > request.exp) throw other('outlives the request');
+  checkReach(decision, request);
   if (now < decision.nbf - skewMs) throw other('is not in force yet: compare the clocks');
   if (now >= decision.exp)
     throw new HoldpointError('expired', `the decision on request ${request.rid} is past its time`);

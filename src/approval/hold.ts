@@ -9,6 +9,8 @@ export interface Grant {
   readonly rid: string;
   readonly by: readonly string[];
   readonly decisions: readonly number[];
+  /** The statement may change at most so many rows; absent: any number. */
+  readonly rowsMax?: number;
   /** The grant_use record. */
   readonly seq: number;
 }

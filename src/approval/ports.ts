@@ -29,6 +29,7 @@ export type DeskRecord =
       readonly ref: number;
       readonly by: readonly string[];
       readonly decisions: readonly number[];
+      readonly rowsMax?: number | undefined;
     }
   | { readonly kind: 'view'; readonly rid: string; readonly by: string }
   | {

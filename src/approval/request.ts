@@ -88,6 +88,11 @@ export interface Request {
   policy: { digest: string; rule: string; reason: string };
   need: RequestNeed;
   /**
+   * Set where the server tells how many rows it changes, so that an approval may bound them: `all` that it changes, or
+   * its `own`, without what cascades, triggers and functions change behind it.
+   */
+  counts?: 'all' | 'own';
+  /**
    * base64url(SHA-256) over agent, target, database, text and parameters: what a retry must equal. With `once` it
    * says only that a person would be shown the same again. The one member that is not in the canonical text nor under
    * the digest: it would let a reader of the log guess at parameters.

@@ -3,8 +3,10 @@
 // request that this node knows to have been used. Refuses to know who waits. audit-approval §17.4.
 
 import type { StoredRequest } from '../store/store.ts';
+import { readDecision } from './decision.ts';
 import type { Grant } from './hold.ts';
 import type { DeskOptions } from './ports.ts';
+import { reachOf } from './reach.ts';
 import { type Request, requestText } from './request.ts';
 import type { Scrutiny } from './scrutiny.ts';
 import { Used } from './used.ts';
@@ -63,8 +65,9 @@ export class Uses {
       ({ vote, proof }) =>
         this.#recorded.get(vote.decision) ?? log.append(this.#scrutiny.record(rid, vote.decision, proof)),
     );
-    const seq = log.append({ kind: 'grant_use', rid, ref, by: release.by, decisions });
-    return { rid, by: release.by, decisions, seq };
+    const reach = reachOf(release.votes.map(({ vote }) => readDecision(JSON.parse(vote.decision))));
+    const use = { rid, by: release.by, decisions, ...reach };
+    return { ...use, seq: log.append({ kind: 'grant_use', ref, ...use }) };
   }
 
   /** The session may have gone while the signatures were checked; the store decides between all other claimants. */

@@ -66,10 +66,23 @@ export type RecordBody =
   | { kind: 'view'; rid: string; by: string }
   /** `D`: the exact canonical text that was signed. `ev`: the evidence as verified. */
   | { kind: 'decision'; rid: string; D: string; ev: JsonObject }
-  /** The one use of an approval. `decisions`: their seqs. `ref`: seq of the `stmt` it releases. */
-  | { kind: 'grant_use'; rid: string; ref: number; by: readonly string[]; decisions: readonly number[] }
-  /** Written and on disk before the held bytes go on. `wire`: SHA-256 of exactly those bytes. `ref`: seq of the `stmt`. */
-  | { kind: 'intent'; rid: string; ref: number; wire: string }
+  /**
+   * A use of an approval. `decisions`: their seqs. `ref`: seq of the `stmt` it releases. `rowsMax`: the rows that the
+   * statement may change, where the approval bounds them.
+   */
+  | {
+      kind: 'grant_use';
+      rid: string;
+      ref: number;
+      by: readonly string[];
+      decisions: readonly number[];
+      rowsMax?: number | undefined;
+    }
+  /**
+   * Written and on disk before the held bytes go on. `wire`: SHA-256 of exactly those bytes. `ref`: seq of the `stmt`.
+   * `rowsMax`: they run within a transaction or savepoint of ours that is undone if they change more rows.
+   */
+  | { kind: 'intent'; rid: string; ref: number; wire: string; rowsMax?: number | undefined }
   | { kind: 'reject'; rid: string; by: string; reason: string }
   /** People were told of a request: through which channel, under which of its message ids, who. */
   | { kind: 'notify'; rid: string; channel: string; message: string; to: readonly string[] }
@@ -221,8 +234,8 @@ const forms: { readonly [K in RecordKind]: { readonly [M in MembersOf<K>]-?: For
   hold: { rid: 'text', rd: 'text', R: 'text', ref: 'integer' },
   view: { rid: 'text', by: 'text' },
   decision: { rid: 'text', D: 'text', ev: 'json' },
-  grant_use: { rid: 'text', ref: 'integer', by: 'texts', decisions: 'integers' },
-  intent: { rid: 'text', ref: 'integer', wire: 'text' },
+  grant_use: { rid: 'text', ref: 'integer', by: 'texts', decisions: 'integers', rowsMax: 'integer' },
+  intent: { rid: 'text', ref: 'integer', wire: 'text', rowsMax: 'integer' },
   reject: { rid: 'text', by: 'text', reason: 'text' },
   notify: { rid: 'text', channel: 'text', message: 'text', to: 'texts' },
   grant: {

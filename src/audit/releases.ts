@@ -20,12 +20,20 @@ interface Decided {
   readonly rd: string;
   readonly approver: string;
   readonly approves: boolean;
+  readonly rowsMax: number | undefined;
+}
+
+/** An approval as it was used: for which statement, and how many rows that may change. */
+interface Granted {
+  readonly ref: number;
+  readonly rowsMax: number | undefined;
 }
 
 interface Started {
   readonly seq: number;
   readonly place: Place;
   readonly boot: string;
+  readonly rowsMax: number | undefined;
 }
 
 /** Gives the whole text of a record's long member that was moved to a blob. */
@@ -43,7 +51,7 @@ export class Releases {
   readonly #gates = new Map<number, string>();
   readonly #holds = new Map<string, Held>();
   readonly #decisions = new Map<number, Decided & { readonly proof: 'proved' | 'link' | 'unproved' }>();
-  readonly #granted = new Map<string, number>();
+  readonly #granted = new Map<string, Granted>();
   readonly #intents = new Map<number, Started>();
 
   /** `keys`: approvers' public keys that the caller brings, by thumbprint; they stand beside those in the chain. */
@@ -122,6 +130,7 @@ export class Releases {
       rd: String(decision.rd),
       approver: String(decision.approver),
       approves: decision.verdict === 'approve',
+      rowsMax: typeof decision.rowsMax === 'number' ? decision.rowsMax : undefined,
       proof: await this.#evidence((ev ?? {}) as Members, text, fail),
     });
   }
@@ -160,7 +169,11 @@ export class Releases {
       throw fail(
         `request ${rid} needs ${held?.quorum ?? 1} approvals by different people; ${people.size} are here`,
       );
-    this.#granted.set(rid, Number(members.ref));
+    const bounds = votes.flatMap((vote) => vote!.rowsMax ?? []);
+    const rowsMax = bounds.length === 0 ? undefined : Math.min(...bounds);
+    if (rowsMax !== members.rowsMax)
+      throw fail(`the release of request ${rid} has another bound of rows than its approvals`);
+    this.#granted.set(rid, { ref: Number(members.ref), rowsMax });
     if (votes.some((vote) => vote!.proof === 'link')) this.byLink += 1;
     else if (votes.every((vote) => vote!.proof === 'proved')) this.proved += 1;
     else this.unproved += 1;
@@ -169,12 +182,16 @@ export class Releases {
   #begin(record: ChainedRecord, place: Place, fail: Fail): void {
     const { rid, ref, wire } = record.members;
     const held = this.#holds.get(String(rid));
-    if (this.#granted.get(String(rid)) !== ref)
+    const granted = this.#granted.get(String(rid));
+    if (granted === undefined || granted.ref !== ref)
       throw fail(`statement ${ref} went to the server on request ${rid}, which was not released for it`);
     // A retry has names of its own for statement and portal, so its bytes differ; its text and values may not.
     if (held?.ref === ref && held?.wire !== undefined && held.wire !== wire)
       throw fail(`the bytes of statement ${ref} are not those of request ${rid}`);
-    this.#intents.set(Number(ref), { seq: record.seq, place, boot: record.boot });
+    const { rowsMax } = granted;
+    if (rowsMax !== record.members.rowsMax)
+      throw fail(`statement ${ref} went to the server without the bound of rows that request ${rid} has`);
+    this.#intents.set(Number(ref), { seq: record.seq, place, boot: record.boot, rowsMax });
   }
 
   #end(members: Members, fail: Fail): void {
@@ -184,6 +201,9 @@ export class Releases {
       throw fail(
         `statement ${ref} was ${dec === 'hold' ? 'held' : 'refused'} and yet it ran, without a release`,
       );
+    const rowsMax = this.#intents.get(ref)?.rowsMax;
+    if (rowsMax !== undefined && members.st === 'ok' && Number(members.rows ?? 0) > rowsMax)
+      throw fail(`statement ${ref} changed ${members.rows} rows; its approval allows ${rowsMax}`);
     this.#gates.delete(ref);
     this.#intents.delete(ref);
   }

@@ -2,7 +2,7 @@
 // JavaScript. What is printed is drawn from the request that the digest covers, digested here again, never from what
 // the server says about it; what is signed is that digest.
 
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { Decision } from '../approval/decision.ts';
 import { parameterText } from '../approval/parameter.ts';
 import { commitment, type Level, type Request, requestDigest } from '../approval/request.ts';
@@ -20,6 +20,7 @@ interface DecideOptions extends Options {
   readonly reason?: string;
   readonly digest?: string;
   readonly for?: string;
+  readonly rowsMax?: number;
 }
 
 /** Adds the `requests` commands. Their exit codes go to process.exitCode. */
@@ -36,12 +37,25 @@ export function register(program: Command): void {
     requests.command('show').description('one request, as it will run').argument('<id>'),
   ).action((id: string, options: Options) => finish(showRequest(id, options, terminal)));
   for (const verdict of ['approve', 'reject'] as const) {
-    identityOptions(requests.command(verdict).description(`${verdict} a held statement`).argument('<id>'))
+    const command = identityOptions(
+      requests.command(verdict).description(`${verdict} a held statement`).argument('<id>'),
+    )
       .option('--reason <text>', 'told to the agent and kept in the log', '')
       .option('--digest <digest>', 'only if the request has this digest, as show printed it')
-      .option('--for <name>', 'in the name of an approver who has delegated to you')
-      .action((id: string, options: DecideOptions) => finish(decideRequest(verdict, id, options, terminal)));
+      .option('--for <name>', 'in the name of an approver who has delegated to you');
+    if (verdict === 'approve') {
+      command.option('--rows-max <count>', 'undo it and hold it again if it changes more rows', rowCount);
+    }
+    command.action((id: string, options: DecideOptions) =>
+      finish(decideRequest(verdict, id, options, terminal)),
+    );
   }
+}
+
+function rowCount(text: string): number {
+  const rows = Number(text);
+  if (/^\d{1,15}$/.test(text)) return rows;
+  throw new InvalidArgumentError('it must be a whole number of rows.');
 }
 
 /** `requests list`. */
@@ -105,6 +119,7 @@ export function decideRequest(
       nbf: view.draft.nbf,
       exp: request.exp,
       ...(options.for !== undefined && { for: options.for }),
+      ...(options.rowsMax !== undefined && { rowsMax: options.rowsMax }),
     });
     const missing = result.quorum - result.approvals;
     const words = result.state === 'pending' ? `approved; ${missing} more needed` : result.state;
@@ -158,6 +173,7 @@ function drawn(view: FullView, request: Request, nowMs: number): string {
     ],
     ['rule', `${request.policy.rule}: ${request.policy.reason}`],
     ...request.statements.map((one): [string, string] => ['does', effectLine(one)]),
+    ['counted', countsLine(request)],
     ...(request.reason === undefined ? [] : [['agent says', request.reason] as [string, string]]),
     ['needs', `${request.need.quorum} of level ${request.need.level}`],
     ...view.approvals.map((one): [string, string] => ['approved by', `${one.by} (${one.level})`]),
@@ -171,6 +187,12 @@ function drawn(view: FullView, request: Request, nowMs: number): string {
   ].filter(Boolean);
   const statement = visibleText(request.sql).replace(/^/gm, '    ');
   return [...lines, ...warnings, '', statement, ...parameterLines(view, request), ''].join('\n');
+}
+
+function countsLine({ counts }: Request): string {
+  if (counts === undefined) return 'no; --rows-max cannot be enforced';
+  if (counts === 'all') return 'yes; --rows-max bounds the rows that it changes';
+  return 'yes, but for rows that cascades, triggers or functions change behind it';
 }
 
 function effectLine(one: Request['statements'][number]): string {

@@ -6,11 +6,11 @@ import { z } from 'zod';
 
 import { HoldpointError } from '../errors.ts';
 import type { Analysis, Effect, Statement } from '../sql/statement.ts';
+import { changing } from './counting.ts';
 import { decide } from './decide.ts';
 import { effectNames } from './format.ts';
 import type { Policy } from './rules.ts';
 import { readShape } from './source.ts';
-import { changing } from './terms.ts';
 import type { Actor, Verdict } from './verdict.ts';
 
 const actorSchema = z.strictObject({

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 
 import { HoldpointError } from '../errors.ts';
 import type { Effect } from '../sql/statement.ts';
+import { countedEffects } from './counting.ts';
 import { type RuleEntry, reservedNames } from './format.ts';
 import { didYouMean } from './nearest.ts';
 import { type NamePattern, namePattern, wordPattern } from './pattern.ts';
@@ -159,22 +160,6 @@ const readOnlyEffects: readonly Effect[] = [
   'custom-setting',
   'advisory-lock',
   'notify',
-];
-
-/** Effects that change no row, or rows that a command tag counts. */
-const countedEffects: readonly Effect[] = [
-  'read',
-  'insert',
-  'update',
-  'update-all',
-  'delete',
-  'lock-rows',
-  'advisory-lock',
-  'sequence',
-  'notify',
-  'setting',
-  'custom-setting',
-  'temporary',
 ];
 
 function enclosureKeysOf({ readOnly, rowsMax, budget }: RuleEntry): string[] {

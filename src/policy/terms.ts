@@ -2,7 +2,8 @@
 // the statement is then to run within. Pure; refuses to know the other rules (decide.ts weighs them) and how a
 // statement is undone. The effects that such rules may list are checked in rules.ts. Source: wire.md §3.6.
 
-import type { Effect, Statement } from '../sql/statement.ts';
+import type { Statement } from '../sql/statement.ts';
+import { changing, rowEnclosure } from './counting.ts';
 import type { Rule } from './rules.ts';
 import type { Actor, Enclosure, Spend } from './verdict.ts';
 
@@ -42,9 +43,6 @@ const enclosable: ReadonlySet<string> = new Set([
   'MOVE',
 ]);
 
-/** What `rowsMax` and `budget` count. */
-export const changing: ReadonlySet<Effect> = new Set<Effect>(['insert', 'update', 'update-all', 'delete']);
-
 /** `rule` is a pass rule that matches the statement. */
 export function termsOf(rule: Rule, statement: Statement, actor: Actor, spending: Spending): Terms {
   if (rule.readOnly) return readOnlyTerms(statement, actor);
@@ -76,13 +74,9 @@ function rowTerms(rule: Rule, statement: Statement, actor: Actor, spending: Spen
   const rows = certain ? statement.rowsAtMost! : rowsMax;
   return {
     kind: 'bound',
-    enclosure: certain ? undefined : enclosureOf(statement, rowsMax),
+    enclosure: certain ? undefined : rowEnclosure([statement], rowsMax),
     spend: budgetRows === undefined ? undefined : { rule: rule.name, rows, rowsPerHour: budgetRows },
   };
-}
-
-function enclosureOf({ command }: Statement, rowsMax: number): Enclosure {
-  return command === 'SELECT' ? { kind: 'rows', rowsMax, selects: true } : { kind: 'rows', rowsMax };
 }
 
 /** `10,000 rows`. */

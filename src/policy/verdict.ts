@@ -33,6 +33,8 @@ export type Enclosure =
       readonly rowsMax: number;
       /** The tag of a SELECT counts as well: it shows each row that a WITH query in it changes. */
       readonly selects?: true;
+      /** The bound is of the person who approved it, not of the rule. */
+      readonly approved?: true;
     };
 
 export interface Verdict {

@@ -14,6 +14,7 @@ import { commit } from '../audit/record.ts';
 import type { Catalog } from '../catalog/names.ts';
 import type { HoldpointError } from '../errors.ts';
 import type { Action, Actor } from '../policy/verdict.ts';
+import { boundsOf } from '../session/enclosable.ts';
 import type { Gate, OutcomeState, Parameter } from '../session/gate.ts';
 import type { Session } from '../session/session.ts';
 import { leadingReason } from '../session/settings.ts';
@@ -21,10 +22,10 @@ import { classOf } from '../sql/class.ts';
 import type { Statement, StatementClass } from '../sql/statement.ts';
 import { askedOf, type Backend } from './asking.ts';
 import type { Blast } from './blast.ts';
+import type { RelayBook } from './book.ts';
 import { describe, strictestClass } from './description.ts';
 import { jointNeed, type TargetNeed } from './need.ts';
 import { Parking, type ParkingDesk, type ParkingEnd, type ParkingOptions } from './parking.ts';
-import type { RelayBook } from './relay.ts';
 
 /** What the book needs of the log. */
 export interface BookLog {
@@ -172,15 +173,17 @@ export class SessionBook implements RelayBook {
   }
 
   superseded(gate: Gate, end: Extract<ParkingEnd, { kind: 'release' }>, error: HoldpointError): void {
+    this.#released.delete(gate);
     this.unreleased(gate, error, end.grant.rid);
     void this.#options.desk.finish(end.grant.rid, 'failed', error.message);
   }
 
   async intent(gate: Gate, end: Extract<ParkingEnd, { kind: 'release' }>): Promise<void> {
     const wire = this.#shown.get(gate)?.wire ?? '';
-    const seq = this.#options.log.append({ kind: 'intent', rid: end.grant.rid, ref: gate.ref, wire });
+    const { rid, rowsMax } = end.grant;
+    const seq = this.#options.log.append({ kind: 'intent', rid, ref: gate.ref, wire, rowsMax });
     await this.#options.log.durable(seq);
-    this.#released.set(gate, end.grant.rid);
+    this.#released.set(gate, rid);
   }
 
   unreleased(gate: Gate, error: HoldpointError | undefined, rid?: string): void {
@@ -227,7 +230,8 @@ export class SessionBook implements RelayBook {
     if (rid === undefined) return;
     this.#released.delete(gate);
     const state = st === 'ok' ? 'executed' : st === 'unknown' ? 'unknown' : 'failed';
-    void this.#options.desk.finish(rid, state, gate.sqlstate ?? gate.tags.join('; '));
+    const undone = gate.undone === undefined ? undefined : `undone: it ${gate.undone}`;
+    void this.#options.desk.finish(rid, state, undone ?? gate.sqlstate ?? gate.tags.join('; '));
   }
 
   #append(gate: Gate, dec: Decided): number {
@@ -306,6 +310,7 @@ export class SessionBook implements RelayBook {
     const text = gate.sql.toString('utf8');
     const reason = settings?.reason ?? leadingReason(text);
     const status = this.#session?.transactionStatus;
+    const counts = boundsOf(gate);
     return {
       rid: ridFrom(random(16)),
       aud: publicUrl,
@@ -342,6 +347,7 @@ export class SessionBook implements RelayBook {
       wire: wireDigest(frames, values),
       policy: { digest: policyDigest(), rule: verdict.rule, reason: verdict.reason },
       need: jointNeed(this.#options.approval, verdict.need),
+      ...(counts === undefined ? {} : { counts }),
       ...(this.#comparable(gate) ? {} : { once: true as const }),
       ...(reason === undefined ? {} : { reason }),
     };

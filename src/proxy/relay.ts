@@ -5,37 +5,17 @@
 import type { Duplex } from 'node:stream';
 import { HoldpointError } from '../errors.ts';
 import type { Gate } from '../session/gate.ts';
-import { changedSinceError } from '../session/refusal.ts';
 import type { Session } from '../session/session.ts';
 import type { FrontendStep } from '../session/step.ts';
 import type { Analysis } from '../sql/statement.ts';
 import { FRAME, Framer, NONE, typeTable } from '../wire/framer.ts';
 import { errorFrom } from '../wire/messages/backend.ts';
 import { flush, frontendFrameBytesMax, frontendKnown } from '../wire/messages/frontend.ts';
+import type { RelayBook } from './book.ts';
 import { Downlink } from './downlink.ts';
+import { type AfterHold, Holding } from './holding.ts';
 import { Intake } from './intake.ts';
-import type { Parking, ParkingEnd } from './parking.ts';
 import { type RelayLog, Uplink } from './uplink.ts';
-
-/** What the relay tells of, and asks for: one implementation a session, in proxy/bookkeeping. */
-export interface RelayBook {
-  /** Appends the gate's `stmt` record. Throws `log-unwritable`. */
-  passing(gate: Gate): void;
-  /** Appends `stmt` and outcome of a refused frame; `gate` is undefined where the text never became statements. */
-  refused(gate: Gate | undefined, bytes: Buffer, error: HoldpointError): void;
-  /** Appends the `stmt` record and builds the request for a hold of exactly `frames`. */
-  park(gate: Gate, frames: readonly Buffer[], notify: (notice: Buffer) => void): Parking;
-  /** Why a parked gate is not any more what was shown, looked up now; undefined if it is. Never rejects. */
-  change(gate: Gate): Promise<string | undefined>;
-  /** Appends the intent; resolves once it is sealed and on disk. Rejects with `log-unwritable`. */
-  intent(gate: Gate, end: Extract<ParkingEnd, { kind: 'release' }>): Promise<void>;
-  /** The outcome of a parked gate that did not run. `rid`: the request that it waited for, or was refused by. */
-  unreleased(gate: Gate, error: HoldpointError | undefined, rid?: string): void;
-  /** The outcome of a gate whose approval no longer fits; it is held again. */
-  superseded(gate: Gate, end: Extract<ParkingEnd, { kind: 'release' }>, error: HoldpointError): void;
-  /** Seconds from a whole frame's arrival to its bytes being written, for `count` passed gates. */
-  overhead(seconds: number, count: number): void;
-}
 
 export interface RelayOptions {
   readonly client: Duplex;
@@ -70,9 +50,7 @@ export class Relay {
   #waiting: 'no' | 'analysis' | 'catalog' | 'barrier' | 'answers' | 'enclosure' | 'person' | 'cancel' = 'no';
   /** Cancel requests under way to the server. */
   #cancels = 0;
-  #parking: Parking | undefined;
-  /** From the beginning of a hold until what became of it is recorded. */
-  #parked = false;
+  readonly #holding: Holding;
   #error: HoldpointError | undefined;
   #draining: HoldpointError | undefined;
   #ended = false;
@@ -102,6 +80,20 @@ export class Relay {
       judge: (frame, now) => options.session.onBackend(frame, now),
       enclosed: () => options.session.answersEnclosure,
     });
+    this.#holding = new Holding({
+      session: options.session,
+      book: options.book,
+      uplink: this.#uplink,
+      notice: (notice) => {
+        if (!this.#ended) this.#downlink.notice(notice);
+      },
+      here: () => (this.#ended ? 'nobody' : this.#clientGone ? 'server' : 'both'),
+      goOn: (how) => this.#goOn(how),
+      failed: (error) => this.#fail(error),
+      over: () => {
+        if (this.#ended) this.#over();
+      },
+    });
   }
 
   /** Takes over both sockets. `clientHead` and `serverHead` are bytes already read from them. */
@@ -126,9 +118,7 @@ export class Relay {
 
   /** A CancelRequest came. True if it ended a hold; else the caller forwards it. */
   cancelHold(): boolean {
-    if (this.#parking === undefined) return false;
-    this.#parking.interrupt('client');
-    return true;
+    return this.#holding.interrupt('client');
   }
 
   /**
@@ -153,7 +143,7 @@ export class Relay {
   /** Ends the session with a FATAL error for the client. */
   terminate(error: HoldpointError): void {
     if (this.#ended) return;
-    this.#parking?.interrupt('shutdown');
+    this.#holding.interrupt('shutdown');
     if (!this.#clientGone && this.#downlink.atBoundary) this.#options.client.write(errorFrom(error, 'FATAL'));
     this.#end(error);
   }
@@ -219,7 +209,8 @@ export class Relay {
         this.#uplink.add(step.bytes);
         return;
       case 'hold':
-        this.#park(step.gate);
+        this.#waiting = 'person';
+        this.#holding.park(step.gate, frame.copy());
         return;
       case 'enclose':
         if (step.flush) this.#uplink.sendDeferred();
@@ -310,72 +301,15 @@ export class Relay {
     this.#uplink.sendDeferred();
   }
 
-  #park(gate: Gate): void {
-    this.#waiting = 'person';
-    const frame = this.#view.copy();
-    const before = this.#uplink.takeDeferred();
-    const frames = [...before, frame];
-    // Answers to earlier frames of the segment must reach the client before the wait.
-    if (this.#options.session.segmentOpen) this.#uplink.add(flush());
-    this.#uplink.commit();
-    const parking = this.#options.book.park(gate, frames, (notice) => {
-      if (!this.#ended) this.#downlink.notice(notice);
-    });
-    this.#parking = parking;
-    if (this.#clientGone) parking.interrupt('gone');
-    this.#parked = true;
-    parking
-      .run()
-      .then((end) => this.#unpark(gate, frames, end))
-      .catch((error) => this.#fail(error))
-      .finally(() => {
-        this.#parked = false;
-        if (this.#ended) this.#over();
-      });
-  }
-
-  async #unpark(gate: Gate, frames: readonly Buffer[], end: ParkingEnd): Promise<void> {
-    const { session, book } = this.#options;
-    const refusal = end.kind === 'refuse' ? end.error : undefined;
-    const rid = end.kind === 'release' ? end.grant.rid : end.rid;
-    if (end.kind === 'release') {
-      // From here on the statement counts as sent: an interruption comes too late.
-      this.#parking = undefined;
-      const change = await book.change(gate);
-      if (change !== undefined) {
-        book.superseded(gate, end, changedSinceError(change));
-        this.#holdAgain(frames, change);
-        return;
-      }
-      await book.intent(gate, end);
-    }
-    this.#parking = undefined;
-    if (this.#ended || this.#clientGone || end.kind === 'abandon') {
-      book.unreleased(gate, refusal, rid);
-      return;
-    }
-    if (refusal === undefined) {
-      session.released(gate, performance.now());
-      for (const frame of frames) this.#uplink.add(frame);
-    } else {
-      book.unreleased(gate, refusal, rid);
-      if (refusal.code === 'shutdown') {
-        this.terminate(refusal);
-        return;
-      }
-      const standIn = session.refused(gate, refusal);
-      for (const frame of frames.slice(0, -1)) this.#uplink.add(frame);
-      this.#uplink.add(standIn);
-    }
-    this.#resume();
-  }
-
-  /** Offers the frame in view once more; what was deferred in front of it waits as it did. */
-  #holdAgain(frames: readonly Buffer[], change: string): void {
-    if (this.#ended) return;
-    for (const frame of frames.slice(0, -1)) this.#uplink.defer(frame);
-    this.#options.session.heldAgain(change);
-    this.#offerAgain(undefined);
+  /** What was held is decided. `again`: its frame in view is offered once more; `enclosed`: it runs within an enclosure. */
+  #goOn(how: AfterHold): void {
+    if (how.kind === 'end') this.terminate(how.error);
+    else if (this.#ended) return;
+    else if (how.kind === 'again') this.#offerAgain(undefined);
+    else if (how.kind === 'enclosed') {
+      this.#runEnclosure();
+      this.#uplink.commit();
+    } else this.#resume();
   }
 
   #serverData(chunk: Buffer): void {
@@ -392,11 +326,12 @@ export class Relay {
   #answered(): void {
     const { session } = this.#options;
     const enclosing = this.#waiting === 'enclosure';
+    this.#holding.answered();
     if (enclosing) this.#enclosureAnswered();
     if (this.#clientGone && !session.writing) this.#end(undefined);
     else if (this.#draining !== undefined && !session.busy) this.terminate(this.#draining);
     else if (enclosing) return;
-    else if (this.#parking !== undefined && session.discarding) this.#parking.interrupt('skipped');
+    else if (session.discarding && this.#holding.interrupt('skipped')) return;
     else if (this.#waiting === 'barrier') this.#offerAgain(undefined);
     else if (this.#waiting === 'answers' && !session.congested) this.#resume();
   }
@@ -405,10 +340,10 @@ export class Relay {
   #clientLeft(): void {
     if (this.#clientGone || this.#ended) return;
     this.#clientGone = true;
-    this.#parking?.interrupt('gone');
+    const held = this.#holding.interrupt('gone');
     const { writing, copying, enclosing } = this.#options.session;
     // A COPY whose data ends here is rolled back, and so is our transaction; there is nothing to hear out.
-    if (this.#parking === undefined && writing && !copying && enclosing !== 'revocable') {
+    if (!held && writing && !copying && enclosing !== 'revocable') {
       setTimeout(() => this.#end(undefined), lingerMs).unref();
       this.#downlink.hearOut();
       return;
@@ -427,7 +362,8 @@ export class Relay {
     if (this.#ended) return;
     this.#ended = true;
     this.#error = error;
-    this.#parking?.interrupt('gone');
+    this.#holding.interrupt('gone');
+    this.#holding.answered();
     try {
       this.#options.session.lost();
     } catch {
@@ -439,7 +375,7 @@ export class Relay {
     this.#options.client.end();
     this.#options.server.destroy();
     setTimeout(() => this.#options.client.destroy(), 1000).unref();
-    if (!this.#parked) this.#over();
+    if (!this.#holding.busy) this.#over();
   }
 
   #over(): void {

@@ -1,6 +1,7 @@
 // Enclosable: which texts cannot be put between commands of ours, whatever the rules say, and the verdict that they get
 // instead. Pure. Source: wire.md §3.6; the manual, DECLARE ("WITH HOLD"), COPY.
 
+import { type Counts, countsOf } from '../policy/counting.ts';
 import type { Enclosure, Verdict } from '../policy/verdict.ts';
 import type { Statement } from '../sql/statement.ts';
 import type { Gate } from './gate.ts';
@@ -19,6 +20,13 @@ export function unenclosable(statements: readonly Statement[], { kind }: Enclosu
     return 'takes data from the client, so that it cannot be undone and run again';
   if (kind === 'rows' && statements.some(declares)) return 'declares a cursor, whose rows are not counted';
   return undefined;
+}
+
+/** What the server tells of the rows that a held text changes; undefined where an approval cannot bound them. */
+export function boundsOf({ own, statements }: Gate): Counts | undefined {
+  if (own.length !== 1 || unenclosable(statements, { kind: 'rows', rowsMax: 0 }) !== undefined)
+    return undefined;
+  return countsOf(statements);
 }
 
 /** Where what the statement would run within cannot be told apart from what the client does. */

@@ -117,7 +117,7 @@ export class Enclosures {
     if (step.kind === 'more') return step;
     this.#current = undefined;
     if (step.kind === 'undone') {
-      this.#outcomes.undone(current.gate);
+      this.#outcomes.undone(current.gate, step.verdict.reason);
       if (!current.opens) this.#remember(current, step.verdict.reason);
     }
     return step;
@@ -152,7 +152,11 @@ export class Enclosures {
   lost(): void {
     const current = this.#current;
     this.#current = undefined;
-    if (current?.collecting === true) current.gate.reserved?.settle(0);
+    if (current?.collecting === true) {
+      current.gate.reserved?.settle(0);
+      // It was held and released, so that its record is there and waits for its outcome.
+      if (current.opens && current.gate.ref >= 0) this.#outcomes.open(current.gate);
+    }
     if (current === undefined || current.collecting || !current.revocable) return;
     this.#outcomes.canceled(current.gate);
   }
@@ -273,13 +277,14 @@ export class Enclosures {
 
   #count(current: Enclosure, tag: string): void {
     if (current.kind.kind !== 'rows') return;
-    const { rowsMax, selects } = current.kind;
+    const { rowsMax, selects, approved } = current.kind;
     // Other SELECTs only read.
     if (tag.startsWith('SELECT') && selects !== true) return;
     const rows = Number(/ (\d+)$/.exec(tag)?.[1] ?? 0);
     if (rows <= rowsMax) return;
     const { rule } = current.gate.verdict;
-    const reason = `would change ${counted(rows)} rows, more than the ${counted(rowsMax)} that rule ${rule} lets through`;
+    const limit = approved === true ? 'were approved' : `rule ${rule} lets through`;
+    const reason = `would change ${counted(rows)} rows, more than the ${counted(rowsMax)} that ${limit}`;
     current.undo(this.#held(current, reason));
   }
 

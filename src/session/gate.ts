@@ -39,7 +39,8 @@ export interface Gate {
   readonly parameterTypes: readonly number[];
   /** What explained them; undefined where the catalog could not be read. */
   readonly explainedBy: Reacher | undefined;
-  readonly verdict: Verdict;
+  /** Changes once: what was held goes, by a bounded approval, within an enclosure. */
+  verdict: Verdict;
   /** Emptied once it is on its way, so that the chunks they lie in can be let go. */
   parameters: readonly Parameter[];
   /** The prepared statements behind every EXECUTE in it, as the verdict took them. */
@@ -59,6 +60,8 @@ export interface Gate {
   /** Sum of the counts in its tags. */
   rows: number;
   sqlstate: string | undefined;
+  /** Why it was undone by us, in words that go on after `it `; undefined if it was not. */
+  undone: string | undefined;
   /** Forwarded frames of this gate that the server has not answered yet. */
   owed: number;
   /** A COMMIT of the same pipeline made its effects permanent. */
@@ -95,6 +98,7 @@ export function createGate(
     reserved: undefined,
     rows: 0,
     sqlstate: undefined,
+    undone: undefined,
     owed: 0,
     final: false,
     state: 'waiting',

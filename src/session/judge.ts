@@ -155,7 +155,10 @@ export class Judge {
       const reason = unenclosable(statements, verdict.enclosure) ?? this.#writer(sql);
       return reason === undefined ? verdict : heldInstead(verdict, reason);
     }
-    if (again === undefined || verdict.action !== 'hold') return verdict;
+    if (verdict.action !== 'hold') return verdict;
+    if (undone !== undefined)
+      return { ...verdict, reason: `${verdict.reason} (held again: it ${undone.reason})` };
+    if (again === undefined) return verdict;
     return { ...verdict, reason: `${verdict.reason} (held again after an approval: ${again})` };
   }
 }

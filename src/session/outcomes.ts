@@ -83,7 +83,8 @@ export class Outcomes {
   }
 
   /** The gate was undone by us: what it did counts for nothing, and its outcome is certain. */
-  undone(gate: Gate): void {
+  undone(gate: Gate, why: string): void {
+    gate.undone = why;
     if (gate.state !== 'error') {
       gate.state = 'canceled';
       if (gate.answeredAt >= 0) noteTag(gate, 'ROLLBACK');

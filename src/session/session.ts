@@ -15,6 +15,7 @@ import { Frontend } from './frontend.ts';
 import type { Gate } from './gate.ts';
 import { pinnedError } from './reading.ts';
 import { asHoldpointError, floodError, strayError, unexpectedError } from './refusal.ts';
+import { type BoundedRelease, boundedRelease, encloseReleased } from './release.ts';
 import { expectedFramesMax } from './replies.ts';
 import type { Settings } from './settings.ts';
 import { State } from './state.ts';
@@ -115,6 +116,20 @@ export class Session {
     this.#state.outbox.flush();
     this.#state.dispatch(gate);
     this.dispatched(gate, now);
+  }
+
+  /** How a held gate would go whose approval bounds its rows. */
+  boundedRelease(gate: Gate): BoundedRelease {
+    return boundedRelease(this.#state, gate);
+  }
+
+  /**
+   * A held gate may go within an enclosure of so many rows: the deferred frames are the server's, and `frame` is kept for
+   * the enclosure. True if it runs now; else it runs when what belongs to it has been gathered.
+   */
+  releasedWithin(gate: Gate, frame: FrameView, rowsMax: number): boolean {
+    encloseReleased(this.#state, gate, frame, rowsMax);
+    return gate.proto === 'simple';
   }
 
   /** A held gate is refused: the deferred frames go to the server, and the returned stand-in after them. */

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { decisionText } from '../../src/approval/decision.ts';
 import {
   decideAs,
   decisionFor,
@@ -132,6 +133,37 @@ test('two of two needs two people; a second vote of the first does not count', a
   expect((await decideAs(bench, 'bob', hold.rid)).state).toBe('approved');
   expect(await hold.settled).toMatchObject({ by: ['ann', 'bob'] });
   expect(await hold.claim()).toMatchObject({ by: ['ann', 'bob'] });
+});
+
+test('of two bounds of rows the smaller one counts, and the use says so', async () => {
+  const { bench, hold } = await parked({}, { need: { level: 'key', quorum: 2 }, counts: 'all' });
+  await decideAs(bench, 'ann', hold.rid, { rowsMax: 40 });
+  await decideAs(bench, 'bob', hold.rid, { rowsMax: 30 });
+  expect(await hold.claim()).toMatchObject({ rowsMax: 30 });
+  expect(bench.log.records.at(-1)).toMatchObject({ kind: 'grant_use', rowsMax: 30 });
+});
+
+test('a bound of rows that cannot be enforced is refused, and a stored vote with one releases nothing', async () => {
+  const { bench, hold } = await parked();
+  await expect(decideAs(bench, 'ann', hold.rid, { rowsMax: 40 })).rejects.toMatchObject({
+    code: 'conflict',
+    message: expect.stringContaining('DROP TABLE changes no rows that the server counts'),
+  });
+  const decision = await decisionFor(bench, hold.rid, 'ann', { rowsMax: 40 });
+  const vote = {
+    approver: 'ann',
+    verdict: 'approve' as const,
+    level: 'key',
+    decision: decisionText(decision),
+    evidence: JSON.stringify(await signed(decision, bench.ann)),
+    reason: '',
+    at: bench.clock.now(),
+    node: 'n1',
+    seq: 1,
+  };
+  const row = await bench.store.get(hold.rid);
+  await bench.store.vote(hold.rid, row?.rd ?? '', vote);
+  expect(await hold.claim()).toBeUndefined();
 });
 
 test('a store that lowers the quorum still needs the quorum that was signed', async () => {

@@ -8,8 +8,9 @@ import type { Rejection, Request, Settlement } from '../../src/approval/request.
 import { HoldpointError } from '../../src/errors.ts';
 import { Ledger } from '../../src/policy/budget.ts';
 import { loadPolicy } from '../../src/policy/packs.ts';
+import type { RelayBook } from '../../src/proxy/book.ts';
 import { Parking, type ParkingDesk } from '../../src/proxy/parking.ts';
-import { Relay, type RelayBook } from '../../src/proxy/relay.ts';
+import { Relay } from '../../src/proxy/relay.ts';
 import type { Gate } from '../../src/session/gate.ts';
 import { Session } from '../../src/session/session.ts';
 import { Analyzer } from '../../src/sql/parse.ts';

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exportJWK, generateKeyPair, type JWK } from 'jose';
 import { stringify } from 'yaml';
+import type { Decision } from '../../src/approval/decision.ts';
 import { requestDigest } from '../../src/approval/request.ts';
 import { type AssemblyOptions, assemble } from '../../src/cli/assembly.ts';
 import { remote } from '../../src/cli/remote.ts';
@@ -62,7 +63,13 @@ export interface Guard {
   /** The requests that wait now, at least `count` of them. */
   pending(count?: number): Promise<Summary[]>;
   show(rid: string): Promise<FullView>;
-  decide(rid: string, verdict: 'approve' | 'reject', reason?: string): Promise<void>;
+  /** `more`: other members of the decision that is signed. */
+  decide(
+    rid: string,
+    verdict: 'approve' | 'reject',
+    reason?: string,
+    more?: Partial<Decision>,
+  ): Promise<void>;
   /** Approves what waits, once something does. */
   approveNext(): Promise<string>;
   close(): Promise<void>;
@@ -126,7 +133,7 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
   };
   const show = async (rid: string): Promise<FullView> =>
     (await (await approver()).get(`/api/requests/${rid}`)) as FullView;
-  const decide: Guard['decide'] = async (rid, verdict, reason = '') => {
+  const decide: Guard['decide'] = async (rid, verdict, reason = '', more = {}) => {
     const server = await approver();
     const view = (await server.get(`/api/requests/${rid}`)) as FullView;
     const request = JSON.parse(view.request);
@@ -143,6 +150,7 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
       nonce: view.draft.nonce,
       nbf: view.draft.nbf,
       exp: request.exp,
+      ...more,
     });
   };
   return {

@@ -1,0 +1,25 @@
+// Book: what the relay tells of its gates, and asks for, in the order in which it must be known: a record before its
+// bytes, an intent before a release. Types only; one implementation a session, in bookkeeping.ts.
+
+import type { HoldpointError } from '../errors.ts';
+import type { Gate } from '../session/gate.ts';
+import type { Parking, ParkingEnd } from './parking.ts';
+
+export interface RelayBook {
+  /** Appends the gate's `stmt` record. Throws `log-unwritable`. */
+  passing(gate: Gate): void;
+  /** Appends `stmt` and outcome of a refused frame; `gate` is undefined where the text never became statements. */
+  refused(gate: Gate | undefined, bytes: Buffer, error: HoldpointError): void;
+  /** Appends the `stmt` record and builds the request for a hold of exactly `frames`. */
+  park(gate: Gate, frames: readonly Buffer[], notify: (notice: Buffer) => void): Parking;
+  /** Why a parked gate is not any more what was shown, looked up now; undefined if it is. Never rejects. */
+  change(gate: Gate): Promise<string | undefined>;
+  /** Appends the intent; resolves once it is sealed and on disk. Rejects with `log-unwritable`. */
+  intent(gate: Gate, end: Extract<ParkingEnd, { kind: 'release' }>): Promise<void>;
+  /** The outcome of a parked gate that did not run. `rid`: the request that it waited for, or was refused by. */
+  unreleased(gate: Gate, error: HoldpointError | undefined, rid?: string): void;
+  /** The outcome of a gate whose approval no longer fits; it is held again. */
+  superseded(gate: Gate, end: Extract<ParkingEnd, { kind: 'release' }>, error: HoldpointError): void;
+  /** Seconds from a whole frame's arrival to its bytes being written, for `count` passed gates. */
+  overhead(seconds: number, count: number): void;
+}
