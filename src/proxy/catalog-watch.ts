@@ -209,6 +209,7 @@ export class CatalogWatch implements WatchedCatalog {
   async #lookOnce(generation: number): Promise<void> {
     const lifetime = this.#lifetime;
     const begun = performance.now();
+    const old = this.#side;
     try {
       const side = await this.#connected();
       const outdated = () => {
@@ -222,9 +223,14 @@ export class CatalogWatch implements WatchedCatalog {
       this.#database = side.identity;
     } catch (error) {
       if (lifetime !== this.#lifetime) return;
-      if (!(error instanceof SettingsChanged)) return this.#failed(error);
-      this.#seenGeneration = -1;
-      this.#await();
+      if (error instanceof SettingsChanged) {
+        this.#seenGeneration = -1;
+        this.#await();
+      } else if (old === undefined || old !== this.#side || !old.lost) {
+        this.#failed(error);
+        return;
+      }
+      // The server ended a connection of earlier looks: that shows when it is asked, and says nothing of the catalog.
       this.#disconnect();
       await this.#lookOnce(generation);
     }

@@ -46,6 +46,7 @@ export class Side {
   #result = 0;
   #error: SideError | undefined;
   #failure: Error | undefined;
+  #lost = false;
   #paused = false;
 
   /** Takes the connection over. An answer that takes longer than `answerMs` ends it. */
@@ -58,9 +59,13 @@ export class Side {
       this.#framer.push(chunk);
       if (!this.#paused) this.#take();
     });
-    socket.on('error', (error: Error) => this.#fail(error));
+    const lost = (error: Error): void => {
+      this.#lost ||= this.open;
+      this.#fail(error);
+    };
+    socket.on('error', lost);
     socket.on('close', () =>
-      this.#fail(new HoldpointError('upstream-unreachable', 'the database closed the connection')),
+      lost(new HoldpointError('upstream-unreachable', 'the database closed the connection')),
     );
     socket.resume();
   }
@@ -68,6 +73,11 @@ export class Side {
   /** False once the connection has ended. */
   get open(): boolean {
     return this.#failure === undefined;
+  }
+
+  /** True once the server, or the way to it, has ended the connection: not we, and not because it did not answer. */
+  get lost(): boolean {
+    return this.#lost;
   }
 
   get identity(): ServerIdentity {

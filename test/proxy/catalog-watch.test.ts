@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import type { Reacher } from '../../src/catalog/names.ts';
 import type { Snapshot } from '../../src/catalog/snapshot.ts';
 import { CatalogWatch, type CatalogWatchOptions } from '../../src/proxy/catalog-watch.ts';
+import type { Upstream } from '../../src/proxy/upstream.ts';
 import { createDatabase, type TestDatabase } from '../support/postgres.ts';
 import { connectTo } from '../support/snapshot.ts';
 
@@ -68,6 +69,42 @@ async function sides(): Promise<number> {
   return rows[0].count;
 }
 
+/** Ends the watch's connection at the server, and waits until it is gone there. */
+async function terminated(): Promise<void> {
+  await client.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holdpoint catalog' AND datname = current_database()`,
+  );
+  await vi.waitFor(async () => expect(await sides()).toBe(0), { timeout: 10_000 });
+}
+
+/** Waits until the server has taken the snapshot of a look. */
+async function begunToLook(): Promise<void> {
+  await vi.waitFor(
+    async () => {
+      const { rows } = await client.query(
+        `SELECT FROM pg_stat_activity WHERE application_name = 'holdpoint catalog' AND datname = current_database()
+           AND state = 'idle in transaction'`,
+      );
+      expect(rows).toHaveLength(1);
+    },
+    { timeout: 10_000 },
+  );
+}
+
+/** Connections of which the watch hears, between `pause` and `resume`, nothing that the server says. */
+function tapped() {
+  const connect = connectTo(database.url);
+  let last: Upstream | undefined;
+  return {
+    connect: async (settings: readonly (readonly [string, string])[]) => {
+      last = await connect(settings);
+      return last;
+    },
+    pause: () => last?.socket.pause(),
+    resume: () => last?.socket.resume(),
+  };
+}
+
 test('the first session opens it; until it is read nothing is known and statements wait', async () => {
   watching();
   expect(await sides()).toBe(0);
@@ -122,26 +159,23 @@ test('refresh looks now', async () => {
 test('a reading that began before the change does not count', async () => {
   let after: (Reacher | undefined)[] = [];
   const pollSeconds = () => queueMicrotask(() => after.push(watch.reach));
-  watching({ metrics: { readSeconds: () => undefined, pollSeconds } }).enter();
+  const line = tapped();
+  watching({
+    connect: line.connect,
+    metrics: { readSeconds: () => undefined, pollSeconds },
+  }).enter();
   await watch.ready();
   after = [];
-  names += 1;
-  // The watch's look gets its snapshot, and then waits for this lock behind which the function is made.
-  await client.query('BEGIN; LOCK TABLE pg_catalog.pg_event_trigger IN ACCESS EXCLUSIVE MODE');
-  await client.query(`CREATE FUNCTION late_${names}() RETURNS integer LANGUAGE sql AS 'SELECT 1'`);
   // Nothing is compared while no transaction has ended.
   await other.query('SELECT pg_current_xact_id()');
+  line.pause();
   watch.changed();
-  await vi.waitFor(async () => {
-    const { rows } = await other.query(
-      "SELECT FROM pg_locks WHERE relation = 'pg_event_trigger'::regclass AND NOT granted",
-    );
-    expect(rows).toHaveLength(1);
-  });
-  await client.query('COMMIT');
+  await begunToLook();
+  const name = await created();
   watch.changed();
+  line.resume();
   await watch.pending;
-  expect(known(`late_${names}`)).toBe(true);
+  expect(known(name)).toBe(true);
   // The look that saw nothing has ended, and said nothing.
   expect(after).toEqual([undefined]);
 });
@@ -247,10 +281,7 @@ test.each([
   }).enter();
   await watch.ready();
   broken = true;
-  await client.query(
-    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holdpoint catalog' AND datname = current_database()`,
-  );
-  await vi.waitFor(async () => expect(await sides()).toBe(0), { timeout: 10_000 });
+  await terminated();
   await watch.refresh();
   expect([watch.reach !== undefined, reports.length]).toEqual([believed, believed ? 0 : 1]);
 });
@@ -279,14 +310,26 @@ test('after a new connection nothing of the last one is believed while it is rea
   }).enter();
   await watch.ready();
   const name = await created();
-  await client.query(
-    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holdpoint catalog' AND datname = current_database()`,
-  );
-  await vi.waitFor(async () => expect(await sides()).toBe(0), { timeout: 10_000 });
+  await terminated();
   expect(known(name)).toBe(false);
   await watch.refresh();
   await begun;
   expect(known(name)).toBe(true);
+});
+
+test('a look over a connection that the server has ended connects anew, and tells what is there now', async () => {
+  const line = tapped();
+  watching({ connect: line.connect }).enter();
+  await watch.ready();
+  const name = await created();
+  line.pause();
+  const looked = watch.refresh();
+  await begunToLook();
+  await terminated();
+  line.resume();
+  await looked;
+  expect(known(name)).toBe(true);
+  expect(reports).toEqual([]);
 });
 
 test('a path that the database gives to new sessions is the path from the next look on', async () => {
