@@ -9,8 +9,10 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: ['test/versions/**'],
     globalSetup: 'test/support/global.ts',
-    // Real servers and a browser on a small machine; the tests themselves never sleep.
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // For what hangs: real servers and a browser on a busy machine may take many times what they usually do.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    // What another process does is waited for as long as it takes; the usual second is not enough on a busy machine.
+    expect: { poll: { timeout: 20_000, interval: 20 } },
   },
 });

@@ -8,8 +8,9 @@ export default defineConfig({
     reporters: reporters(),
     include: ['test/versions/**/*.test.ts'],
     globalSetup: 'test/support/global.ts',
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
+    expect: { poll: { timeout: 20_000, interval: 20 } },
     // Each file starts six servers.
     fileParallelism: false,
   },

@@ -377,6 +377,14 @@ describe('something comes in between', () => {
     await expect.poll(async () => (await direct.query(sql, ['active', text])).rowCount).toBe(1);
   }
 
+  /** Another session keeps row 1 to itself until the answer is called. */
+  async function lockRow(): Promise<() => Promise<void>> {
+    const other = new pg.Client({ connectionString: database.url });
+    await other.connect();
+    await other.query('begin; select from t where a = 1 for update');
+    return () => other.end();
+  }
+
   /** Sessions of the agent with a transaction open. */
   const open = async (): Promise<number> =>
     (
@@ -416,12 +424,14 @@ describe('something comes in between', () => {
 
   test('the client leaves: nothing of the statement stays', async () => {
     const client = await connect();
-    client.send(query('update t set b = 1 where a = 1 and pg_sleep(0.3) is not null'));
-    await active('update t set b = 1 where a = 1 and pg_sleep(0.3) is not null');
+    const release = await lockRow();
+    client.send(query('update t set b = 1 where a = 1'));
+    await active('update t set b = 1 where a = 1');
     client.destroy();
+    await expect.poll(() => relay.outcomes).toEqual(['1 canceled']);
+    await release();
     await expect.poll(open).toBe(0);
     expect(await rows('b = 1')).toBe(0);
-    expect(relay.outcomes).toEqual(['1 canceled']);
   });
 
   test('the server is killed: the client hears it, and nothing stays', async () => {
@@ -440,9 +450,11 @@ describe('something comes in between', () => {
 
   test('a shutdown waits for a statement that runs, and ends the session behind it', async () => {
     const client = await connect();
-    client.send(query('update t set b = 1 where a = 1 and pg_sleep(0.2) is not null'));
-    await active('update t set b = 1 where a = 1 and pg_sleep(0.2) is not null');
+    const release = await lockRow();
+    client.send(query('update t set b = 1 where a = 1'));
+    await active('update t set b = 1 where a = 1');
     for (const each of relay.relays) each.drain(new HoldpointError('shutdown', 'going down'));
+    await release();
     expect(lines(await client.untilClosed()).slice(0, 2)).toEqual(['C UPDATE 1', 'Z I']);
     expect(await rows('b = 1')).toBe(1);
   });

@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import tls from 'node:tls';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { query } from '../../src/wire/messages/frontend.ts';
 import { gssencRequest, sslRequest, startupMessage } from '../../src/wire/startup.ts';
@@ -13,6 +14,8 @@ import { errorFields, RawClient, type ServerError } from '../support/raw.ts';
 
 let database: TestDatabase;
 let guard: Guard;
+/** Where a login may not take long. */
+let hurried: Guard;
 let secure: Guard;
 const ca = readFileSync(tlsFixture.ca);
 const user = 'claude';
@@ -20,12 +23,14 @@ const password = 'agent secret';
 
 beforeAll(async () => {
   database = await createDatabase();
-  guard = await startGuard({ url: database.url, limits: { loginMs: 700 } });
+  guard = await startGuard({ url: database.url });
+  hurried = await startGuard({ url: database.url, limits: { loginMs: 700 } });
   secure = await startGuard({ url: database.url, tls: { cert: tlsFixture.cert, key: tlsFixture.key } });
 });
 
 afterAll(async () => {
   await guard?.close();
+  await hurried?.close();
   await secure?.close();
   await database?.drop();
 });
@@ -185,7 +190,7 @@ describe('strangers', () => {
     ['an HTTP request', Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n')],
     ['nothing at all, for longer than a login may take', Buffer.alloc(0)],
   ])('%s: the socket closes without a word', async (_, bytes) => {
-    expect(await exchange(guard.port, bytes)).toHaveLength(0);
+    expect(await exchange(hurried.port, bytes)).toHaveLength(0);
   });
 
   test('protocol 2.0 is told what is spoken', async () => {
@@ -251,10 +256,22 @@ test('half of the connections may be strangers at once; the next is turned away,
 test('an agent that is revoked loses its open sessions, after the statement that runs', async () => {
   const name = 'visitor';
   await guard.registry.addAgent({ name, password, targets: ['shop'], createdAt: Date.now() });
-  const client = await RawClient.connect(guard.host, guard.port);
-  await client.login({ user: name, database: 'shop', password });
-  client.send(query('select pg_sleep(2)'));
+  const visit = async (): Promise<RawClient> => {
+    const client = await RawClient.connect(guard.host, guard.port);
+    await client.login({ user: name, database: 'shop', password });
+    return client;
+  };
+  const client = await visit();
+  const idle = await visit();
+  const direct = new pg.Client({ connectionString: database.url });
+  await direct.connect();
+  await direct.query('select pg_advisory_lock(7)');
+  client.send(query('select pg_advisory_lock(7)'));
+  const waiting = "select from pg_locks where locktype = 'advisory' and objid = 7 and not granted";
+  await expect.poll(async () => (await direct.query(waiting)).rowCount).toBe(1);
   await guard.registry.revokeAgent(name, Date.now());
+  expect(errorFields((await idle.untilClosed()).at(-1)!).get('C')).toBe('57P01');
+  await direct.end();
   const replies = await client.untilClosed();
   expect(
     replies

@@ -76,7 +76,7 @@ export interface Guard {
 }
 
 const pendingPollMs = 20;
-const pendingTries = 400;
+const pendingMs = 20_000;
 
 export async function startGuard(options: GuardOptions): Promise<Guard> {
   const { like } = options;
@@ -122,12 +122,14 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
   const login = { agent: 'claude', password: 'agent secret', database: 'shop' };
 
   const pending = async (count = 0): Promise<Summary[]> => {
-    for (let tries = 0; ; tries += 1) {
+    const begun = performance.now();
+    for (;;) {
       const { requests } = (await (await approver()).get('/api/requests?state=pending')) as {
         requests: Summary[];
       };
       if (requests.length >= count) return requests;
-      if (tries > pendingTries) throw new Error(`${requests.length} requests wait, not ${count}`);
+      if (performance.now() - begun > pendingMs)
+        throw new Error(`${requests.length} requests wait, not ${count}`);
       await new Promise((resolve) => setTimeout(resolve, pendingPollMs));
     }
   };

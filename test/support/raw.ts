@@ -32,7 +32,8 @@ export interface LoginOptions {
   parameters?: Record<string, string>;
 }
 
-const waitMs = 10_000;
+/** How long nothing may come while something is awaited. */
+const silenceMs = 20_000;
 const frameBytesMax = 64 * 1024 * 1024;
 
 export class RawClient {
@@ -135,14 +136,15 @@ export class RawClient {
   async #collect(enough: (replies: Reply[]) => number | undefined): Promise<Reply[]> {
     const deadline = setTimeout(() => {
       const seen = transcript(this.replies).join('\n');
-      this.#failure = new Error(`nothing more came within ${waitMs} ms; so far:\n${seen}`);
+      this.#failure = new Error(`nothing more came within ${silenceMs} ms; so far:\n${seen}`);
       this.#wake?.();
-    }, waitMs);
+    }, silenceMs);
     try {
       for (;;) {
         if (this.#failure !== undefined) throw this.#failure;
         const count = enough(this.replies) ?? (this.closed ? this.replies.length : undefined);
         if (count !== undefined) return this.replies.splice(0, count);
+        deadline.refresh();
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
         });

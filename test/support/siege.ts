@@ -12,6 +12,8 @@ import { RawClient, type Reply, transcript } from './raw.ts';
 
 export interface Siege {
   readonly guard: Guard;
+  /** Another Holdpoint in front of the same database, to be closed by whoever asks for it. */
+  another(hold: NonNullable<GuardOptions['hold']>): Promise<Guard>;
   /** As the superuser, past the guard, for looking. */
   readonly direct: pg.Client;
   /** Major version of the server. */
@@ -63,13 +65,12 @@ export async function besiege(options: SiegeOptions): Promise<Siege> {
   await direct.query(fixture);
   await direct.query('reset role');
   const { rows } = await direct.query("select current_setting('server_version_num')::int / 10000 as major");
-  const guard = await startGuard({
-    ...rest,
-    url: url(role),
-    hold: { waitMs, pendingMax: 1000, ...rest.hold },
-  });
+  const another = (hold: GuardOptions['hold']): Promise<Guard> =>
+    startGuard({ ...rest, url: url(role), hold: { waitMs, pendingMax: 1000, ...hold } });
+  const guard = await another(rest.hold);
   return {
     guard,
+    another,
     direct,
     version: rows[0].major,
     async unguarded() {

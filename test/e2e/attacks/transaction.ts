@@ -3,8 +3,12 @@
 import { expect } from 'vitest';
 import { bind, execute, parse, query, sync } from '../../../src/wire/messages/frontend.ts';
 import { cancelRequest } from '../../../src/wire/startup.ts';
+import type { Guard } from '../../support/holdpoint.ts';
 import { errorFields, RawClient } from '../../support/raw.ts';
 import { refused, type Script, type Siege, sent } from '../../support/siege.ts';
+
+/** Longer than any test waits. */
+export const patientMs = 60_000;
 
 /** The answers to each text, as long as the session lives; fails if a text that is marked `!` was not refused. */
 async function steps(siege: Siege, ...texts: string[]): Promise<void> {
@@ -21,14 +25,14 @@ async function steps(siege: Siege, ...texts: string[]): Promise<void> {
 }
 
 /** Waits until the one new request is there, and answers its id. A text that waits already opens no other. */
-async function opened(siege: Siege, known: ReadonlySet<string>): Promise<string> {
-  const found = (await siege.guard.pending(known.size + 1)).find(({ id }) => !known.has(id));
+async function opened({ guard }: { guard: Guard }, known: ReadonlySet<string>): Promise<string> {
+  const found = (await guard.pending(known.size + 1)).find(({ id }) => !known.has(id));
   if (found === undefined) throw new Error('no request was opened');
   return found.id;
 }
 
-async function ids(siege: Siege): Promise<Set<string>> {
-  return new Set((await siege.guard.pending()).map(({ id }) => id));
+async function ids({ guard }: { guard: Guard }): Promise<Set<string>> {
+  return new Set((await guard.pending()).map(({ id }) => id));
 }
 
 export const transactionScripts: readonly Script[] = [
@@ -76,15 +80,17 @@ export const transactionScripts: readonly Script[] = [
   [
     'D3 the client is gone when its statement in a transaction is approved',
     async (siege) => {
-      const known = await ids(siege);
-      const client = await siege.guard.connect();
+      // A wait that is over by itself leaves the request open for a retry.
+      const guard = await siege.another({ waitMs: patientMs });
+      const client = await guard.connect();
       client.send(query('BEGIN; INSERT INTO b VALUES (3)'));
       await client.until('Z');
       client.send(query('DELETE FROM t WHERE id = 1'));
-      const id = await opened(siege, known);
+      const id = await opened({ guard }, new Set());
       client.destroy();
-      await expect.poll(async () => (await ids(siege)).has(id)).toBe(false);
-      await expect(siege.guard.decide(id, 'approve')).rejects.toThrow();
+      await expect.poll(async () => (await ids({ guard })).has(id)).toBe(false);
+      await expect(guard.decide(id, 'approve')).rejects.toThrow();
+      await guard.close();
     },
   ],
   [

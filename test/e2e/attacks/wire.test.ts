@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { bind, execute, parse, sync } from '../../../src/wire/messages/frontend.ts';
 import { besiege, type Siege, withstands } from '../../support/siege.ts';
 import { fixture } from './fixture.ts';
+import { patientMs } from './transaction.ts';
 import { wireScripts } from './wire.ts';
 
 let siege: Siege;
@@ -20,19 +21,23 @@ test.each(wireScripts)('%s', async (...script) => {
 });
 
 test('E2 an approval of one Bind serves no other: other parameters are held again', async () => {
-  const patient = await besiege({ fixture, hold: { waitMs: 1500 } });
+  const patient = await besiege({ fixture, hold: { waitMs: patientMs } });
+  const { guard } = patient;
   try {
-    const client = await patient.guard.connect();
+    const client = await guard.connect();
     const deletes = (id: string): Buffer[] => [bind('', 'd', [Buffer.from(id)]), execute(''), sync()];
     client.send(parse('d', 'DELETE FROM t WHERE id = $1::int'), sync());
     await client.until('Z');
     client.send(...deletes('1'));
-    await patient.guard.approveNext();
+    const approved = await guard.approveNext();
     expect((await client.until('Z')).map(({ summary }) => summary)).toContain('DELETE 1');
-    client.send(...deletes('2'));
-    expect((await client.until('Z')).find(({ letter }) => letter === 'E')?.summary).toContain('42501');
-    client.send(...deletes('1'));
-    expect((await client.until('Z')).find(({ letter }) => letter === 'E')?.summary).toContain('42501');
+    for (const id of ['2', '1']) {
+      client.send(...deletes(id));
+      const [again] = await guard.pending(1);
+      expect(again!.id).not.toBe(approved);
+      await guard.decide(again!.id, 'reject');
+      expect((await client.until('Z')).find(({ letter }) => letter === 'E')?.summary).toContain('42501');
+    }
     client.destroy();
     const { rows } = await patient.direct.query('select count(*)::int as n from t');
     expect(rows[0].n).toBe(9);
