@@ -16,12 +16,24 @@ const permanent = (relation: string) =>
   `${relation} >= 16384 AND ${relation} NOT IN (SELECT oid FROM temporary)`;
 const permanentSchema = (schema: string) => `${owned} AND ${schema} NOT IN ${temporarySchemas}`;
 
-/** Which rows of a catalog count. */
-const counted: Readonly<Record<Exclude<CatalogName, 'pg_class'>, string>> = {
+/**
+ * Catalogs with rows for every relation or column, which are read whole: a condition costs as much as the rest of the
+ * scan. What does not count is found by indexes and taken away: rows below 16384 in column `own`, and those that belong
+ * to temporary relations and types.
+ */
+const long = {
+  pg_class: { own: 'oid', relations: 'oid' },
+  pg_attribute: { own: 'attrelid', relations: 'attrelid' },
+  pg_type: { own: 'oid', types: 'oid' },
+  pg_constraint: { own: 'oid', relations: 'conrelid', types: 'contypid' },
+  pg_attrdef: { own: 'adrelid', relations: 'adrelid' },
+  pg_index: { own: 'indrelid', relations: 'indrelid' },
+} as const satisfies Partial<Record<CatalogName, { own: string; relations?: string; types?: string }>>;
+
+/** Which rows of the others count. */
+const short: Readonly<Record<Exclude<CatalogName, keyof typeof long>, string>> = {
   // `public` is one of the server's own.
   pg_namespace: `${changed} AND nspname !~ '^pg_(toast_)?temp_'`,
-  pg_attribute: 'attnum > 0 AND attrelid >= 16384',
-  pg_type: permanentSchema('typnamespace'),
   pg_range: 'rngtypid >= 16384',
   // Also what a superuser has replaced among the server's own.
   pg_proc: `${changed} AND pronamespace NOT IN ${temporarySchemas}`,
@@ -33,9 +45,6 @@ const counted: Readonly<Record<Exclude<CatalogName, 'pg_class'>, string>> = {
   pg_amop: owned,
   pg_rewrite: permanent('ev_class'),
   pg_trigger: `NOT tgisinternal AND ${permanent('tgrelid')}`,
-  pg_constraint: `${permanentSchema('connamespace')} AND conrelid NOT IN (SELECT oid FROM temporary)`,
-  pg_attrdef: permanent('adrelid'),
-  pg_index: permanent('indrelid'),
   pg_partitioned_table: permanent('partrelid'),
   pg_inherits: permanent('inhrelid'),
   pg_policy: permanent('polrelid'),
@@ -47,44 +56,73 @@ const counted: Readonly<Record<Exclude<CatalogName, 'pg_class'>, string>> = {
     AND setrole IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user))`,
 };
 
-const names = Object.keys(counted) as (keyof typeof counted)[];
-const temporaryColumns = 'temporary columns';
+/** Rows of `catalog` for each row of `from`, found by an index whatever the planner takes their number for. */
+const each = (from: string, columns: string, catalog: string, where: string) =>
+  `${from} CROSS JOIN LATERAL (SELECT ${columns} FROM pg_catalog.${catalog} WHERE ${where} OFFSET 0)`;
 
 /**
- * Rows of (catalog, number of rows, sum of the rows' ages), none counted twice: pg_attribute, by far the longest, is
- * summed up whole, and what belongs to temporary relations comes as a row of its own to be taken away. Ages grow with every
+ * Temporary relations with their indexes and TOAST tables, and temporary types with their arrays, by way of what depends
+ * on their schemas: usually nothing, and never a scan. One that were missed would be counted, and no harm done.
+ */
+const temporaries = `
+members AS MATERIALIZED (
+  SELECT DISTINCT d.* FROM ${each(`${temporarySchemas} s`, 'classid, objid', 'pg_depend', "refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND refobjid = s.oid")} d
+), tables AS MATERIALIZED (
+  SELECT c.* FROM ${each('members m', 'oid, reltype, reltoastrelid', 'pg_class', 'oid = m.objid')} c
+  WHERE m.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+), heaps AS MATERIALIZED (
+  SELECT oid, reltype FROM tables
+  UNION ALL SELECT c.* FROM ${each('tables t', 'oid, reltype', 'pg_class', 'oid = t.reltoastrelid')} c
+  UNION ALL SELECT c.* FROM ${each('members m', 'typrelid, oid', 'pg_type', 'oid = m.objid AND typrelid <> 0')} c
+  WHERE m.classid = 'pg_catalog.pg_type'::pg_catalog.regclass
+), temporary AS MATERIALIZED (
+  SELECT oid FROM heaps UNION ALL SELECT i.* FROM ${each('heaps h', 'indexrelid', 'pg_index', 'indrelid = h.oid')} i
+), temporary_types AS MATERIALIZED (
+  SELECT a.oid FROM ${each(
+    `(SELECT reltype AS oid FROM heaps
+      UNION SELECT objid FROM members WHERE classid = 'pg_catalog.pg_type'::pg_catalog.regclass) w`,
+    'oid, typarray',
+    'pg_type',
+    'oid = w.oid',
+  )} t CROSS JOIN LATERAL (VALUES (t.oid), (t.typarray)) a (oid)
+  WHERE a.oid <> 0
+)`;
+
+const numbers = 'pg_catalog.count(*) AS rows, pg_catalog.sum(pg_catalog.age(xmin)) AS ages';
+
+function partsOf(name: string, at: { own: string; relations?: string; types?: string }): string[] {
+  const less = (from: string, column: string) =>
+    `SELECT '${name}', -pg_catalog.sum(x.rows), -pg_catalog.sum(x.ages) FROM ${each(`${from} t`, numbers, name, `${column} = t.oid`)} x`;
+  return [
+    `SELECT '${name}', ${numbers} FROM pg_catalog.${name}`,
+    `SELECT '${name}', -x.rows, -x.ages FROM (SELECT ${numbers} FROM pg_catalog.${name} WHERE ${at.own} < 16384) x`,
+    ...(at.relations === undefined ? [] : [less('temporary', at.relations)]),
+    ...(at.types === undefined ? [] : [less('temporary_types', at.types)]),
+  ];
+}
+
+/**
+ * Rows of (catalog, number of rows, sum of the rows' ages), several a catalog, to be added up. Ages grow with every
  * transaction; see `digestsOf`.
  */
-export const digestsQuery = `
-WITH classes AS MATERIALIZED (
-  SELECT pg_catalog.count(*) FILTER (WHERE lasting) AS rows, pg_catalog.sum(age) FILTER (WHERE lasting) AS ages,
-    pg_catalog.array_agg(oid) FILTER (WHERE relpersistence = 't') AS temporary
-  FROM (
-    SELECT oid, pg_catalog.age(xmin) AS age, relpersistence, relpersistence <> 't' AND relkind <> 't' AS lasting
-    FROM pg_catalog.pg_class WHERE oid >= 16384
-  ) c
-), temporary AS MATERIALIZED (SELECT pg_catalog.unnest(temporary) AS oid FROM classes)
-SELECT 'pg_class', rows, ages FROM classes
-${names.map((name) => `UNION ALL SELECT '${name}', pg_catalog.count(*), pg_catalog.sum(pg_catalog.age(xmin)) FROM pg_catalog.${name} WHERE ${counted[name]}`).join('\n')}
-UNION ALL SELECT '${temporaryColumns}', pg_catalog.count(*), pg_catalog.sum(pg_catalog.age(xmin))
-FROM pg_catalog.pg_attribute WHERE attnum > 0 AND attrelid IN (SELECT oid FROM temporary)`;
+export const digestsQuery = `WITH ${temporaries}
+${[
+  ...Object.entries(long).flatMap(([name, at]) => partsOf(name, at)),
+  ...Object.entries(short).map(
+    ([name, where]) => `SELECT '${name}', ${numbers} FROM pg_catalog.${name} WHERE ${where}`,
+  ),
+].join('\nUNION ALL ')}`;
 
 /** `epochAge`: the age of a fixed transaction, asked for in the same transaction, against which the ages are set. */
 export function digestsOf(rows: readonly Row[], epochAge: number): Digests {
-  const sums = new Map(
-    rows.map(([name, count, ages]) => {
-      const rowCount = BigInt(count ?? 0);
-      return [text(name), { rowCount, sum: rowCount * BigInt(epochAge) - BigInt(ages ?? 0) }];
-    }),
-  );
-  const temporary = sums.get(temporaryColumns)!;
-  sums.delete(temporaryColumns);
-  const columns = sums.get('pg_attribute')!;
-  columns.rowCount -= temporary.rowCount;
-  columns.sum -= temporary.sum;
-  return new Map(
-    Array.from(sums, ([name, { rowCount, sum }]) => [name as CatalogName, `${rowCount}.${sum}`]),
-  );
+  const sums = new Map<CatalogName, { rowCount: bigint; sum: bigint }>();
+  for (const [name, count, ages] of rows) {
+    const rowCount = BigInt(count ?? 0);
+    const sum = rowCount * BigInt(epochAge) - BigInt(ages ?? 0);
+    const before = sums.get(text(name) as CatalogName) ?? { rowCount: 0n, sum: 0n };
+    sums.set(text(name) as CatalogName, { rowCount: before.rowCount + rowCount, sum: before.sum + sum });
+  }
+  return new Map(Array.from(sums, ([name, { rowCount, sum }]) => [name, `${rowCount}.${sum}`]));
 }
 
 /** Sections that rest on a catalog whose digest is another now. */

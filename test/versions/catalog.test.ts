@@ -5,8 +5,26 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { References, RelationObject, Snapshot } from '../../src/catalog/snapshot.ts';
 import { startPostgres, type TestServer } from '../support/postgres.ts';
-import { readSnapshot } from '../support/snapshot.ts';
+import { openSide, readAgain, readSnapshot } from '../support/snapshot.ts';
 import { catalogSchema } from './catalog-schema.ts';
+
+const temporaryObjects = [
+  `CREATE TEMP TABLE tried (id serial PRIMARY KEY, note text CHECK (note <> ''), n integer DEFAULT 1)`,
+  'CREATE TEMP TABLE heir () INHERITS (tried)',
+  'CREATE TEMP TABLE whole (id integer) PARTITION BY LIST (id); CREATE TEMP TABLE part PARTITION OF whole FOR VALUES IN (1)',
+  'CREATE INDEX ON whole (id)',
+  'CREATE TEMP VIEW tried_view AS SELECT * FROM tried',
+  'CREATE RULE aside AS ON DELETE TO tried DO INSTEAD NOTHING',
+  'CREATE POLICY few ON tried USING (n > 1)',
+  'CREATE STATISTICS pg_temp.both_columns ON id, n FROM tried',
+  'CREATE DOMAIN pg_temp.above AS integer CHECK (VALUE > 0)',
+  `CREATE TYPE pg_temp.state AS ENUM ('new')`,
+  'CREATE TYPE pg_temp.pair AS (a integer, b text)',
+  `CREATE FUNCTION pg_temp.one() RETURNS integer LANGUAGE sql AS 'SELECT 1'`,
+  'CREATE OPERATOR pg_temp.### (leftarg = integer, rightarg = integer, function = int4pl)',
+  'ALTER TABLE tried ADD COLUMN more text; ALTER TABLE tried RENAME COLUMN n TO m',
+  'DROP TABLE heir, whole',
+];
 
 describe.each([13, 14, 15, 16, 17, 18])('PostgreSQL %i', (version) => {
   let server: TestServer;
@@ -225,6 +243,24 @@ describe.each([13, 14, 15, 16, 17, 18])('PostgreSQL %i', (version) => {
     expect(snapshot.relationsNamed('passing')).toEqual([]);
     expect(snapshot.typesNamed('passing')).toEqual([]);
     expect(snapshot.temporaryNames).toContain('passing');
+  });
+
+  test('counts no row of a temporary object', async () => {
+    const side = await openSide(server.url());
+    const before = await readAgain(side);
+    const client = new pg.Client({ connectionString: server.url() });
+    await client.connect();
+    for (const made of temporaryObjects) {
+      await client.query(made);
+      expect((await readAgain(side, before)).digests, made).toEqual(before.digests);
+    }
+    // One that is not temporary is counted beside them, and goes by itself.
+    await client.query('CREATE TABLE app.lasting (id integer)');
+    expect((await readAgain(side, before)).digests).not.toEqual(before.digests);
+    await client.query('DROP TABLE app.lasting');
+    expect((await readAgain(side, before)).digests).toEqual(before.digests);
+    await client.end();
+    side.close();
   });
 
   test('says the same to an ordinary role, and what the role is', () => {
