@@ -88,7 +88,8 @@ export class Opening {
     if ((await store.create(row, pendingMax(request.db.target), now())) === 'too-many') {
       throw new HoldpointError(
         'too-many-pending',
-        `agent ${request.agent.id} has as many requests waiting for approval as it may have; wait until one is decided`,
+        `agent ${request.agent.id} has as many requests waiting for approval as it may have; the statement did not run`,
+        { hint: 'Wait until one of them is decided. SHOW holdpoint.requests lists them.' },
       );
     }
     const abandoned = (reason: string) =>

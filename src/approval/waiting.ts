@@ -69,7 +69,8 @@ export class Waiting {
       if (holder !== undefined || row.holder === withdrawn) return holder;
       throw new HoldpointError(
         'too-many-pending',
-        `${waiters(row.holder).length} sessions wait for request ${rid} already; wait until it is decided`,
+        `${waiters(row.holder).length} sessions wait for request ${rid} already; the statement did not run`,
+        { hint: 'Wait until it is decided. SHOW holdpoint.requests tells when it is.' },
       );
     });
   }

@@ -192,9 +192,9 @@ function holdNotice(hold: Hold, message: string): Buffer {
 }
 
 function storeError(error: unknown): HoldpointError {
-  if (error instanceof HoldpointError) return error;
-  return new HoldpointError('store-unreachable', 'the approval desk failed; the statement did not run', {
-    hint: 'Send it again in a moment.',
-    cause: error,
-  });
+  const hint = 'The statement did not run. Send it again in a moment.';
+  if (!(error instanceof HoldpointError))
+    return new HoldpointError('store-unreachable', 'the approval desk failed', { hint, cause: error });
+  if (error.code !== 'store-unreachable' || error.hint !== undefined) return error;
+  return new HoldpointError(error.code, error.message, { hint, cause: error });
 }
