@@ -21,6 +21,9 @@ export interface GuardOptions {
   readonly rules?: string;
   readonly environment?: 'production' | 'staging' | 'development';
   readonly level?: 'key' | 'link';
+  /** Approvers besides `dba`, each with a key of their own in `{dataDir}/NAME.jwk`; and how many have to agree. */
+  readonly approvers?: readonly string[];
+  readonly quorum?: number;
   /** Of the agent. */
   readonly access?: 'read-only';
   readonly hold?: { waitMs?: number; expiresMs?: number; pendingMax?: number; heartbeatMs?: number };
@@ -83,6 +86,9 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'holdpoint-guard-'));
   const keyFile = like?.keyFile ?? join(dataDir, 'dba.jwk');
   const jwk = await approverKey(keyFile);
+  const others: Record<string, ReturnType<typeof publicKey>> = {};
+  for (const name of options.approvers ?? [])
+    others[name] = publicKey(await approverKey(join(dataDir, `${name}.jwk`)));
   const environment = options.environment ?? 'staging';
   const text = stringify({
     listen: { postgres: '127.0.0.1:0', http: '127.0.0.1:0' },
@@ -92,13 +98,13 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
         url: options.url,
         environment,
         rules: options.rules ?? 'default',
-        approval: { level: options.level ?? 'key' },
+        approval: { level: options.level ?? 'key', quorum: options.quorum ?? 1 },
       },
     },
     agents: {
       claude: { password: 'agent secret', targets: ['shop'], access: options.access ?? 'read-write' },
     },
-    approvers: { dba: { key: { kty: jwk.kty, crv: jwk.crv, x: jwk.x } } },
+    approvers: { dba: publicKey(jwk), ...others },
     hold: { waitMs: 20_000, ...options.hold },
     audit: { values: 'clear', ...options.audit },
     ...(options.limits === undefined ? {} : { limits: options.limits }),
@@ -191,6 +197,11 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
       if (options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true });
     },
   };
+}
+
+/** An approver of the configuration. */
+function publicKey({ kty, crv, x }: JWK) {
+  return { key: { kty, crv, x } };
 }
 
 /** The private key in the file, made there if it does not exist. */
