@@ -46,7 +46,7 @@ export async function serveWeb(parts: Parts, port: number): Promise<HttpListener
     now: Date.now,
     random: randomBytes,
     tokens: (sql) => analyzer.tokens(sql),
-    oidc: false,
+    oidc: config.oidc,
     agentPassword: async (agent, password) => admits(registry, agent, password),
     metrics: () => {
       countParses(metrics, analyzer);

@@ -1,6 +1,7 @@
 // Ceremony: one challenge to one passkey, from the moment we put it until it is answered. What is to happen afterwards
 // stands in a token of ours, and the challenge is the digest of that token: so nothing is kept meanwhile, the answer fits
-// no other purpose, and never a decision, whose text is no token. Each is good once. W3C WebAuthn Level 3 §13.4.3.
+// no other purpose, and never a decision, whose text is no token. Each is good once. W3C WebAuthn Level 3 §13.4.3. The way
+// to an OpenID provider and back is one too.
 
 import { openToken, refused, type SigningKey, signToken, tokenClaims } from '../approval/token.ts';
 import { challengeOf } from '../approval/webauthn.ts';
@@ -11,7 +12,18 @@ export type Purpose =
   | { readonly act: 'enrol'; readonly name: string; readonly link: string }
   | { readonly act: 'add'; readonly name: string }
   | { readonly act: 'register'; readonly name: string }
-  | { readonly act: 'retire'; readonly name: string; readonly id: string };
+  | { readonly act: 'retire'; readonly name: string; readonly id: string }
+  | {
+      readonly act: 'oidc';
+      readonly state: string;
+      /** PKCE's; it is the browser's own, in a cookie that no script reads. */
+      readonly verifier: string;
+      readonly nonce: string;
+      /** Where the person goes afterwards. */
+      readonly back: string;
+      /** The request that is decided; absent for a sign-in. */
+      readonly rid?: string;
+    };
 
 export interface CeremonyPorts {
   readonly publicUrl: string;
@@ -32,8 +44,9 @@ const typ = 'holdpoint-ceremony+jws';
 export async function beginCeremony(
   ports: CeremonyPorts,
   purpose: Purpose,
+  lifeMs: number = ceremonyMs,
 ): Promise<{ token: string; challenge: string }> {
-  const exp = ports.now() + ceremonyMs;
+  const exp = ports.now() + lifeMs;
   const jti = ports.random(16).toString('base64url');
   const claims = { aud: `${ports.publicUrl}/ceremony`, exp, jti, purpose };
   const token = await signToken(typ, JSON.stringify(claims), ports.ceremonyKey);

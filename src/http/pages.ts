@@ -5,26 +5,26 @@ import { type Context, Hono } from 'hono';
 import { isRid } from '../approval/request.ts';
 import { HoldpointError } from '../errors.ts';
 import type { Token } from '../sql/tokens.ts';
-import type { AccessPorts, Doorkeeper } from './access.ts';
-import { accountMain, enrolPage } from './draw/account.ts';
+import type { Doorkeeper } from './access.ts';
+import { accountMain, callbackPage, enrolPage } from './draw/account.ts';
 import { page, type ShellOptions, shell } from './draw/document.ts';
 import { listMain } from './draw/list.ts';
 import { type Html, notice } from './draw/marks.ts';
 import { requestMain, titleOf } from './draw/request.ts';
 import { chosenBy, listing } from './listing.ts';
+import type { OidcPorts } from './oidc.ts';
 import { standingOf } from './standing.ts';
 import type { Visitor } from './visit.ts';
 
-export interface PagePorts extends AccessPorts {
+export interface PagePorts extends OidcPorts {
   /** The tokens of a text, undefined where there are none to be had; see Analyzer. */
   readonly tokens: (sql: Buffer) => readonly Token[] | undefined;
-  /** Whether people can sign at an OpenID provider. */
-  readonly oidc: boolean;
 }
 
 /** The list, and the page of each request. */
 export function pages(ports: PagePorts, doorkeeper: Doorkeeper): Hono {
-  const { publicUrl, oidc, now } = ports;
+  const { publicUrl, now } = ports;
+  const oidc = ports.oidc !== undefined;
   const inert: ShellOptions = { publicUrl, oidc };
   const app = new Hono();
 
@@ -54,6 +54,8 @@ export function pages(ports: PagePorts, doorkeeper: Doorkeeper): Hono {
   });
 
   app.get('/enrol', (c) => c.html(enrolPage(publicUrl)));
+
+  app.get('/oidc/callback', (c) => c.html(callbackPage(publicUrl)));
 
   const listPage = async (c: Context, who: string): Promise<Response> => {
     const chosen = chosenBy((name) => c.req.query(name));

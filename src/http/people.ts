@@ -25,6 +25,7 @@ export function credentialOwner(people: People, by: string): string | undefined 
   if (kind === 'key') return people.key(id)?.approver;
   if (kind === 'ssh') return people.sshKey(id)?.approver;
   if (kind === 'passkey') return people.passkey(id)?.approver;
-  const [issuer = '', subject = ''] = id.split(' ', 2);
-  return kind === 'oidc' ? people.oidcSubject(issuer, subject)?.approver : undefined;
+  // An issuer is a URL, which has no blank; a subject may.
+  const blank = id.indexOf(' ');
+  return kind === 'oidc' ? people.oidcSubject(id.slice(0, blank), id.slice(blank + 1))?.approver : undefined;
 }

@@ -12,6 +12,7 @@ import { assets } from './assets.ts';
 import { delegationsApi } from './delegations.ts';
 import { events } from './events.ts';
 import { securityHeaders } from './headers.ts';
+import { oidcApi } from './oidc.ts';
 import { sameOriginOnly } from './origin.ts';
 import { type PagePorts, pages } from './pages.ts';
 import { type PasskeyPorts, passkeysApi } from './passkeys.ts';
@@ -60,6 +61,7 @@ export function httpApp(ports: HttpPorts): Hono {
   app.route('/api/session', sessionApi(ports, doorkeeper));
   app.route('/api/delegations', delegationsApi(ports));
   app.route('/api', passkeysApi(ports, doorkeeper));
+  app.route('/', oidcApi(ports, doorkeeper));
   app.get('/healthz', (c) => c.json({ status: 'up' }));
   app.get('/readyz', async (c) => {
     const checks = await ports.ready();

@@ -27,7 +27,7 @@ export function appOf(bench: Bench, change: Partial<HttpPorts> = {}): Hono {
     now: bench.clock.now,
     random: randomBytes,
     tokens: (sql) => analyzer.tokens(sql),
-    oidc: false,
+    oidc: undefined,
     agentPassword: async (agent, password) => agentPasswords.get(agent) === password,
     metrics: async () => ({ text: 'holdpoint_sessions 0\n', contentType: 'text/plain; version=0.0.4' }),
     ready: async () => [{ name: 'log' }, { name: 'store' }],
@@ -70,19 +70,25 @@ export function post(app: Hono, rid: string, body: unknown, headers: Record<stri
   });
 }
 
-/** A bench served on a loopback port, with the real time. Passkeys need a host name: `localhost`. */
+/**
+ * A bench served on a loopback port, with the real time. Passkeys need a host name: `localhost`. `around` adds what
+ * depends on the address.
+ */
 export async function serve(
   host: '127.0.0.1' | 'localhost' = '127.0.0.1',
-  change: Partial<HttpPorts> = {},
+  around: (
+    url: string,
+  ) => Promise<{ app?: Partial<HttpPorts>; bench?: Parameters<typeof newBench>[0] }> = async () => ({}),
 ): Promise<{ bench: Bench; url: string; listener: HttpListener }> {
   const probe = createServer();
   await new Promise<void>((done) => probe.listen(0, '127.0.0.1', done));
   const { port } = probe.address() as AddressInfo;
   await new Promise((done) => probe.close(done));
   const url = `http://${host}:${port}`;
-  const bench = await newBench({ publicUrl: url });
-  const listener = await listenHttp(appOf(bench, { publicUrl: url, ...change }), { host: '127.0.0.1', port });
-  return { bench, url, listener };
+  const more = await around(url);
+  const bench = await newBench({ publicUrl: url, ...more.bench });
+  const app = appOf(bench, { publicUrl: url, ...more.app });
+  return { bench, url, listener: await listenHttp(app, { host: '127.0.0.1', port }) };
 }
 
 let policies = 0;

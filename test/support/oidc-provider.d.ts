@@ -3,7 +3,7 @@
 declare module 'oidc-provider' {
   import type { IncomingMessage, ServerResponse } from 'node:http';
 
-  export default class Provider {
+  export class Provider {
     constructor(issuer: string, configuration: object);
     callback(): (request: IncomingMessage, response: ServerResponse) => void;
     interactionFinished(request: IncomingMessage, response: ServerResponse, result: object): Promise<void>;
@@ -12,4 +12,5 @@ declare module 'oidc-provider' {
       clientId: string;
     }) => { addOIDCScope(scope: string): void; save(): Promise<string> };
   }
+  export default Provider;
 }

@@ -88,3 +88,16 @@ export function enrolPage(publicUrl: string): Html {
       </div>`;
   return page({ title: 'Register a passkey', publicUrl, scripts: ['enrol.js'], main });
 }
+
+/** Where an OpenID provider sends the browser back to: the same for everybody; its script takes up what was begun. */
+export function callbackPage(publicUrl: string): Html {
+  const main = html`
+      <p class="quiet" id="loading">Coming back from your provider…</p>
+      <noscript>${notice('warn', 'This page needs JavaScript to finish what you began.')}</noscript>
+      <div class="narrow" id="gone" hidden>
+        <h1>Not done</h1>
+        <p class="notice bad" id="why" role="alert"></p>
+        <p><a class="button" id="back" href="/">Back</a></p>
+      </div>`;
+  return page({ title: 'Single sign-on', publicUrl, scripts: ['callback.js'], main });
+}
