@@ -42,6 +42,8 @@ export interface Metrics {
   readonly catalogReadSeconds: { observe(seconds: number): void };
   /** A look that found a target's catalog unchanged. */
   readonly catalogPollSeconds: { observe(seconds: number): void };
+  /** From a statement that needs a person to what it would touch being known, or given up on. */
+  readonly effectSeconds: { observe(seconds: number): void };
   readonly auditRecords: Count;
   /** Age of the oldest record that is not sealed and on disk. */
   readonly auditSealLagSeconds: { set(seconds: number): void };
@@ -135,6 +137,11 @@ export function createMetrics(options: { version?: string; process?: boolean } =
       'holdpoint_request_wait_seconds',
       'Time from a hold to its settlement.',
       waitBuckets,
+    ),
+    effectSeconds: histogram(
+      'holdpoint_effect_seconds',
+      'Time to measure what a held statement would touch, before anybody is asked.',
+      catalogBuckets,
     ),
     catalogReadSeconds: histogram(
       'holdpoint_catalog_read_seconds',

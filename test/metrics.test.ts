@@ -18,6 +18,7 @@ test('every metric of the contract is there before anything happened', async () 
     'holdpoint_catalog_poll_seconds histogram',
     'holdpoint_catalog_read_seconds histogram',
     'holdpoint_decisions_total counter',
+    'holdpoint_effect_seconds histogram',
     'holdpoint_overhead_seconds histogram',
     'holdpoint_parse_cache_hits_total counter',
     'holdpoint_parse_cache_misses_total counter',

@@ -2,7 +2,7 @@
 // of a dropped object goes with it silently, everything else is why a DROP without CASCADE is refused. Refuses to know
 // rows. Source: the manual, 5.15 "Dependency Tracking" and pg_depend; src/backend/catalog/dependency.c.
 
-import { number, type Row, text } from '../catalog/row.ts';
+import { number, text } from '../catalog/row.ts';
 import type { DropAim } from '../sql/aims.ts';
 import { type Asker, jsonRows } from './asker.ts';
 import { type Found, findMembers, type Member } from './relations.ts';
@@ -19,9 +19,9 @@ export interface Dropped {
   readonly roots: number;
   /** For people, such as `view public.report`, without what is a part of a dropped object. */
   readonly dependents: readonly string[];
-  /** Relations with rows among all that is dropped, but for those that are named. */
+  /** Relations with rows that go as parts of what is named, and with CASCADE those that depend on it. */
   readonly relations: readonly Member[];
-  /** Tables that lose a constraint, a trigger or a rule, and so are locked. */
+  /** Tables that lose a constraint, a trigger or a rule by CASCADE, and so are locked. */
   readonly losing: readonly Member[];
 }
 
@@ -120,7 +120,8 @@ SELECT pg_catalog.pg_describe_object(t.c, t.o, t.s) FROM told t ORDER BY 1 LIMIT
 
 /** Of the same closure the relations: those with rows, and those that lose something. */
 const relationsQuestion = (roots: readonly Address[]): string => `${closure(roots)}
-SELECT c.oid, 'rows' FROM found f JOIN pg_catalog.pg_class c ON c.oid = f.o
+SELECT c.oid, CASE WHEN EXISTS (SELECT FROM told t WHERE t.c = f.c AND t.o = f.o AND t.s = 0) THEN 'falls' ELSE 'rows' END
+FROM found f JOIN pg_catalog.pg_class c ON c.oid = f.o
 WHERE f.c = 'pg_catalog.pg_class'::pg_catalog.regclass AND f.s = 0 AND c.relkind IN ('r', 'p', 'm', 'f')
   AND NOT EXISTS (SELECT FROM roots r WHERE r.c = f.c AND r.o = f.o)
 UNION
@@ -145,12 +146,14 @@ export async function traceDrop(
   const [told = []] = await asker.ask(toldQuestion(roots));
   const [relations = []] = await asker.ask(relationsQuestion(roots));
   const members = await findMembers(asker, [...new Set(relations.map(([oid]) => number(oid)))]);
-  const those = (role: string): Member[] =>
-    relations.flatMap(([oid, is]: Row) => (is === role ? (members.get(number(oid)) ?? []) : []));
+  const those = (role: string): Member[] => {
+    const numbers = new Set(relations.filter(([, is]) => is === role).map(([oid]) => number(oid)));
+    return [...members.values()].filter(({ oid }) => numbers.has(oid));
+  };
   return {
     roots: roots.length,
     dependents: told.map(([words]) => text(words)),
-    relations: those('rows'),
-    losing: those('loses'),
+    relations: aim.cascade ? [...those('rows'), ...those('falls')] : those('rows'),
+    losing: aim.cascade ? those('loses') : [],
   };
 }

@@ -112,7 +112,7 @@ export function truncateLinks(entries: readonly Entry[], graph: KeyGraph): Link[
     for (const key of keysTo(graph, new Set([member.oid]))) {
       if (emptied.has(key.child.oid) || emptied.has(rootOf(key, graph)) || links.length >= linksMax) continue;
       const members = withParts(graph, key.child);
-      const shown = cascadeOf(first, key, cascade ? 'TRUNCATE' : key.onDelete, [member]);
+      const shown = cascadeOf(first, key, cascade ? 'TRUNCATE' : 'RESTRICT', [member]);
       if (!cascade) shown.stops = true;
       const event = cascade ? 'truncate' : 'none';
       links.push({

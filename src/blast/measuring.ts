@@ -342,10 +342,12 @@ SAVEPOINT holdpoint`);
     await this.#step('triggers and rules', () => rows.fire(this.#catalog));
     const prepared = await this.#step('the context of the session', () => asker.ask(contextText(asked)));
     if (prepared === undefined) return;
+    if (asked.custom)
+      this.unmeasured(
+        'the session has set settings of its own, which policies may read: rows were counted without them',
+      );
     const judge: typeof asked.judge = (analysis, types, quotes) =>
-      quotes && asked.path === undefined
-        ? 'the search_path of the session is not known'
-        : asked.judge(analysis, types, quotes);
+      (quotes ? elsewhere(analysis, asked) : undefined) ?? asked.judge(analysis, types, quotes);
     await rows.count(new Counter({ asker, analyze, judge, countMs, leftMs }), locks, sizes ?? new Map());
   }
 }
@@ -377,6 +379,20 @@ function strongest(needs: readonly Need[]): Need[] {
     if (known === undefined || isStronger(need.mode, known.mode)) byName.set(need.name, need);
   }
   return [...byName.values()];
+}
+
+/** Why names in a text may mean something else on this connection than in the session; undefined if they do not. */
+function elsewhere(analysis: Analysis, { path, temporary, shadowed }: Asked): string | undefined {
+  if (path === undefined) return 'the search_path of the session is not known';
+  const relations =
+    analysis.kind === 'statements' ? analysis.statements.flatMap((each) => each.relations) : [];
+  const own = relations.find(({ schema, name }) =>
+    schema === undefined ? temporary.has(name) : schema === 'pg_temp',
+  );
+  if (own !== undefined) return `${own.name} is a temporary relation of the session`;
+  return shadowed && relations.some(({ schema }) => schema === undefined)
+    ? 'a temporary relation of the session may stand in front of what it reads'
+    : undefined;
 }
 
 /** The session's own search_path and what else gives a text its meaning; a savepoint behind it. */

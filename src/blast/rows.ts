@@ -205,7 +205,8 @@ export class Rows {
     const all = aim.kind === 'truncate' || aim.kind === 'drop';
     const every = aim.kind === 'rows' && typeof aim.rows === 'object' && aim.rows.where === undefined;
     if (every && aim.rows.using === undefined && shown.touched !== undefined) {
-      shown.total = shown.touched;
+      const fewer = guarded(found.members) && shown.touched.how !== 'estimate';
+      shown.total = fewer ? { ...shown.touched, how: 'at-least' } : shown.touched;
       return;
     }
     const pages = pagesOf(found, sizes);

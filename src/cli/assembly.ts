@@ -258,6 +258,7 @@ function targetsOf(
         ...config.effect,
         connect: (settings) => connectUpstream(address, settings, admit),
         analyzer: catalogs.analyzer,
+        took: (seconds) => catalogs.metrics.effectSeconds.observe(seconds),
       }),
     });
   }

@@ -9,6 +9,7 @@ import { commitment, type Level, type Request, requestDigest } from '../approval
 import { visible, visibleLine, visibleText } from '../approval/visible.ts';
 import { HoldpointError } from '../errors.ts';
 import type { FullView, Summary } from '../http/view.ts';
+import { effectLines } from './effect-text.ts';
 import { ended, type Found, type Output, terminal } from './outcome.ts';
 import { identityOptions, type RemoteOptions, remote, requestId } from './remote.ts';
 
@@ -177,6 +178,7 @@ function drawn(view: FullView, request: Request, nowMs: number): string {
     ...(request.reason === undefined ? [] : [['agent says', request.reason] as [string, string]]),
     ['needs', `${request.need.quorum} of level ${request.need.level}`],
     ...view.approvals.map((one): [string, string] => ['approved by', `${one.by} (${one.level})`]),
+    ...effectLines(request.effect),
     ['digest', view.digest],
   ];
   const lines = facts.map(([name, value]) => `${`${name}:`.padEnd(14)}${visibleLine(value)}`);

@@ -42,7 +42,7 @@ interface Word {
   readonly text: string;
   readonly start: number;
   readonly end: number;
-  /** Parentheses and brackets around it, as seen from the target. */
+  /** Parentheses, brackets and CASEs around it, as seen from the target. */
   readonly depth: number;
 }
 
@@ -133,10 +133,11 @@ function wordsBehind(text: Buffer, tokens: readonly ScanToken[], location: numbe
     }
     // The parenthesis of `DELETE FROM ONLY (t)` is the target's own.
     if (words.length === 0 && before.at(-1) === '(' && before.at(-2) === 'ONLY') depth = 1;
-    if (word === ')' || word === ']') depth -= 1;
+    const label = /^(\.|AS)$/.test(words.at(-1)?.text ?? '');
+    if (word === ')' || word === ']' || (word === 'END' && !label)) depth -= 1;
     if (depth < 0 || word === ';') break;
     words.push({ text: word, start, end, depth });
-    if (word === '(' || word === '[') depth += 1;
+    if (word === '(' || word === '[' || (word === 'CASE' && !label)) depth += 1;
   }
   return words;
 }
@@ -168,10 +169,7 @@ function rowMarks(words: readonly Word[], type: string): Marks {
 
 function mergeMarks(words: readonly Word[]): Marks {
   const using = find(words, 'USING', 1);
-  let when = find(words, 'WHEN', using);
-  // A CASE in the condition has WHENs too.
-  while (when >= 0 && !/^(MATCHED|NOT MATCHED)\b/.test(`${words[when + 1]?.text} ${words[when + 2]?.text}`))
-    when = find(words, 'WHEN', when + 1);
+  const when = find(words, 'WHEN', using);
   let on = -1;
   for (let at = find(words, 'ON', using); at >= 0 && at < when; at = find(words, 'ON', at + 1)) on = at;
   return [using, on, on, when];

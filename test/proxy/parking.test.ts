@@ -31,10 +31,15 @@ const no: Rejection = {
   expiresAt: 1_700_000_000_000,
 };
 
-function park(desk: FakeDesk = new FakeDesk(), asked: Request = request) {
+function park(
+  desk: FakeDesk = new FakeDesk(),
+  asked: Request = request,
+  measured?: (signal: AbortSignal) => Promise<Request>,
+) {
   const notices: Map<string, string>[] = [];
   const parking = new Parking({
     desk,
+    ...(measured === undefined ? {} : { measured }),
     request: asked,
     values: { params: [] },
     ref: 4,
@@ -207,6 +212,90 @@ describe('an interruption', () => {
     parking.interrupt('client');
     parking.interrupt('shutdown');
     expect(refusal(await end).code).toBe('canceled');
+  });
+});
+
+describe('the effect', () => {
+  /** A measurement that the test ends. */
+  function measuring(desk = new FakeDesk()) {
+    const opened: Request[] = [];
+    const open = desk.open.bind(desk);
+    desk.open = (asked) => {
+      opened.push(asked);
+      return open(asked);
+    };
+    let finish: (measured: Request) => void = () => undefined;
+    let signal: AbortSignal | undefined;
+    const measured = (given: AbortSignal): Promise<Request> => {
+      desk.calls.push('measure');
+      signal = given;
+      return new Promise((resolve) => {
+        finish = resolve;
+      });
+    };
+    const parked = park(desk, request, measured);
+    return {
+      ...parked,
+      opened,
+      wanted: () => signal?.aborted === false,
+      finish: (it: Request) => finish(it),
+    };
+  }
+
+  test('is measured after a retry was looked for, and before anybody is asked', async () => {
+    const { desk, opened, finish, notices } = measuring();
+    await settle();
+    expect(desk.calls).toEqual(['claimApproved', 'measure']);
+    expect(notices).toEqual([]);
+    const known = { ...request, created: 7 };
+    finish(known);
+    await settle();
+    expect(desk.calls).toEqual(['claimApproved', 'measure', 'open']);
+    expect(opened).toEqual([known]);
+    expect(notices).toHaveLength(1);
+  });
+
+  test('is not measured again where the request was approved, or waits already, or was rejected', async () => {
+    const approved = new FakeDesk();
+    approved.earlier = grant;
+    const waiting = new FakeDesk();
+    waiting.known = (await new FakeDesk().open(request)) as never;
+    const rejected = new FakeDesk();
+    rejected.known = no;
+    for (const desk of [approved, waiting, rejected]) {
+      measuring(desk);
+      await settle();
+      expect(desk.calls).not.toContain('measure');
+    }
+  });
+
+  test.each<[Interruption, string]>([
+    ['client', 'canceled'],
+    ['shutdown', 'shutdown'],
+    ['skipped', 'canceled'],
+    ['gone', 'abandon'],
+  ])('is not waited for by a %s, and nobody is asked then', async (cause, code) => {
+    const { desk, parking, end, wanted, finish } = measuring();
+    await settle();
+    expect(wanted()).toBe(true);
+    parking.interrupt(cause);
+    const ended = await end;
+    expect(ended.kind === 'abandon' ? 'abandon' : refusal(ended)).toEqual(
+      code === 'abandon' ? 'abandon' : expect.objectContaining({ code, detail: undefined }),
+    );
+    expect(wanted()).toBe(false);
+    finish(request);
+    await settle();
+    expect(desk.calls).toEqual(['claimApproved', 'measure']);
+  });
+
+  test('that is known in the same moment as an interruption asks nobody either', async () => {
+    const { desk, parking, end, finish } = measuring();
+    await settle();
+    finish(request);
+    parking.interrupt('client');
+    expect(refusal(await end).code).toBe('canceled');
+    expect(desk.calls).toEqual(['claimApproved', 'measure']);
   });
 });
 

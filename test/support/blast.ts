@@ -13,7 +13,9 @@ import { connectTo } from './snapshot.ts';
 
 export interface Measurer {
   readonly blast: Blast;
-  /** The texts by the catalog as it is now. */
+  /** Reads the catalog again; until then it is as it was. */
+  reload(): Promise<void>;
+  /** The texts by the catalog. */
   asked(texts: readonly string[], more?: Partial<AskedThere>): Promise<AskedThere>;
   /** The effect of one text; fails if there is none. */
   measure(text: string, more?: Partial<AskedThere> & Partial<AskedText>): Promise<MeasuredEffect>;
@@ -28,6 +30,7 @@ export async function measurerOf(url: string, options: Partial<BlastOptions> = {
   const user = decodeURIComponent(new URL(url).username);
   const actor = { agent: 'claude', target: 'shop', environment: 'staging' } as const;
   const database = await identityOf(url);
+  let { reacher: reach } = explainerOf(await snapshotOf(url));
   let connections = 0;
   const connect: BlastOptions['connect'] = (settings) => {
     connections += 1;
@@ -35,12 +38,14 @@ export async function measurerOf(url: string, options: Partial<BlastOptions> = {
   };
   const blast = new Blast({ connect, analyzer, measureMs: 10_000, countMs: 5_000, ...options });
   const asked: Measurer['asked'] = async (texts, more = {}) => {
-    const { reacher } = explainerOf(await snapshotOf(url));
     const buffers = texts.map((text) => Buffer.from(text));
-    return { ...askedOfPlan(buffers, { actor, user, database, reach: reacher, policy }), ...more };
+    return { ...askedOfPlan(buffers, { actor, user, database, reach, policy }), ...more };
   };
   return {
     blast,
+    async reload() {
+      reach = explainerOf(await snapshotOf(url)).reacher;
+    },
     asked,
     get connections() {
       return connections;

@@ -29,6 +29,7 @@ export interface GuardOptions {
   readonly hold?: { waitMs?: number; expiresMs?: number; pendingMax?: number; heartbeatMs?: number };
   readonly limits?: Record<string, number>;
   readonly catalog?: { pollMs?: number };
+  readonly effect?: { measureMs?: number; countMs?: number };
   readonly audit?: Record<string, unknown>;
   readonly tls?: { cert: string; key: string; required?: boolean };
   /** As `store:`, with the name of the node. */
@@ -109,6 +110,7 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
     audit: { values: 'clear', ...options.audit },
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.catalog === undefined ? {} : { catalog: options.catalog }),
+    ...(options.effect === undefined ? {} : { effect: options.effect }),
     ...(options.tls === undefined ? {} : { tls: options.tls }),
     ...(options.store === undefined ? {} : { store: options.store.url, node: options.store.node }),
     ...(like === undefined ? {} : { publicUrl: like.publicUrl }),
