@@ -137,6 +137,12 @@ describe('nothing is run that is not a plain read', () => {
     expect(effect.unmeasured).toHaveLength(1);
   });
 
+  test('and if one were, the transaction is read-only', async () => {
+    const effect = await measurer.measure('DELETE FROM orders WHERE purge(id)', { judge: () => undefined });
+    expect(await seals()).toBe(1);
+    expect(effect.unmeasured[0]).toMatch(/the server refused with 25006$/);
+  });
+
   test('a function that only reads is counted with', async () => {
     const effect = await measurer.measure('DELETE FROM orders WHERE id < twice(5)');
     expect(effect.relations[0]?.touched).toEqual({ rows: 9, how: 'count' });
@@ -206,6 +212,17 @@ describe('a locked table', () => {
     expect(
       effect.locks.find(({ relation }) => relation === 'public.orders')?.oldestMs,
     ).toBeGreaterThanOrEqual(0);
+  });
+
+  test('that only the WHERE reads is waited for no longer than a moment', async () => {
+    const holder = await another();
+    await holder.query('BEGIN; LOCK TABLE log');
+    const effect = await measurer.measure("DELETE FROM notes WHERE 'x' IN (SELECT line FROM log)");
+    await holder.query('ROLLBACK');
+    expect(read(effect)).toEqual([
+      'DELETE table public.notes ?/50',
+      '? the rows of public.notes that it is about were not counted: somebody else has locked what it reads',
+    ]);
   });
 
   test('that is the target is not read, and neither is one for whose lock somebody waits', async () => {

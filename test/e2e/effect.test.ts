@@ -1,7 +1,8 @@
 // What a held statement would touch, through the whole proxy: measured before anybody is asked, part of what is signed, in
 // nobody's way. The agent's session, the approver's view and the log are real.
 
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -148,6 +149,36 @@ test('a WHERE with code that writes is not run before it is approved', async () 
   await guard.decide(id, 'reject');
   await client.until('Z');
   client.destroy();
+});
+
+test('what the rules hold of reads is not read to measure a DELETE either', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'holdpoint-effect-'));
+  const rules = join(folder, 'rules.yaml');
+  writeFileSync(
+    rules,
+    `version: 1
+extends: default
+rules:
+  - name: coupons-are-private
+    action: hold
+    reason: private
+    effects: [read]
+    relations: [coupons]
+`,
+  );
+  const strict = await startGuard({ url: database.url, rules });
+  const client = await strict.connect();
+  client.send(query("DELETE FROM coupons WHERE code LIKE 'A%'"));
+  const [first] = await strict.pending(1);
+  const { effect } = await strict.show(first!.id);
+  expect(effect?.relations[0]).toMatchObject({ total: { rows: 300, how: 'count' } });
+  expect(effect?.relations[0]).not.toHaveProperty('touched');
+  expect(effect?.unmeasured).toEqual([
+    'the rows of public.coupons that it is about were not counted: the rules do not let this agent read that without asking',
+  ]);
+  client.destroy();
+  await strict.close();
+  rmSync(folder, { recursive: true });
 });
 
 test('a retry is neither measured again nor made to wait for it', async () => {

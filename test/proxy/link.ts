@@ -31,7 +31,7 @@ export class FakeDesk implements ParkingDesk {
   readonly calls: string[] = [];
   settle: (settlement: Settlement) => void = () => undefined;
   earlier: Grant | undefined;
-  known: Rejection | undefined;
+  known: Hold | Rejection | undefined;
   grant: Grant | undefined = grant;
   /** Set to let `open` wait for the test. */
   opening: Promise<void> = Promise.resolve();

@@ -259,7 +259,7 @@ describe('the effect', () => {
     const approved = new FakeDesk();
     approved.earlier = grant;
     const waiting = new FakeDesk();
-    waiting.known = (await new FakeDesk().open(request)) as never;
+    waiting.known = await new FakeDesk().open(request);
     const rejected = new FakeDesk();
     rejected.known = no;
     for (const desk of [approved, waiting, rejected]) {

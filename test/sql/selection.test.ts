@@ -78,6 +78,21 @@ describe('there are none where they would mean something else in a SELECT', () =
   });
 });
 
+test('a piece that is not what stands in the statement is none', () => {
+  const text = Buffer.from('DELETE FROM t WHERE a = 1 AND b');
+  const cut = (count: number) => {
+    const reader = {
+      syntax: (sql: Buffer) => analyzer.syntax(sql),
+      scanned: (sql: Buffer) => analyzer.scanned(sql)?.slice(0, count),
+    };
+    const [aim] = aimsOf(text, reader)?.[0]?.aims ?? [];
+    return aim?.kind === 'rows' ? aim.rows : undefined;
+  };
+  expect(cut(99)).toMatchObject({ where: 'a = 1 AND b' });
+  // `a = 1`, which is an expression too.
+  expect(cut(7)).toBeUndefined();
+});
+
 test('parameters are those in the pieces', () => {
   const [update] = rowsOf('UPDATE t SET a = $1, b = $4 FROM f($3) x WHERE c = $2 OR d = $2 RETURNING $5');
   expect(update?.rows).toMatchObject({ parameters: [2, 3] });
