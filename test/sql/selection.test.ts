@@ -83,7 +83,7 @@ test('a piece that is not what stands in the statement is none', () => {
   const cut = (count: number) => {
     const reader = {
       syntax: (sql: Buffer) => analyzer.syntax(sql),
-      scanned: (sql: Buffer) => analyzer.scanned(sql)?.slice(0, count),
+      scan: (sql: Buffer) => analyzer.scan(sql)?.slice(0, count),
     };
     const [aim] = aimsOf(text, reader)?.[0]?.aims ?? [];
     return aim?.kind === 'rows' ? aim.rows : undefined;
