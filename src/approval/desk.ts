@@ -10,7 +10,9 @@ import { checkBinding, decisionText, readDecision, settledError } from './decisi
 import type { Delegation } from './delegation.ts';
 import { readEvidence } from './evidence.ts';
 import { type CancelCause, cancelReasons, type Grant, type Hold, type HoldDesk, LiveHold } from './hold.ts';
+
 import { Opening, type OpeningDesk, type WaitingGate } from './opening.ts';
+import { Plans } from './plans.ts';
 import type { DeskOptions, DeskRecord } from './ports.ts';
 import { fitsGate, type IntactRequest, intactRequest } from './release.ts';
 import { type Rejection, type Request, type RequestValues, requestDigest } from './request.ts';
@@ -34,6 +36,7 @@ const staleReason =
 
 /** One a process. `close` stops its timers; holds still open are the relay's to cancel. */
 export class Desk implements HoldDesk {
+  readonly plans: Plans;
   readonly #options: DeskOptions;
   readonly #scrutiny: Scrutiny;
   readonly #waiting: Waiting;
@@ -50,6 +53,7 @@ export class Desk implements HoldDesk {
   constructor(options: DeskOptions) {
     this.#options = options;
     this.#scrutiny = new Scrutiny(options);
+    this.#uses = new Uses(options, this.#scrutiny);
     this.#waiting = new Waiting(options.store);
     const desk: OpeningDesk = {
       park: (request, row, gate) => this.#park(this.#holdOf(request, row, gate)),
@@ -67,12 +71,21 @@ export class Desk implements HoldDesk {
     };
     this.#opening = new Opening(options, desk, this.#waiting, this.#turns);
     this.#uses = new Uses(options, this.#scrutiny);
+    this.plans = new Plans(options, {
+      ...desk,
+      turn: (rid, step) => this.#turns.take(rid, step),
+      prove: (held, row) => this.#uses.prove(held, row, { mine: (holder) => holder === '', sole: false }),
+    });
     this.#upkeep = this.#newUpkeep();
     this.#unwatch = options.store.watch({
       changed: (rid) => this.#changed(rid),
       used: (rid, exp) => this.#uses.known.add(rid, exp),
-      resumed: () => void this.#upkeep.resume().catch(() => {}),
+      resumed: () => {
+        void this.#upkeep.resume().catch(() => {});
+        void this.plans.look();
+      },
     });
+    void this.plans.look();
   }
 
   /**
@@ -370,6 +383,7 @@ export class Desk implements HoldDesk {
 
   #changed(rid: string): void {
     for (const listener of this.#listeners) listener(rid);
+    void this.plans.changed(rid);
     const waits = this.#lookAt(rid);
     if (!waits && this.#tally.has(rid)) this.#turns.take(rid, () => this.#count(rid)).catch(() => {});
   }

@@ -15,7 +15,7 @@ export type DeskRecord =
       readonly rid: string;
       readonly rd: string;
       readonly R: string;
-      readonly ref: number;
+      readonly ref?: number;
     }
   | {
       readonly kind: 'decision';
@@ -30,6 +30,7 @@ export type DeskRecord =
       readonly by: readonly string[];
       readonly decisions: readonly number[];
       readonly rowsMax?: number | undefined;
+      readonly steps?: readonly number[] | undefined;
     }
   | { readonly kind: 'view'; readonly rid: string; readonly by: string }
   | {
@@ -41,7 +42,7 @@ export type DeskRecord =
       readonly ev: Readonly<Record<string, unknown>>;
     }
   | {
-      readonly kind: 'expire' | 'cancel' | 'reject';
+      readonly kind: 'expire' | 'cancel' | 'reject' | 'revoke';
       readonly rid: string;
       readonly by: string;
       readonly reason: string;

@@ -24,6 +24,11 @@ export interface Release {
   readonly votes: readonly { readonly vote: Vote; readonly proof: Proof }[];
 }
 
+/** A release whose decisions are in this node's log, by their sequence numbers there. */
+export interface Proven extends Release {
+  readonly decisions: readonly number[];
+}
+
 /** Reads a row back; throws `conflict` if its request is not the one that its digest names. */
 export function intactRequest(row: StoredRequest): IntactRequest {
   let request: Request;
@@ -47,7 +52,9 @@ export function intactRequest(row: StoredRequest): IntactRequest {
  */
 export function fitsGate(intact: IntactRequest, match: string, agent: string, aud: string): boolean {
   const { request, values } = intact;
-  if (request.once || request.agent.id !== agent || request.aud !== aud || values === undefined) return false;
+  // A plan is taken by its statements, one after the other, never by one text.
+  if (request.once || request.plan !== undefined || values === undefined) return false;
+  if (request.agent.id !== agent || request.aud !== aud) return false;
   return matchDigest(request, values) === match;
 }
 

@@ -27,6 +27,21 @@ export interface RequestStatement {
   identity?: string;
 }
 
+/** One statement of a plan. `sql`: its exact text, without what surrounds it; `sha`: base64url(SHA-256) of its bytes. */
+export interface PlanStatement extends RequestStatement {
+  sql: string;
+  sha: string;
+}
+
+/**
+ * An ordered list of statements that is approved as one. `root`: base64url Merkle tree hash (RFC 6962 §2.1) over the
+ * texts, so that one statement can be shown to be of the plan without the others.
+ */
+export interface Plan {
+  statements: PlanStatement[];
+  root: string;
+}
+
 /** One parameter as bound. `c` commits to the value (SHA-256 over salt, type and value), so R itself holds no value. */
 export interface RequestParameter {
   /** Type OID as declared in Parse; 0 when the client left it to the server. */
@@ -83,6 +98,11 @@ export interface Request {
   statements: RequestStatement[];
   params: RequestParameter[];
   wire: string;
+  /**
+   * Set for a plan: `sql` is then all of it, `statements` are its statements, and `state` and `tx` are what a session
+   * must find itself in when it sends the first of them; `wire` is the plan's root, since no bytes have been sent.
+   */
+  plan?: Plan;
   /** What it would touch, measured in the database before it was asked for; absent where nothing could be measured. */
   effect?: MeasuredEffect;
   policy: { digest: string; rule: string; reason: string };

@@ -7,6 +7,7 @@ import { readDecision } from './decision.ts';
 import type { Grant } from './hold.ts';
 import type { DeskOptions } from './ports.ts';
 import { reachOf } from './reach.ts';
+import type { Proven } from './release.ts';
 import { type Request, requestText } from './request.ts';
 import type { Scrutiny } from './scrutiny.ts';
 import { Used } from './used.ts';
@@ -16,8 +17,8 @@ const recordedMax = 10_000;
 
 /** Who asks for the use. */
 export interface Claimant {
-  /** Sequence number of the statement's record. */
-  readonly ref: number;
+  /** Sequence number of the statement's record; absent for a plan, none of whose statements was sent yet. */
+  readonly ref?: number;
   /** True while the use is this claimant's, by those who hold the row; it may change its mind at any time. */
   mine(holder: string): boolean;
   /** It vouches that nobody else could have used the request, whatever the store has forgotten. */
@@ -48,8 +49,22 @@ export class Uses {
   async release(
     held: { request: Request; rd: string; nonce: string },
     row: StoredRequest,
-    claimant: Claimant,
+    claimant: Claimant & { readonly ref: number },
   ): Promise<Grant | undefined> {
+    const proven = await this.prove(held, row, claimant);
+    if (proven === undefined) return undefined;
+    const { by, decisions, votes } = proven;
+    const reach = reachOf(votes.map(({ vote }) => readDecision(JSON.parse(vote.decision))));
+    const use = { rid: held.request.rid, by, decisions, ...reach };
+    return { ...use, seq: this.#options.log.append({ kind: 'grant_use', ref: claimant.ref, ...use }) };
+  }
+
+  /** What the votes of an approved row prove, for the one claimant who gets the use. Nothing is recorded of that use. */
+  async prove(
+    held: { request: Request; rd: string; nonce: string },
+    row: StoredRequest,
+    claimant: Claimant,
+  ): Promise<Proven | undefined> {
     const { log, node } = this.#options;
     const { rid, exp } = held.request;
     if (row.state !== 'approved' || this.known.has(rid) || !claimant.mine(row.holder)) return undefined;
@@ -60,14 +75,18 @@ export class Uses {
     const { ref } = claimant;
     // This log shows what was released also where another node's log has the opening.
     if (held.request.node !== node)
-      log.append({ kind: 'hold', rid, rd: held.rd, R: requestText(held.request), ref });
+      log.append({
+        kind: 'hold',
+        rid,
+        rd: held.rd,
+        R: requestText(held.request),
+        ...(ref !== undefined && { ref }),
+      });
     const decisions = release.votes.map(
       ({ vote, proof }) =>
         this.#recorded.get(vote.decision) ?? log.append(this.#scrutiny.record(rid, vote.decision, proof)),
     );
-    const reach = reachOf(release.votes.map(({ vote }) => readDecision(JSON.parse(vote.decision))));
-    const use = { rid, by: release.by, decisions, ...reach };
-    return { ...use, seq: log.append({ kind: 'grant_use', ref, ...use }) };
+    return { ...release, decisions };
   }
 
   /** The session may have gone while the signatures were checked; the store decides between all other claimants. */

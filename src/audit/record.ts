@@ -61,14 +61,14 @@ export type RecordBody =
       sqlstate?: string | undefined;
       dur_us: number;
     }
-  /** A request opened. `R`: its exact canonical text; `rd`: its digest; `ref`: seq of the `stmt`. */
-  | { kind: 'hold'; rid: string; rd: string; R: string; ref: number }
+  /** A request opened. `R`: its exact canonical text; `rd`: its digest; `ref`: seq of the `stmt`, which a plan has not. */
+  | { kind: 'hold'; rid: string; rd: string; R: string; ref?: number | undefined }
   | { kind: 'view'; rid: string; by: string }
   /** `D`: the exact canonical text that was signed. `ev`: the evidence as verified. */
   | { kind: 'decision'; rid: string; D: string; ev: JsonObject }
   /**
    * A use of an approval. `decisions`: their seqs. `ref`: seq of the `stmt` it releases. `rowsMax`: the rows that the
-   * statement may change, where the approval bounds them.
+   * statement may change, where the approval bounds them. `steps`: which statements of the plan it is, from 1.
    */
   | {
       kind: 'grant_use';
@@ -77,6 +77,7 @@ export type RecordBody =
       by: readonly string[];
       decisions: readonly number[];
       rowsMax?: number | undefined;
+      steps?: readonly number[] | undefined;
     }
   /**
    * Written and on disk before the held bytes go on. `wire`: SHA-256 of exactly those bytes. `ref`: seq of the `stmt`.
@@ -96,7 +97,7 @@ export type RecordBody =
       rows: number;
       decisions: readonly number[];
     }
-  /** A grant ended before its time. */
+  /** A grant, or a plan that was begun, ended before its time. */
   | { kind: 'revoke'; rid: string; by: string; reason: string }
   /** A request was released in an emergency, and has to be reviewed until `due`. */
   | { kind: 'breakglass'; rid: string; by: string; reason: string; due: number }
@@ -234,7 +235,14 @@ const forms: { readonly [K in RecordKind]: { readonly [M in MembersOf<K>]-?: For
   hold: { rid: 'text', rd: 'text', R: 'text', ref: 'integer' },
   view: { rid: 'text', by: 'text' },
   decision: { rid: 'text', D: 'text', ev: 'json' },
-  grant_use: { rid: 'text', ref: 'integer', by: 'texts', decisions: 'integers', rowsMax: 'integer' },
+  grant_use: {
+    rid: 'text',
+    ref: 'integer',
+    by: 'texts',
+    decisions: 'integers',
+    rowsMax: 'integer',
+    steps: 'integers',
+  },
   intent: { rid: 'text', ref: 'integer', wire: 'text', rowsMax: 'integer' },
   reject: { rid: 'text', by: 'text', reason: 'text' },
   notify: { rid: 'text', channel: 'text', message: 'text', to: 'texts' },

@@ -13,6 +13,8 @@ interface Held {
   readonly ref: number;
   readonly wire: string | undefined;
   readonly quorum: number;
+  /** Statements of a plan; undefined for what is one text. */
+  readonly plan: number | undefined;
 }
 
 interface Decided {
@@ -23,9 +25,9 @@ interface Decided {
   readonly rowsMax: number | undefined;
 }
 
-/** An approval as it was used: for which statement, and how many rows that may change. */
+/** An approval as it was used for one statement, and how many rows that may change. */
 interface Granted {
-  readonly ref: number;
+  readonly rid: string;
   readonly rowsMax: number | undefined;
 }
 
@@ -51,7 +53,10 @@ export class Releases {
   readonly #gates = new Map<number, string>();
   readonly #holds = new Map<string, Held>();
   readonly #decisions = new Map<number, Decided & { readonly proof: 'proved' | 'link' | 'unproved' }>();
-  readonly #granted = new Map<string, Granted>();
+  /** By the statement that was let through. */
+  readonly #granted = new Map<number, Granted>();
+  /** How often a request was used, or how many statements of its plan. */
+  readonly #used = new Map<string, number>();
   readonly #intents = new Map<number, Started>();
 
   /** `keys`: approvers' public keys that the caller brings, by thumbprint; they stand beside those in the chain. */
@@ -113,6 +118,7 @@ export class Releases {
       ref: Number(ref),
       // A node that releases what another one held sends bytes of its own, as any retry does.
       wire: typeof request.wire === 'string' && !elsewhere ? request.wire : undefined,
+      plan: planLength(request.plan),
       quorum: typeof need.quorum === 'number' ? need.quorum : 1,
     });
   }
@@ -157,7 +163,7 @@ export class Releases {
     const seqs = Array.isArray(members.decisions) ? (members.decisions as unknown[]) : [];
     const votes = seqs.map((seq) => this.#decisions.get(Number(seq)));
     const held = this.#holds.get(rid);
-    if (this.#granted.has(rid)) throw fail(`request ${rid} is used a second time`);
+    this.#count(rid, held?.plan, members, fail);
     for (const vote of votes) {
       if (vote === undefined || vote.rid !== rid || !vote.approves)
         throw fail(`the release of request ${rid} rests on a decision that does not approve it`);
@@ -173,17 +179,32 @@ export class Releases {
     const rowsMax = bounds.length === 0 ? undefined : Math.min(...bounds);
     if (rowsMax !== members.rowsMax)
       throw fail(`the release of request ${rid} has another bound of rows than its approvals`);
-    this.#granted.set(rid, { ref: Number(members.ref), rowsMax });
+    this.#granted.set(Number(members.ref), { rid, rowsMax });
     if (votes.some((vote) => vote!.proof === 'link')) this.byLink += 1;
     else if (votes.every((vote) => vote!.proof === 'proved')) this.proved += 1;
     else this.unproved += 1;
   }
 
+  /** A text is let through once; the statements of a plan each once, in their order. */
+  #count(rid: string, plan: number | undefined, { steps }: Members, fail: Fail): void {
+    const used = this.#used.get(rid) ?? 0;
+    if (plan === undefined) {
+      if (used > 0) throw fail(`request ${rid} is used a second time`);
+      this.#used.set(rid, 1);
+      return;
+    }
+    const these = Array.isArray(steps) ? (steps as unknown[]) : [];
+    const inOrder = these.length > 0 && these.every((step, at) => step === used + at + 1);
+    if (!inOrder || used + these.length > plan)
+      throw fail(`the plan ${rid} of ${plan} statements is used for statement ${these} behind ${used}`);
+    this.#used.set(rid, used + these.length);
+  }
+
   #begin(record: ChainedRecord, place: Place, fail: Fail): void {
     const { rid, ref, wire } = record.members;
     const held = this.#holds.get(String(rid));
-    const granted = this.#granted.get(String(rid));
-    if (granted === undefined || granted.ref !== ref)
+    const granted = this.#granted.get(Number(ref));
+    if (granted === undefined || granted.rid !== rid)
       throw fail(`statement ${ref} went to the server on request ${rid}, which was not released for it`);
     // A retry has names of its own for statement and portal, so its bytes differ; its text and values may not.
     if (held?.ref === ref && held?.wire !== undefined && held.wire !== wire)
@@ -207,6 +228,11 @@ export class Releases {
     this.#gates.delete(ref);
     this.#intents.delete(ref);
   }
+}
+
+function planLength(plan: unknown): number | undefined {
+  const statements = (plan as { statements?: unknown } | undefined)?.statements;
+  return Array.isArray(statements) ? statements.length : undefined;
 }
 
 type Members = Readonly<Record<string, unknown>>;

@@ -321,6 +321,7 @@ function proxyListener(parts: Parts): Listener {
     analyzer,
     log,
     desk,
+    plans: desk.plans,
     spending: new Ledger(() => performance.now()),
     metrics: {
       book: (target) => {

@@ -77,11 +77,11 @@ export function summary({ kind, members: m }: ReadRecord): string {
     case 'auth':
       return `${show(m.agent)} from ${show(m.client)} to ${show(m.target)}: ${m.ok === true ? 'admitted' : 'refused'} (${show(m.method)})`;
     case 'hold':
-      return `of #${show(m.ref)}: request ${show(m.rid)}, digest ${show(m.rd)}`;
+      return `${m.ref === undefined ? 'a plan' : `of #${show(m.ref)}`}: request ${show(m.rid)}, digest ${show(m.rd)}`;
     case 'decision':
       return decisionText(m);
     case 'grant_use':
-      return `request ${show(m.rid)} used for #${show(m.ref)}, approved by${list(m.by)}`;
+      return `request ${show(m.rid)} used for #${show(m.ref)}${m.steps === undefined ? '' : ` (statement${list(m.steps)} of the plan)`}, approved by${list(m.by)}`;
     case 'intent':
       return `#${show(m.ref)} goes to the server, bytes ${show(m.wire)}`;
     case 'approver':
@@ -90,6 +90,7 @@ export function summary({ kind, members: m }: ReadRecord): string {
       return `request ${show(m.rid)} shown to ${show(m.by)}`;
     case 'reject':
     case 'expire':
+    case 'revoke':
     case 'cancel':
       return `request ${show(m.rid)} by ${show(m.by)}: ${excerpt(m.reason)}`;
     case 'recover':

@@ -6,6 +6,7 @@ import { HoldpointError } from '../errors.ts';
 import { register as agent } from './agent.ts';
 import { register as approver } from './approver.ts';
 import { register as audit } from './audit.ts';
+import { register as plan } from './plan.ts';
 import { register as requests } from './requests.ts';
 import { register as rules } from './rules.ts';
 import { register as start } from './start.ts';
@@ -18,7 +19,7 @@ const program = new Command('holdpoint')
   .showHelpAfterError('(run with --help for the options)')
   // Inherited by the commands registered after it.
   .exitOverride();
-for (const register of [start, attempt, agent, approver, requests, rules, audit]) register(program);
+for (const register of [start, attempt, agent, approver, requests, plan, rules, audit]) register(program);
 
 try {
   await program.parseAsync();

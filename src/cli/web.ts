@@ -4,8 +4,10 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { calculateJwkThumbprint, type JWK } from 'jose';
+import { HoldpointError } from '../errors.ts';
 import { type HttpListener, httpApp, listenHttp } from '../http/server.ts';
 import type { Metrics } from '../metrics.ts';
+import { Planner } from '../proxy/planner.ts';
 import { mayEnter, type Registry } from '../registry.ts';
 import type { Analyzer } from '../sql/parse.ts';
 import { parseVerifier, passwordFits } from '../wire/scram.ts';
@@ -35,6 +37,15 @@ export async function serveWeb(parts: Parts, port: number): Promise<HttpListener
   const [visitKey, enrolKey, ceremonyKey] = await Promise.all(
     ['visit', 'enrol', 'ceremony'].map((name) => keyAt(join(config.dataDir, 'keys', `${name}.jwk`))),
   );
+  const planner = new Planner({
+    targets,
+    analyzer,
+    node: log.origin,
+    boot: log.boot,
+    publicUrl,
+    now: Date.now,
+    random: randomBytes,
+  });
   const app = httpApp({
     desk,
     registry,
@@ -48,6 +59,14 @@ export async function serveWeb(parts: Parts, port: number): Promise<HttpListener
     tokens: (sql) => analyzer.tokens(sql),
     oidc: config.oidc,
     agentPassword: async (agent, password) => admits(registry, agent, password),
+    submitPlan: async (plan) => {
+      const access = registry.agent(plan.agent)?.access ?? 'read-write';
+      if (!mayUse(registry, plan.agent, plan.target))
+        throw new HoldpointError('not-found', `there is no target ${plan.target} for ${plan.agent}`);
+      const request = await planner.request({ ...plan, access, obo: registry.onBehalfOf(plan.agent) });
+      await desk.plans.submit(request);
+      return request;
+    },
     metrics: () => {
       countParses(metrics, analyzer);
       return metrics.render();
@@ -57,6 +76,11 @@ export async function serveWeb(parts: Parts, port: number): Promise<HttpListener
     onError: (error) => report('error', 'an HTTP request failed', { cause: String(error) }),
   });
   return listenHttp(app, { host: config.listen.http.host, port });
+}
+
+function mayUse(registry: Registry, name: string, target: string): boolean {
+  const agent = registry.agent(name);
+  return agent !== undefined && mayEnter(agent, target, Date.now());
 }
 
 /** An agent's own password, for reading its own requests. In force for at least one target. */

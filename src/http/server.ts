@@ -16,6 +16,7 @@ import { oidcApi } from './oidc.ts';
 import { sameOriginOnly } from './origin.ts';
 import { type PagePorts, pages } from './pages.ts';
 import { type PasskeyPorts, passkeysApi } from './passkeys.ts';
+import { type PlanPorts, plansApi } from './plans-api.ts';
 import { problem, problemOf } from './problem.ts';
 import { sessionApi } from './session.ts';
 
@@ -26,7 +27,7 @@ export interface Check {
   readonly warnings?: readonly string[];
 }
 
-export interface HttpPorts extends PagePorts, PasskeyPorts {
+export interface HttpPorts extends PagePorts, PasskeyPorts, PlanPorts {
   /** Text and content type of the Prometheus exposition. */
   readonly metrics: () => Promise<{ text: string; contentType: string }>;
   /** Log writable, store reachable, every target reachable and the one that is meant. */
@@ -58,6 +59,7 @@ export function httpApp(ports: HttpPorts): Hono {
   app.route('/', events(ports, doorkeeper));
   app.route('/assets', assets());
   app.route('/api/requests', requestsApi(ports, doorkeeper));
+  app.route('/api/plans', plansApi(ports, doorkeeper));
   app.route('/api/session', sessionApi(ports, doorkeeper));
   app.route('/api/delegations', delegationsApi(ports));
   app.route('/api', passkeysApi(ports, doorkeeper));

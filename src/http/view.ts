@@ -7,7 +7,7 @@ import { linkApprover } from '../approval/evidence.ts';
 import { matchCode } from '../approval/match-code.ts';
 import { parameterText } from '../approval/parameter.ts';
 import type { IntactRequest } from '../approval/release.ts';
-import { phraseOf, requestText, textDigest } from '../approval/request.ts';
+import { type Plan, phraseOf, requestText, textDigest } from '../approval/request.ts';
 import { type VisibleText, visible, visibleLine } from '../approval/visible.ts';
 import type { StoredRequest } from '../store/store.ts';
 import type { Reader } from './access.ts';
@@ -53,6 +53,8 @@ export interface FullView extends Summary {
   /** The text carries a secret, and `sql` is the text without it. */
   secret: boolean;
   statements: { command: string; effects: string[]; relations: string[]; why: string[] }[];
+  /** Set for a plan: the text of each of `statements`, in the order in which they will run, and what names them all. */
+  plan: { texts: VisibleText[]; root: string } | null;
   database: string;
   /** Where it is, and its system identifier; null where the server does not tell it. */
   server: { address: string; systemIdentifier: string | null };
@@ -130,6 +132,7 @@ export function fullView(
       relations: one.relations.map(visibleLine),
       why: one.why.map(visibleLine),
     })),
+    plan: request.plan === undefined ? null : planView(request.plan),
     database: request.db.name,
     server: { address: request.db.addr, systemIdentifier: request.db.systemId },
     user: request.user,
@@ -166,7 +169,21 @@ export function fullView(
   };
 }
 
-/** What an agent sees of its own request. */
-export function agentView(row: StoredRequest, intact: IntactRequest): Summary & { sql: string } {
-  return { ...summary(row, intact), sql: intact.request.sql };
+function planView({ statements, root }: Plan): NonNullable<FullView['plan']> {
+  return { texts: statements.map(({ sql }) => visible(sql)), root };
+}
+
+/** What an agent sees of its own request. `plan`: what each statement was taken for. */
+export interface AgentView extends Summary {
+  sql: string;
+  plan: { statements: { command: string; sql: string }[]; root: string } | null;
+}
+
+export function agentView(row: StoredRequest, intact: IntactRequest): AgentView {
+  const { sql, plan } = intact.request;
+  const shown = plan && {
+    statements: plan.statements.map((one) => ({ command: one.command, sql: one.sql })),
+    root: plan.root,
+  };
+  return { ...summary(row, intact), sql, plan: shown ?? null };
 }

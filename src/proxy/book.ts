@@ -3,7 +3,15 @@
 
 import type { HoldpointError } from '../errors.ts';
 import type { Gate } from '../session/gate.ts';
-import type { Parking, ParkingEnd } from './parking.ts';
+import type { Interruption, ParkingEnd } from './parking.ts';
+
+/** A gate between its `stmt` record and its end. */
+export interface Parked {
+  /** Resolves once, with what becomes of it. */
+  run(): Promise<ParkingEnd>;
+  /** The statement must not run any more. Without effect once it is released. */
+  interrupt(cause: Interruption): void;
+}
 
 export interface RelayBook {
   /** Appends the gate's `stmt` record. Throws `log-unwritable`. */
@@ -11,7 +19,7 @@ export interface RelayBook {
   /** Appends `stmt` and outcome of a refused frame; `gate` is undefined where the text never became statements. */
   refused(gate: Gate | undefined, bytes: Buffer, error: HoldpointError): void;
   /** Appends the `stmt` record and builds the request for a hold of exactly `frames`. */
-  park(gate: Gate, frames: readonly Buffer[], notify: (notice: Buffer) => void): Parking;
+  park(gate: Gate, frames: readonly Buffer[], notify: (notice: Buffer) => void): Parked;
   /** Why a parked gate is not any more what was shown, looked up now; undefined if it is. Never rejects. */
   change(gate: Gate): Promise<string | undefined>;
   /** Appends the intent; resolves once it is sealed and on disk. Rejects with `log-unwritable`. */

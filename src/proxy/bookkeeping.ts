@@ -22,8 +22,9 @@ import { classOf } from '../sql/class.ts';
 import type { Statement, StatementClass } from '../sql/statement.ts';
 import { askedOf, type Backend } from './asking.ts';
 import type { Blast } from './blast.ts';
-import type { RelayBook } from './book.ts';
-import { describe, strictestClass } from './description.ts';
+import type { Parked, RelayBook } from './book.ts';
+import { describe, shownStatement, strictestClass } from './description.ts';
+import type { PlanEscort } from './escort.ts';
 import { jointNeed, type TargetNeed } from './need.ts';
 import { Parking, type ParkingDesk, type ParkingEnd, type ParkingOptions } from './parking.ts';
 
@@ -60,6 +61,8 @@ export interface BookOptions {
   /** Measures what a held statement would touch, and where this session is for that; absent: nothing is measured. */
   readonly blast?: Pick<Blast, 'measure'> | undefined;
   readonly backend?: Backend;
+  /** Of the session, where plans are to be had. */
+  readonly escort?: PlanEscort;
   readonly catalog: Pick<Catalog, 'refresh' | 'pending'>;
   readonly metrics: BookMetrics;
   readonly publicUrl: string;
@@ -126,11 +129,16 @@ export class SessionBook implements RelayBook {
     else metrics.statement('unknown', 'refuse');
   }
 
-  park(gate: Gate, frames: readonly Buffer[], notify: (notice: Buffer) => void): Parking {
-    const { hold, desk } = this.#options;
+  park(gate: Gate, frames: readonly Buffer[], notify: (notice: Buffer) => void): Parked {
+    const { hold, desk, escort } = this.#options;
     gate.ref = this.#append(gate, 'hold');
     this.#count(gate, 'hold');
     const values = this.#values(gate);
+    const escorted = escort?.release(gate);
+    if (escorted !== undefined) {
+      this.#shown.set(gate, { context: this.#context(), wire: wireDigest(frames, values) });
+      return escorted;
+    }
     const request = buildRequest(this.#draft(gate, frames, values), values);
     this.#shown.set(gate, { context: this.#context(), wire: request.wire });
     return new Parking({
@@ -174,8 +182,9 @@ export class SessionBook implements RelayBook {
 
   superseded(gate: Gate, end: Extract<ParkingEnd, { kind: 'release' }>, error: HoldpointError): void {
     this.#released.delete(gate);
+    const planned = this.#options.escort?.escorts(gate) === true;
     this.unreleased(gate, error, end.grant.rid);
-    void this.#options.desk.finish(end.grant.rid, 'failed', error.message);
+    if (!planned) void this.#options.desk.finish(end.grant.rid, 'failed', error.message);
   }
 
   async intent(gate: Gate, end: Extract<ParkingEnd, { kind: 'release' }>): Promise<void> {
@@ -183,7 +192,7 @@ export class SessionBook implements RelayBook {
     const { rid, rowsMax } = end.grant;
     const seq = this.#options.log.append({ kind: 'intent', rid, ref: gate.ref, wire, rowsMax });
     await this.#options.log.durable(seq);
-    this.#released.set(gate, rid);
+    if (this.#options.escort?.escorts(gate) !== true) this.#released.set(gate, rid);
   }
 
   unreleased(gate: Gate, error: HoldpointError | undefined, rid?: string): void {
@@ -193,6 +202,7 @@ export class SessionBook implements RelayBook {
       error === undefined || error.code === 'canceled' || error.code === 'shutdown' ? 'canceled' : 'refused';
     log.append({ kind: 'outcome', ref: gate.ref, rid, st, sqlstate: error?.sqlstate, dur_us: 0 });
     if (error !== undefined) metrics.refusal(error.sqlstate);
+    this.#options.escort?.finished(gate, 'refused', error?.message ?? 'the client went away');
   }
 
   overhead(seconds: number, count: number): void {
@@ -226,6 +236,7 @@ export class SessionBook implements RelayBook {
 
   /** Tells the desk what became of a released statement. */
   #settle(gate: Gate, st: OutcomeState): void {
+    this.#options.escort?.finished(gate, st, gate.sqlstate ?? '');
     const rid = this.#released.get(gate);
     if (rid === undefined) return;
     this.#released.delete(gate);
@@ -335,15 +346,7 @@ export class SessionBook implements RelayBook {
       },
       proto: gate.proto,
       sql: values.text === undefined ? text : describe(gate.own, gate.sql, 'clear').sql,
-      statements: statements.map((statement) => ({
-        command: statement.command,
-        effects: [...statement.effects],
-        relations: statement.relations.map((relation) =>
-          relation.schema === undefined ? relation.name : `${relation.schema}.${relation.name}`,
-        ),
-        why: [...statement.why],
-        ...(statement.identity === undefined ? {} : { identity: statement.identity }),
-      })),
+      statements: statements.map(shownStatement),
       wire: wireDigest(frames, values),
       policy: { digest: policyDigest(), rule: verdict.rule, reason: verdict.reason },
       need: jointNeed(this.#options.approval, verdict.need),

@@ -2,6 +2,7 @@
 // are. A prepared statement runs a thousand times with one description. Refuses to know sessions and verdicts.
 
 import { createHash } from 'node:crypto';
+import type { RequestStatement } from '../approval/request.ts';
 import { classOf } from '../sql/class.ts';
 import { loggable, normalized } from '../sql/loggable.ts';
 import type { Statement, StatementClass } from '../sql/statement.ts';
@@ -57,4 +58,16 @@ export function strictestClass(statements: readonly Statement[]): StatementClass
   if (statements.length === 1) return classOf(statements[0]!);
   const classes = statements.map(classOf);
   return strictestFirst.find((each) => classes.includes(each)) ?? 'read';
+}
+
+/** A statement as a request has it. */
+export function shownStatement(statement: Statement): RequestStatement {
+  const { command, effects, relations, why, identity } = statement;
+  return {
+    command,
+    effects: [...effects],
+    relations: relations.map(({ schema, name }) => (schema === undefined ? name : `${schema}.${name}`)),
+    why: [...why],
+    ...(identity === undefined ? {} : { identity }),
+  };
 }

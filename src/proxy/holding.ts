@@ -7,8 +7,8 @@ import type { Gate } from '../session/gate.ts';
 import { changedSinceError } from '../session/refusal.ts';
 import type { Session } from '../session/session.ts';
 import { flush } from '../wire/messages/frontend.ts';
-import type { RelayBook } from './book.ts';
-import type { Interruption, Parking, ParkingEnd } from './parking.ts';
+import type { Parked, RelayBook } from './book.ts';
+import type { Interruption, ParkingEnd } from './parking.ts';
 import type { Uplink } from './uplink.ts';
 
 /**
@@ -35,7 +35,7 @@ export interface HoldingOptions {
 
 export class Holding {
   readonly #options: HoldingOptions;
-  #parking: Parking | undefined;
+  #parking: Parked | undefined;
   #busy = false;
   /** Waits for the server to say where it stands. */
   #onAnswer: () => void = () => undefined;

@@ -19,6 +19,7 @@ import type { Blast } from './blast.ts';
 import { type BookLog, type BookMetrics, SessionBook } from './bookkeeping.ts';
 import { CancelKeys } from './cancel.ts';
 import { catalogOf, type WatchedCatalog } from './catalog-of.ts';
+import { type EscortPlans, PlanEscort } from './escort.ts';
 import { type Login, LoginFailure, type LoginOptions, login } from './login.ts';
 import type { TargetNeed } from './need.ts';
 import type { ParkingDesk } from './parking.ts';
@@ -70,6 +71,7 @@ export interface ListenerOptions extends LoginOptions {
   readonly analyzer: Analyzer;
   readonly log: RelayLog & BookLog & { append(body: RecordBody): number };
   readonly desk: ParkingDesk & Parameters<typeof ownRequests>[0];
+  readonly plans: EscortPlans;
   readonly spending: Ledger;
   readonly metrics: ListenerMetrics;
   readonly report: Report;
@@ -276,6 +278,16 @@ export class Listener {
     const options = this.#options;
     const sid = randomBytes(9).toString('base64url');
     const catalog = catalogOf(target.catalog, upstream.identity);
+    const systemId = upstream.identity.systemIdentifier ?? null;
+    const escort = new PlanEscort({
+      plans: options.plans,
+      actor,
+      user: target.address.user,
+      db: { name: target.address.database, systemId },
+      settings: () => session.settings,
+      policyDigest: () => target.policy().digest,
+      now: Date.now,
+    });
     const book = new SessionBook({
       facts: {
         sid,
@@ -289,11 +301,12 @@ export class Listener {
           name: target.address.database,
           addr: `${target.address.host}:${target.address.port}`,
           version: upstream.parameters.get('server_version') ?? '',
-          systemId: upstream.identity.systemIdentifier ?? null,
+          systemId,
         },
       },
       log: options.log,
       desk: options.desk,
+      escort,
       blast: target.blast,
       backend: { pid: upstream.pid, database: upstream.identity, user: target.address.user },
       catalog,
@@ -308,6 +321,7 @@ export class Listener {
     });
     const slot = this.#keys.allocate(startup.minor);
     const session = new Session({
+      escort,
       analyzer: options.analyzer,
       catalog,
       policy: target.policy,
@@ -340,6 +354,7 @@ export class Listener {
       statementBytesMax: options.limits.statementBytesMax,
       bindBytesMax: options.limits.bindBytesMax,
       ended: (error) => {
+        escort.ended();
         slot.free();
         this.#relays.delete(relay);
         target.catalog.leave();

@@ -17,7 +17,14 @@ import {
   readQuery,
 } from '../wire/messages/frontend.ts';
 import { cursorConflict, heldInstead, unclearPosition } from './enclosable.ts';
-import { createGate, endsTransaction, executesName, type Gate, type Parameter } from './gate.ts';
+import {
+  copyParameter,
+  createGate,
+  endsTransaction,
+  executesName,
+  type Gate,
+  type Parameter,
+} from './gate.ts';
 import { usesNames } from './meaning.ts';
 import { resolveNames, sameBehind } from './names.ts';
 import type { Prepared } from './prepared.ts';
@@ -220,6 +227,7 @@ export class Frontend {
     const { portal } = readExecute(frame);
     const key = this.#state.mirror.key(portal);
     const gate = key === undefined ? undefined : this.#state.portals.get(key);
+    this.#state.options.escort?.executes(gate);
     // An EXECUTE whose gate has ended cannot be looked at again.
     if (gate === undefined && this.#state.mirror.isLatePortal(portal))
       return this.refuse(frame, changedError());
@@ -331,6 +339,8 @@ export class Frontend {
   /** What becomes of a frame by its verdict. `portal`: the mirror's key of what a Bind binds. */
   #follow(frame: FrameView, gate: Gate, portal?: string): FrontendStep {
     const { verdict } = gate;
+    const escorted = verdict.action === 'deny' ? undefined : this.#escorted(frame, gate);
+    if (escorted !== undefined) return escorted;
     if (verdict.enclosure !== undefined) return this.#enclose(frame, gate, portal);
     if (verdict.action === 'pass') {
       const before = this.#state.enclosures.leaves(gate);
@@ -353,6 +363,11 @@ export class Frontend {
         : undefined;
       return ready === undefined ? this.refuse(frame, deniedError(verdict), gate) : { kind: 'later', ready };
     }
+    return this.#hold(frame, gate);
+  }
+
+  /** The gate waits for a release, unless the server would not run it anyway. */
+  #hold(frame: FrameView, gate: Gate): FrontendStep {
     // In a failed transaction the server would run none of it; a person need not be asked. Nothing rests on this: if
     // the status were stale, a statement is refused that could have been held.
     if (this.#state.outcomes.status === 'E' && !this.#state.replies.outstanding && !endsTransaction(gate))
@@ -361,6 +376,23 @@ export class Frontend {
     if (this.#state.discarding) return this.refuse(frame, skippedError(), gate);
     const ready = this.#state.judge.looksAgain(gate);
     return ready === undefined ? { kind: 'hold', gate } : { kind: 'later', ready };
+  }
+
+  /** What becomes of a gate by what a person approved beforehand; undefined where the rules alone decide. */
+  #escorted(frame: FrameView, gate: Gate): FrontendStep | undefined {
+    const { escort } = this.#state.options;
+    if (escort === undefined || escort.idle) return undefined;
+    const position = this.#state.enclosures.position(gate.proto === 'simple');
+    const met = escort.meets(gate, { position, mayWait: this.#mayWait });
+    if (met === 'other') return undefined;
+    if (met === 'next') {
+      // It may wait while its frame does not; what the rules let pass was not copied.
+      gate.sql = Buffer.from(gate.sql);
+      gate.parameters = gate.parameters.map(copyParameter);
+      return this.#hold(frame, gate);
+    }
+    this.#state.judge.withdraw();
+    return met === 'wait' ? barrier : { kind: 'later', ready: met.ready };
   }
 
   /** The gate passes within a transaction or savepoint of ours, where that can be told apart from the client's. */
@@ -389,6 +421,7 @@ export class Frontend {
   /** Puts a stand-in in the frame's place. */
   refuse(frame: FrameView, error: HoldpointError, gate?: Gate, name = ''): FrontendStep {
     const flush = this.#state.outbox.flush();
+    this.#state.options.escort?.refuses(error);
     if (gate !== undefined) gate.state = 'refused';
     return { kind: 'replace', gate, bytes: this.#state.standIn(frame.type, error, name), error, flush };
   }

@@ -42,7 +42,7 @@ export class Settings {
   #untold = false;
   /** Since the server was last ready a transaction was begun or ended, or a statement did not succeed. */
   #undone = false;
-  /** A custom setting was set: what reads it (row policies, current_setting) means something else elsewhere. */
+  /** A custom setting was set, which row policies may read, or one that guards data: elsewhere it means something else. */
   #custom = false;
   /** Temporary relations made here by their own statements, as the catalog is to look at them. */
   readonly #temporary = new Map<string, Statement>();
@@ -151,6 +151,7 @@ export class Settings {
       if (this.#pathMoved && effects.includes('transaction') && this.#reported.has('search_path'))
         this.#path = 'doubtful';
       if (effects.includes('setting')) this.#untold = true;
+      if (effects.includes('guard-setting')) this.#custom = true;
       if (effects.includes('custom-setting') && settings.some(({ name }) => name !== reasonSetting))
         this.#custom = true;
       if (effects.some((effect) => opaque.has(effect))) this.#shadowed = true;
@@ -253,10 +254,15 @@ function schemasOf(searchPath: string, role: string): readonly string[] | undefi
 }
 
 /** RESET ALL, which names no setting, and DISCARD ALL, which does the same among others. */
-function resetsAll({ command, settings, effects }: Statement): boolean {
+export function resetsAll({ command, settings, effects }: Statement): boolean {
   return (
     command === 'DISCARD ALL' || (command === 'RESET' && settings.length === 0 && effects.includes('setting'))
   );
+}
+
+/** True for a setting that gives statements their meaning: search_path and what the server reports of that kind. */
+export function restsOn(setting: string): boolean {
+  return setting === 'search_path' || meaningful.some((name) => name.toLowerCase() === setting.toLowerCase());
 }
 
 /** True if unqualified names may be looked up elsewhere after the statement. */

@@ -10,6 +10,33 @@ import type { Analyzer } from '../sql/parse.ts';
 import type { Analysis } from '../sql/statement.ts';
 import type { Gate } from './gate.ts';
 import type { OwnRequest } from './listing.ts';
+import type { Position } from './segment.ts';
+
+/**
+ * Lets statements pass that a person approved as a list, before any of them was sent. Asked of every gate that is not
+ * refused, while it is not idle, and told of what else is sent; it may be asked again about the same frame.
+ */
+export interface Escort {
+  /** There is no such list, and nothing to be told. */
+  readonly idle: boolean;
+  /**
+   * `other`: the rules alone decide. `next`: it is what comes next; it waits for its release like what a person is asked
+   * about. `wait`: the server must answer first. `ready`: the frame is to be offered again then.
+   */
+  meets(gate: Gate, stand: Stand): 'other' | 'next' | 'wait' | { readonly ready: Promise<void> };
+  /** A portal is executed. `gate`: what bound it, if that is known. */
+  executes(gate: Gate | undefined): void;
+  /** A frame is refused. */
+  refuses(error: HoldpointError): void;
+}
+
+/** Where a session stands when a frame comes. */
+export interface Stand {
+  /** Where a statement would run. */
+  readonly position: Position;
+  /** The server owes answers, and will give them. */
+  readonly mayWait: boolean;
+}
 
 /** What a session knows of its login, and what it asks. */
 export interface SessionOptions {
@@ -21,6 +48,7 @@ export interface SessionOptions {
   readonly actor: Actor;
   /** What agents have changed on the budgets of rules. */
   readonly spending: Pick<Ledger, 'spent' | 'reserve'>;
+  readonly escort?: Escort;
   /** Upstream role of the login and the ParameterStatus values that the server reported, for the request. */
   readonly user: string;
   readonly parameters: ReadonlyMap<string, string>;

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { CompactSign } from 'jose';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { canonical } from '../../src/audit/jcs.ts';
 import { freshKey } from '../../src/audit/keyring.ts';
 import type { RecordBody } from '../../src/audit/record.ts';
@@ -125,6 +125,72 @@ test('one person is no quorum of two', async () => {
   const change = (records: RecordBody[]) =>
     replace('hold', { R: two, rd: digest })(replace('decision', { D, ev })(records));
   expect(await story(change)).toMatchObject({ code: 21 });
+});
+
+describe('a bound of rows', () => {
+  const D = decision({ rowsMax: 5 });
+  const bounded = async (rows: number, use: object = { rowsMax: 5 }, intent: object = use) => {
+    const ev = await evidence(D);
+    const tags = [`DELETE ${rows}`];
+    return story((records) =>
+      [
+        replace('decision', { D, ev }),
+        replace('grant_use', use),
+        replace('intent', intent),
+        replace('outcome', { tags, rows }),
+      ].reduce((changed, change) => change(changed), records),
+    );
+  };
+
+  test('is kept by what the server counted', async () => {
+    expect(await bounded(5)).toMatchObject({ ok: true });
+    expect(await bounded(6)).toMatchObject({ ok: false, code: 21 });
+  });
+
+  test('that an approver signed for and the release or the intent left out is found', async () => {
+    expect(await bounded(5, {})).toMatchObject({ ok: false, code: 21 });
+    expect(await bounded(5, { rowsMax: 5 }, {})).toMatchObject({ ok: false, code: 21 });
+    expect(await bounded(5, { rowsMax: 6 })).toMatchObject({ ok: false, code: 21 });
+  });
+});
+
+describe('a plan', () => {
+  const plan = { statements: [{ sql: 'begin' }, { sql: 'drop table a' }, { sql: 'commit' }], root: 'r' };
+  const R = canonical({ ...JSON.parse(request), plan });
+  const digest = hash('sha256', `holdpoint-request-v1\0${R}`, 'base64url');
+  /** A log in which a session went through the plan; `steps` are what each release was for. */
+  const passed = async (steps: (number[] | undefined)[]): Promise<Report> => {
+    const path = temporaryFolder();
+    const { log } = await openTestLog(path);
+    const D = decision({ rd: digest });
+    log.append(enrolment);
+    log.append({ kind: 'hold', rid, rd: digest, R });
+    const vote = log.append({ kind: 'decision', rid, D, ev: await evidence(D) });
+    for (const [at, these] of steps.entries()) {
+      const ref = log.append(statement(at + 1, { dec: 'hold', cls: 'destroy' }));
+      log.append({ kind: 'grant_use', rid, ref, by: ['alice'], decisions: [vote], steps: these });
+      log.append({ kind: 'intent', rid, ref, wire: `${at}`.padEnd(43, 'w') });
+      log.append({ kind: 'outcome', ref, st: 'ok', dur_us: 1 });
+    }
+    await log.close();
+    return verifyLog(snapshot(path));
+  };
+
+  test('that passed in its order is proved, however its statements were sent', async () => {
+    expect(await passed([[1], [2], [3]])).toMatchObject({ ok: true, releases: { proved: 3 } });
+    expect(await passed([[1, 2], [3]])).toMatchObject({ ok: true });
+    expect(await passed([[1], [2]])).toMatchObject({ ok: true });
+  });
+
+  test.each([
+    ['out of its order', [[2], [1]]],
+    ['with a statement twice', [[1], [1]]],
+    ['with a statement left out', [[1], [3]]],
+    ['beyond its end', [[1, 2, 3], [4]]],
+    ['without saying where', [undefined]],
+  ])('%s is found', async (_, steps) => {
+    expect(await passed(steps as (number[] | undefined)[])).toMatchObject({ ok: false, code: 21 });
+  });
 });
 
 test('a released statement without outcome is found once the log has ended', async () => {

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { type AddressInfo, createServer } from 'node:net';
 import type { Hono } from 'hono';
 import { type AccessClaims, type SigningKey, signAccess } from '../../src/approval/token.ts';
+import { HoldpointError } from '../../src/errors.ts';
 import { type HttpListener, type HttpPorts, httpApp, listenHttp } from '../../src/http/server.ts';
 import { Analyzer } from '../../src/sql/parse.ts';
 import { type Bench, type gate, newBench, publicUrl } from './approvals.ts';
@@ -31,6 +32,9 @@ export function appOf(bench: Bench, change: Partial<HttpPorts> = {}): Hono {
     agentPassword: async (agent, password) => agentPasswords.get(agent) === password,
     metrics: async () => ({ text: 'holdpoint_sessions 0\n', contentType: 'text/plain; version=0.0.4' }),
     ready: async () => [{ name: 'log' }, { name: 'store' }],
+    submitPlan: async () => {
+      throw new HoldpointError('not-supported', 'no plans on this bench');
+    },
     publicKeys: () => [{ ...bench.link.jwk, kid: bench.link.kid, use: 'sig' }],
     ...change,
   });
