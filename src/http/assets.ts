@@ -20,11 +20,13 @@ const own = [
   'enrol.js',
   'holdpoint.css',
   'identity.js',
+  'list.css',
   'list.js',
   'live.js',
   'mark.svg',
   'open.js',
   'passkey.js',
+  'request.css',
   'signin.js',
 ];
 

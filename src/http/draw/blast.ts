@@ -69,10 +69,8 @@ function relations({ relations: all, more }: MeasuredEffect): Html {
 
 function relation(each: TouchedRelation): Html {
   const { name: relationName, kind, touched, total, bytes: size, parts, work, fires } = each;
-  const share =
-    touched !== undefined && total !== undefined && total.rows > 0
-      ? html`<meter min="0" max="${total.rows}" value="${Math.min(touched.rows, total.rows)}"></meter>`
-      : '';
+  const bar =
+    touched !== undefined && total !== undefined && total.rows > 0 ? share(touched.rows / total.rows) : '';
   const facts: Child[] = [
     touched && html`<b>${countWords(touched)}</b>${total === undefined ? ' rows' : ''}`,
     total && html`${touched === undefined ? '' : ' of '}${countWords(total)} rows`,
@@ -85,10 +83,16 @@ function relation(each: TouchedRelation): Html {
   ].filter((fact) => fact !== undefined);
   return html`<li>
     <span class="relation"><span class="does">${each.does}</span> ${name(relationName)}</span>
-    <span class="figures">${facts}${share}</span>
+    <span class="figures">${facts}${bar}</span>
     <span class="quiet">${more.join(' · ')}</span>
     ${fires.length > 0 ? html`<ul class="fires">${fires.map((one) => html`<li>${name(one)}</li>`)}</ul>` : ''}
   </li>`;
+}
+
+/** How much of a table is touched; at least a sliver, so that a few of millions can be seen. */
+function share(part: number): Html {
+  const width = Math.max(1.5, Math.min(100, part * 100)).toFixed(1);
+  return html`<svg class="share" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true"><rect width="${width}" height="4"/></svg>`;
 }
 
 function cascade(each: Cascade): Html {

@@ -42,19 +42,8 @@ export function votesSection({ row, intact }: Panel): Html {
   return html`<section class="votes" id="votes" data-live data-rev="${row.state} ${row.votes.length} ${row.ending?.at ?? ''}">
     <h2>Decisions</h2>
     <p>${sum}, by ${plural(need.quorum, 'person', 'people')}${by} with ${levelWords[need.level]}.</p>
-    ${row.votes.length + (row.ending === null ? 0 : 1) > 0 ? timeline(row) : ''}
+    ${row.votes.length > 0 ? html`<ol class="timeline">${row.votes.map(vote)}</ol>` : ''}
   </section>`;
-}
-
-function timeline(row: StoredRequest): Html {
-  const { ending } = row;
-  // A rejection is a vote, and told as one.
-  const told = ending !== null && row.state !== 'rejected';
-  return html`<ol class="timeline">${row.votes.map(vote)}${
-    told
-      ? html`<li><span>${visibleLine(ending.by)}: ${visibleLine(ending.reason) || row.state}</span> ${moment(ending.at)}</li>`
-      : ''
-  }</ol>`;
 }
 
 function vote({ approver, verdict, level, reason, at }: Vote): Html {
@@ -76,7 +65,8 @@ export function decideSection(panel: Panel): Html {
 function decideContent(panel: Panel): Child {
   const { row, intact, standing, reader, oidc } = panel;
   const { request } = intact;
-  if (row.state !== 'pending') return notice(endingKind(row), ending(row));
+  if (row.state !== 'pending')
+    return notice(endingKind(row), ending(row), row.ending === null ? '' : [' ', moment(row.ending.at)]);
   if (!standing.open) return notice('bad', 'Nobody decided in time. Nothing was run.');
   if (standing.voted !== undefined) return notice('good', html`You have decided. It waits for the others.`);
   if (standing.barred !== undefined) return notice('warn', standing.barred);
@@ -141,8 +131,8 @@ function reachFields(request: Request, { rows, shape }: Reach): Html {
   const word = request.statements[0]?.command ?? 'statement';
   return html`<fieldset class="reach"><legend>An approval covers</legend>
     <label><input type="radio" name="scope" value="statement" checked> this ${word}, once</label>
-    <label class="bound" for="rowsmax">undone if it changes more than
-      <input id="rowsmax" type="number" min="0" step="1" inputmode="numeric" value="${rows ?? ''}" placeholder="any"> rows</label>
+    <label class="bound" for="rowsmax">at most <input id="rowsmax" type="number" min="0" step="1" inputmode="numeric"
+      value="${rows ?? ''}" placeholder="any"> rows; with more it is undone</label>
     ${
       shape
         ? html`<label><input type="radio" name="scope" value="fingerprint"> and further ones of the same shape</label>
@@ -167,12 +157,12 @@ function endingKind({ state }: StoredRequest): 'good' | 'bad' | 'plain' {
 
 function ending(row: StoredRequest): string {
   const reason = row.ending === null ? '' : visibleLine(row.ending.reason);
-  const by = row.ending === null ? '' : ` by ${visibleLine(row.ending.by)}${reason ? `: ${reason}` : ''}`;
+  const by = row.ending === null ? '' : ` by ${visibleLine(row.ending.by)}${reason ? `: “${reason}”` : ''}`;
   const words: Partial<Record<StoredRequest['state'], string>> = {
     approved: 'Approved. It runs as soon as the agent’s session takes it up, once.',
     consumed: 'Approved and released. The database has it.',
-    executed: `Executed: ${reason || 'done'}.`,
-    failed: `Released, and the database refused it: ${reason}.`,
+    executed: `Executed${reason ? `: ${reason}` : ''}.`,
+    failed: `Released, and the database refused it: ${reason || 'no reason is known'}`,
     unknown: 'Released, but nobody knows what came of it. The log names what is known.',
     rejected: `Rejected${by}. Nothing was run.`,
     expired: 'Nobody decided in time. Nothing was run.',

@@ -20,6 +20,9 @@ export interface Frame {
   readonly events?: string | undefined;
 }
 
+/** In this order: the last one has the last word. */
+const sheets = ['holdpoint.css', 'request.css', 'list.css'];
+
 export function page({ title, publicUrl, scripts, who, at, main, events }: Frame): Html {
   return html`${raw('<!doctype html>')}
 <html lang="en">
@@ -31,7 +34,7 @@ export function page({ title, publicUrl, scripts, who, at, main, events }: Frame
     ${events === undefined ? '' : html`<meta name="holdpoint-events" content="${events}">`}
     <title>${title} · Holdpoint</title>
     <link rel="icon" href="/assets/mark.svg" type="image/svg+xml">
-    <link rel="stylesheet" href="/assets/holdpoint.css">
+    ${sheets.map((sheet) => html`<link rel="stylesheet" href="/assets/${sheet}">`)}
     <script defer src="/assets/simplewebauthn.js"></script>
     ${scripts.map((script) => html`<script type="module" src="/assets/${script}"></script>`)}
   </head>
@@ -70,7 +73,7 @@ export function shell(title: string, options: ShellOptions): Html {
         <p class="notice warn">This page needs JavaScript: what opens a request stands in the part of its address that
         browsers send to no server. Without it, use <code>holdpoint requests list --as NAME --key FILE</code>.</p>
       </noscript>
-      <div id="stranger" hidden>
+      <div class="narrow" id="stranger" hidden>
         <h1>${title}</h1>
         <p class="notice bad" id="refused" role="alert" hidden></p>
         <p>Nothing about requests is told without an identity. Open the complete link you were sent, or sign in:</p>

@@ -7,7 +7,7 @@ import type { IntactRequest } from '../../approval/release.ts';
 import { visibleLine } from '../../approval/visible.ts';
 import type { StoredRequest } from '../../store/store.ts';
 import type { Chosen } from '../listing.ts';
-import { countdown, environmentBadge, type Html, moment, plural, stateBadge } from './marks.ts';
+import { countdown, environmentBadge, type Html, marked, moment, plural, stateBadge } from './marks.ts';
 import { titleOf } from './request.ts';
 import { stakesOf } from './stakes.ts';
 
@@ -30,7 +30,7 @@ export interface ListPage {
 
 const shown: readonly (readonly [Chosen['show'], string])[] = [
   ['waiting', 'Waiting'],
-  ['mine', 'Waiting for me'],
+  ['mine', 'For me'],
   ['decided', 'Decided'],
   ['all', 'All'],
 ];
@@ -106,9 +106,9 @@ function entry({ row, intact }: ListedRow, now: number): Html {
   const { danger, line } = stakesOf(request);
   const approvals = row.votes.filter(({ verdict }) => verdict === 'approve').length;
   return html`<li><a class="entry ${danger}" href="/r/${row.rid}" id="r-${row.rid}">
-    <span class="title"><strong>${titleOf(request)}</strong></span>
+    <span class="title"><strong>${marked(titleOf(request))}</strong></span>
     <span class="badges">${stateBadge(row.state)}${environmentBadge(request.db.environment)}</span>
-    <span class="line">${visibleLine(line)}</span>
+    <span class="line">${marked(visibleLine(line))}</span>
     <span class="quiet meta">${request.agent.id} on ${request.db.target} · ${
       row.state === 'pending'
         ? countdown(request.exp, now)

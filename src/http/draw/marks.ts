@@ -2,6 +2,7 @@
 // a screen would hide is drawn as a mark. Pure; knows no request and no reader.
 
 import { html } from 'hono/html';
+import { lookalikes } from '../../approval/lookalike.ts';
 import { type Segment, visible, visibleLine } from '../../approval/visible.ts';
 import type { RequestState } from '../../store/store.ts';
 
@@ -92,7 +93,19 @@ export function flowing(text: string): Html {
 
 /** A name in one line, with everything in it made visible. */
 export function name(text: string): Html {
-  return html`<code>${visibleLine(text)}</code>`;
+  return html`<code>${marked(visibleLine(text))}</code>`;
+}
+
+/** A line in which words that read as others are marked. */
+export function marked(line: string): Child {
+  const words = lookalikes(line, 20).map(({ word }) => word);
+  if (words.length === 0) return line;
+  const parts = line.split(
+    new RegExp(`(?<![\\p{L}\\p{N}\\p{M}_])(${words.join('|')})(?![\\p{L}\\p{N}\\p{M}_])`, 'u'),
+  );
+  return parts.map((part, index) =>
+    index % 2 === 0 ? part : html`<span class="lookalike" title="not what it looks like">${part}</span>`,
+  );
 }
 
 /** `a`, `a and b`, `a, b and c`. */

@@ -17,6 +17,7 @@ import {
   flowing,
   type Html,
   listed,
+  marked,
   moment,
   name,
   notice,
@@ -52,7 +53,7 @@ export function requestMain(page: RequestPage): Html {
     ${head(page)}
     ${stakes(request)}
     ${warnings(request, [...(request.reason === undefined ? [] : [request.reason]), ...texts])}
-    <div class="columns">
+    <div class="columns${page.standing.open ? '' : ' settled'}">
       <div class="what">
         ${statementSection(request, page.tokens, page.part, secret)}
         ${parametersSection(intact)}
@@ -62,9 +63,11 @@ export function requestMain(page: RequestPage): Html {
         ${contextSection(intact)}
       </div>
       <aside class="side" aria-label="Decision">
-        ${codeSection(intact)}
-        ${votesSection(page)}
-        ${decideSection(page)}
+        ${
+          page.standing.open
+            ? [codeSection(intact), votesSection(page), decideSection(page)]
+            : [decideSection(page), votesSection(page), codeSection(intact)]
+        }
       </aside>
     </div>
     <a class="jump" href="#votes">${page.standing.open ? 'Decide' : 'What became of it'} ↓</a>`;
@@ -75,10 +78,10 @@ function head({ row, intact, now }: RequestPage): Html {
   const obo = request.agent.obo ?? [];
   return html`<div class="head">
     <div>
-      <h1>${titleOf(request)}</h1>
+      <h1>${marked(titleOf(request))}</h1>
       <p class="lead"><b>${request.agent.id}</b>${
         obo.length > 0 ? html`, for ${listed(obo.map((human) => visibleLine(human)))},` : ''
-      } wants to run this on <b>${request.db.target}</b> ${environmentBadge(request.db.environment)}</p>
+      } asks to run this on <b>${request.db.target}</b> ${environmentBadge(request.db.environment)}</p>
     </div>
     <div class="badges" id="state" data-live data-rev="${row.state}">${stateBadge(row.state)}${
       row.state === 'pending' ? countdown(request.exp, now) : ''
@@ -89,11 +92,15 @@ function head({ row, intact, now }: RequestPage): Html {
 function stakes(request: Request): Html {
   const { danger, word, line } = stakesOf(request);
   return html`<div class="stakes ${danger}">
-    <p class="word">${word}</p>
-    <p class="line">${visibleLine(line)}</p>
+    <p class="word">${sign} ${word}</p>
+    <p class="line">${marked(visibleLine(line))}</p>
     ${line === request.policy.reason ? '' : html`<p class="quiet">${visibleLine(request.policy.reason)}</p>`}
   </div>`;
 }
+
+const sign = html`<svg class="sign" viewBox="0 0 16 16" aria-hidden="true"><path d="M8 1.5 15 14H1Z" fill="none"
+  stroke="currentColor" stroke-width="1.6" stroke-linejoin="round"/><path d="M8 6v4M8 11.6v.1" stroke="currentColor"
+  stroke-width="1.6" stroke-linecap="round"/></svg>`;
 
 function codeSection({ rd }: IntactRequest): Html {
   return html`<section class="match"><h2>Code</h2><p><b class="code">${matchCode(rd)}</b>
@@ -124,7 +131,7 @@ function throughSection({ statements }: Request): Html {
     (one) =>
       html`<li><b>${visibleLine(one.command)}</b> ${listed(one.effects.map((effect) => effectWords[effect] ?? effect))}${
         one.relations.length > 0 ? html`; touches ${listed(one.relations.map(name))}` : ''
-      }${one.why.length > 0 ? html`<ul>${one.why.map((why) => html`<li class="quiet">${visibleLine(why)}</li>`)}</ul>` : ''}</li>`,
+      }${one.why.length > 0 ? html`<ul class="fires">${one.why.map((why) => html`<li class="quiet">${visibleLine(why)}</li>`)}</ul>` : ''}</li>`,
   );
   return html`<section class="through"><h2>What it does</h2><ul class="facts">${items}</ul></section>`;
 }

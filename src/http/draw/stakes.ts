@@ -12,7 +12,7 @@ export type Danger = 'destroys' | 'unclear' | 'changes' | 'slight';
 
 export interface Stakes {
   readonly danger: Danger;
-  /** `Destroys data`. */
+  /** `Destructive`. */
   readonly word: string;
   /** `Deletes 1,204 of 48,210 rows of public.orders, and 3,612 rows of 2 more tables by foreign keys.` */
   readonly line: string;
@@ -44,9 +44,9 @@ const dangerOf: readonly (readonly [Danger, readonly Effect[]])[] = [
 ];
 
 const words: Readonly<Record<Danger, string>> = {
-  destroys: 'Destroys',
-  unclear: 'Not all of its effect is known',
-  changes: 'Changes',
+  destroys: 'Destructive',
+  unclear: 'Effect not fully known',
+  changes: 'Changes data or definitions',
   slight: 'Changes little',
 };
 

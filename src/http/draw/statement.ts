@@ -39,7 +39,7 @@ export function statementSection(
     }
     <div class="under">${[
       comments > 0 &&
-        html`<p class="quiet">${plural(comments, 'comment')}, in italics: PostgreSQL ignores them, and the agent wrote them.</p>`,
+        html`<p class="quiet">${plural(comments, 'comment')}, in italics: PostgreSQL ignores ${comments === 1 ? 'it' : 'them'}, and the agent wrote ${comments === 1 ? 'it' : 'them'}.</p>`,
       tokens === undefined &&
         html`<p class="quiet">Not coloured: it has too many words to scan while others wait.</p>`,
       secret && notice('warn', 'The statement carries a secret, which is not shown. All else is exact.'),
@@ -105,10 +105,10 @@ function rowList(rows: readonly Row[], label: string): Html {
 function row({ line, pieces, skipped }: Row): Html {
   if (skipped !== undefined) {
     const words = `${plural(skipped, 'blank line')}`;
-    return html`<li value="${line ?? 0}" class="fold"><mark class="blank">${words}</mark></li>`;
+    return html`<li data-line="${line ?? ''}"><mark class="blank">${words}</mark></li>`;
   }
   const code = html`<code>${pieces.map(piece)}</code>`;
-  return line === undefined ? html`<li class="on">${code}</li>` : html`<li value="${line}">${code}</li>`;
+  return html`<li data-line="${line ?? '↳'}">${code}</li>`;
 }
 
 function piece({ kind, content }: Piece): Child {
