@@ -19,8 +19,11 @@ export interface Catalog {
   readonly reach: Reacher | undefined;
   /** Set while it is read again: statements wait for it, for a moment. Never rejects. */
   readonly pending: Promise<void> | undefined;
-  /** Looks now, not at the next poll, whether anything has changed. Never rejects; afterwards see `reach`. */
-  refresh(): Promise<void>;
+  /**
+   * Looks now, not at the next poll, whether anything has changed. Never rejects; afterwards see `reach`, which is as of
+   * an earlier look, if it is at all, where this one did not succeed: then the answer is false.
+   */
+  refresh(): Promise<boolean>;
   /** Definitions have changed, or may have. From now on `reach` is undefined and `pending` set until they are read. */
   changed(): void;
 }

@@ -63,7 +63,7 @@ export interface BookOptions {
   readonly backend?: Backend;
   /** Of the session, where plans are to be had. */
   readonly escort?: PlanEscort;
-  readonly catalog: Pick<Catalog, 'refresh' | 'pending'>;
+  readonly catalog: Pick<Catalog, 'refresh' | 'pending' | 'reach'>;
   readonly metrics: BookMetrics;
   readonly publicUrl: string;
   readonly policyDigest: () => string;
@@ -74,6 +74,8 @@ export interface BookOptions {
   readonly now: () => number;
   readonly random: (bytes: number) => Buffer;
 }
+
+const unseen = 'the catalog cannot be read now, so that what it does may not be what was shown';
 
 /** Characters of one logged parameter; the commitment covers all of it. */
 const parameterCharactersMax = 1000;
@@ -169,8 +171,11 @@ export class SessionBook implements RelayBook {
   }
 
   async change(gate: Gate): Promise<string | undefined> {
-    await this.#options.catalog.refresh();
-    await this.#options.catalog.pending;
+    const { catalog } = this.#options;
+    const looked = await catalog.refresh();
+    await catalog.pending;
+    // What was read earlier is good enough for a statement that nobody is asked about, not for one that was shown.
+    if (!looked && catalog.reach !== undefined) return unseen;
     const shown = this.#shown.get(gate)?.context;
     const present = this.#context();
     const differing = Object.entries(contextWords).find(

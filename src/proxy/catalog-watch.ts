@@ -148,11 +148,12 @@ export class CatalogWatch implements WatchedCatalog {
     void this.#look();
   }
 
-  async refresh(): Promise<void> {
-    if (this.#sessions === 0) return;
+  async refresh(): Promise<boolean> {
+    if (this.#sessions === 0) return false;
     // A look that is under way may have begun before what the caller wants to see.
     await this.#looking;
     await this.#look();
+    return this.#failures === 0;
   }
 
   /** Ends the watch at once, sessions or not. */

@@ -110,7 +110,7 @@ export class Judge {
     if (this.#fresh || !resolved.some(usesNames)) return undefined;
     this.withdraw();
     this.#looked = true;
-    return this.#options.catalog.refresh();
+    return this.#options.catalog.refresh().then(() => undefined);
   }
 
   /** The last gate comes to nothing: its frame is offered again. */

@@ -53,9 +53,9 @@ async function rows(table: string): Promise<number> {
 }
 
 /** Waits for a request, and what it says. */
-async function next(): Promise<{ id: string; reason: string; why: string[] }> {
-  const [first] = await guard.pending(1);
-  const { policy, statements } = JSON.parse((await guard.show(first!.id)).request);
+async function next(at = guard): Promise<{ id: string; reason: string; why: string[] }> {
+  const [first] = await at.pending(1);
+  const { policy, statements } = JSON.parse((await at.show(first!.id)).request);
   return {
     id: first!.id,
     reason: policy.reason,
@@ -190,9 +190,9 @@ describe('an approval is good for what was shown', () => {
 });
 
 /** The request that waits and is not `before`. */
-async function nextBut(before: string): Promise<{ id: string; reason: string; why: string[] }> {
+async function nextBut(before: string, at = guard): Promise<{ id: string; reason: string; why: string[] }> {
   for (;;) {
-    const { id, ...more } = await next();
+    const { id, ...more } = await next(at);
     if (id !== before) return { id, ...more };
   }
 }
@@ -205,13 +205,47 @@ async function untilReady(client: RawClient): Promise<void> {
   }
 }
 
-test('while the catalog cannot be read, statements that name something are held, and others are not', async () => {
-  const role = `narrow_${database.name}`;
-  await direct.query(`create role ${role} login password 'narrow' connection limit 1`);
+/** The database as an ordinary role, whose connections can be limited. */
+async function asOrdinaryRole(name: string): Promise<{ role: string; url: string }> {
+  const role = `${name}_${database.name}`;
+  await direct.query(`create role ${role} login password 'narrow'`);
   const url = new URL(database.url);
   url.username = role;
   url.password = 'narrow';
-  const lame = await startGuard({ url: url.href, catalog: { pollMs }, hold: { waitMs: 100 } });
+  return { role, url: url.href };
+}
+
+test('an approval is not used while nobody can look whether what was shown is still so', async () => {
+  const { role, url } = await asOrdinaryRole('cut_off');
+  await direct.query(`grant all on ${t} to ${role}`);
+  const own = await startGuard({ url, catalog: { pollMs: 60_000 } });
+  const client = new pg.Client({ connectionString: own.url });
+  try {
+    await client.connect();
+    const deleted = client.query(`delete from ${t} where a = 1`);
+    const first = await next(own);
+    await direct.query(`alter role ${role} connection limit 1`);
+    const looking = `from pg_stat_activity where application_name = 'holdpoint catalog' and usename = '${role}'`;
+    await direct.query(`select pg_terminate_backend(pid) ${looking}`);
+    await expect.poll(async () => (await direct.query(`select ${looking}`)).rowCount).toBe(0);
+    await own.decide(first.id, 'approve');
+    const again = await nextBut(first.id, own);
+    expect(again.reason).toContain('the catalog cannot be read now');
+    expect(await rows(t)).toBe(2);
+    await direct.query(`alter role ${role} connection limit -1`);
+    await own.decide(again.id, 'approve');
+    expect((await deleted).rowCount).toBe(1);
+  } finally {
+    await client.end();
+    await own.close();
+    await direct.query(`drop owned by ${role}; drop role ${role}`);
+  }
+});
+
+test('while the catalog cannot be read, statements that name something are held, and others are not', async () => {
+  const { role, url } = await asOrdinaryRole('narrow');
+  await direct.query(`alter role ${role} connection limit 1`);
+  const lame = await startGuard({ url, catalog: { pollMs }, hold: { waitMs: 100 } });
   // The one connection may still be that of the look at the start, which the server takes its time to end.
   const client = await vi.waitFor(
     async () => {

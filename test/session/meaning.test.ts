@@ -53,6 +53,7 @@ test('before a person is asked, the catalog is looked at once more', () => {
   catalog.refresh = async () => {
     looks += 1;
     catalog.reach = reacher('2', ...(looks === 1 ? (['delete'] as const) : []));
+    return true;
   };
   const session = new Transcript({ catalog });
   expect(session.client(call)).toEqual(['hold']);
@@ -68,6 +69,7 @@ test('a statement that names nothing is held without a look', () => {
   const catalog = catalogOf(reacher('1'));
   catalog.refresh = async () => {
     looks += 1;
+    return true;
   };
   expect(new Transcript({ catalog }).client(query('DROP OWNED BY joe'))).toEqual(['hold']);
   expect(looks).toBe(0);

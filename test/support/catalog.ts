@@ -7,7 +7,7 @@ export function plainCatalog(): Catalog & { changes: number } {
     changes: 0,
     reach: { epoch: 'plain', searchPath: ['public'], explain: (statement) => statement },
     pending: undefined,
-    async refresh() {},
+    refresh: async () => true,
     changed() {
       this.changes += 1;
     },
