@@ -1,12 +1,15 @@
 // A shared store that is away, or has forgotten everything: what needs no approval goes on, what waits keeps waiting,
 // what is new fails with a clear error, and all of it recovers by itself. A real Redis is killed and emptied for it.
 
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { cancelRequest } from '../../src/wire/startup.ts';
 import type { Guard } from '../support/holdpoint.ts';
 import { RawClient } from '../support/raw.ts';
 import { eventually, startRedis, type TestRedis } from '../support/redis.ts';
 import { answered, answerOf, held, newWitness, startPair, type Witness } from '../support/shared.ts';
+
+// A store comes back, and a replica is promoted, in its own time.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 60_000 });
 
 let redis: TestRedis;
 let witness: Witness;

@@ -3,7 +3,7 @@
 // again, and nothing runs without a person's evidence. audit-approval B6, B10.
 
 import { Redis } from 'ioredis';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Guard } from '../support/holdpoint.ts';
 import {
   eventually,
@@ -13,6 +13,9 @@ import {
   type TestSentinel,
 } from '../support/redis.ts';
 import { answered, answerOf, held, newWitness, startPair, type Witness } from '../support/shared.ts';
+
+// A store comes back, and a replica is promoted, in its own time.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 60_000 });
 
 let witness: Witness;
 let one: Guard;

@@ -35,7 +35,7 @@ export interface GuardOptions {
   /** As `store:`, with the name of the node. */
   readonly store?: { url: string; node: string };
   /** Another node of the same Holdpoint: its approver decides here too, and links lead to it. */
-  readonly like?: Guard;
+  readonly like?: Pick<Guard, 'keyFile' | 'publicUrl'>;
   /** A folder to keep; else the guard has one of its own, that goes with it. */
   readonly dataDir?: string;
   /** Opens the store, with faults in it. */
@@ -126,9 +126,46 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
     ...(options.open === undefined ? {} : { open: options.open }),
   });
   const http = `http://127.0.0.1:${running.httpPort}`;
-  const approver = () => remote({ url: http, as: 'dba', key: keyFile });
+  const approver = approverAt(http, keyFile);
   const login = { agent: 'claude', password: 'agent secret', database: 'shop' };
 
+  return {
+    host: '127.0.0.1',
+    port: running.postgresPort,
+    http,
+    publicUrl: running.config.publicUrl,
+    keyFile,
+    ...login,
+    url: `postgres://claude:${encodeURIComponent(login.password)}@127.0.0.1:${running.postgresPort}/shop`,
+    auditDir: join(dataDir, 'audit'),
+    dataDir,
+    reports,
+    links,
+    async connect(parameters) {
+      const client = await RawClient.connect('127.0.0.1', running.postgresPort);
+      await client.login({
+        user: login.agent,
+        password: login.password,
+        database: login.database,
+        ...(parameters === undefined ? {} : { parameters }),
+      });
+      return client;
+    },
+    registry: running.registry,
+    ...approver,
+    async close() {
+      await running.close();
+      if (options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The approver `dba` with the key in the file, at the node that listens there. */
+export function approverAt(
+  http: string,
+  keyFile: string,
+): Pick<Guard, 'pending' | 'show' | 'decide' | 'approveNext'> {
+  const approver = () => remote({ url: http, as: 'dba', key: keyFile });
   const pending = async (count = 0): Promise<Summary[]> => {
     const begun = performance.now();
     for (;;) {
@@ -164,28 +201,6 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
     });
   };
   return {
-    host: '127.0.0.1',
-    port: running.postgresPort,
-    http,
-    publicUrl: running.config.publicUrl,
-    keyFile,
-    ...login,
-    url: `postgres://claude:${encodeURIComponent(login.password)}@127.0.0.1:${running.postgresPort}/shop`,
-    auditDir: join(dataDir, 'audit'),
-    dataDir,
-    reports,
-    links,
-    async connect(parameters) {
-      const client = await RawClient.connect('127.0.0.1', running.postgresPort);
-      await client.login({
-        user: login.agent,
-        password: login.password,
-        database: login.database,
-        ...(parameters === undefined ? {} : { parameters }),
-      });
-      return client;
-    },
-    registry: running.registry,
     pending,
     show,
     decide,
@@ -193,10 +208,6 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
       const [first] = await pending(1);
       await decide(first!.id, 'approve');
       return first!.id;
-    },
-    async close() {
-      await running.close();
-      if (options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true });
     },
   };
 }

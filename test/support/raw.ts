@@ -45,6 +45,8 @@ export class RawClient {
   key: Buffer = Buffer.alloc(0);
   readonly parameters = new Map<string, string>();
   closed = false;
+  /** How long nothing may come while something is waited for. */
+  patienceMs = silenceMs;
   #framer = new Framer({ wanted: backendKnown, known: backendKnown, frameBytesMax: () => frameBytesMax });
   #wake: (() => void) | undefined;
   #failure: Error | undefined;
@@ -136,9 +138,9 @@ export class RawClient {
   async #collect(enough: (replies: Reply[]) => number | undefined): Promise<Reply[]> {
     const deadline = setTimeout(() => {
       const seen = transcript(this.replies).join('\n');
-      this.#failure = new Error(`nothing more came within ${silenceMs} ms; so far:\n${seen}`);
+      this.#failure = new Error(`nothing more came within ${this.patienceMs} ms; so far:\n${seen}`);
       this.#wake?.();
-    }, silenceMs);
+    }, this.patienceMs);
     try {
       for (;;) {
         if (this.#failure !== undefined) throw this.#failure;

@@ -105,7 +105,7 @@ export async function startRedis(...settings: string[]): Promise<TestRedis> {
 
 /** Polls what the servers work out among themselves. */
 export async function eventually(what: string, holds: () => Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + 40_000; ; ) {
+  for (const end = Date.now() + 100_000; ; ) {
     if (await holds().catch(() => false)) return;
     if (Date.now() > end) throw new Error(`it never happened: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 50));

@@ -7,6 +7,9 @@ import { type Guard, type GuardOptions, startGuard } from './holdpoint.ts';
 import { createDatabase, type TestDatabase } from './postgres.ts';
 import { errorFields, type RawClient, type Reply } from './raw.ts';
 
+/** Stores come back, nodes are given up and servers promoted in their own time. */
+const patienceMs = 120_000;
+
 export interface Witness {
   readonly database: TestDatabase;
   readonly direct: pg.Client;
@@ -66,7 +69,7 @@ export async function startPair(
 
 /** What a statement came to. */
 export interface Answer {
-  /** `ran`, or the SQLSTATE of its error. */
+  /** `ran`, or the SQLSTATE of its error, or `lost` where the connection ended without an answer. */
   readonly came: string;
   /** The request that it was held for, if it was. */
   readonly rid: string | undefined;
@@ -78,19 +81,24 @@ export function answerOf(replies: readonly Reply[]): Answer {
   const told = error ?? replies.find(({ letter }) => letter === 'N');
   const detail = told === undefined ? undefined : errorFields(told).get('D');
   const rid = detail?.startsWith('{') ? (JSON.parse(detail).request as string) : undefined;
-  if (error === undefined) return { came: 'ran', rid, message: '' };
+  if (error === undefined) {
+    const came = replies.some(({ letter }) => letter === 'Z') ? 'ran' : 'lost';
+    return { came, rid, message: '' };
+  }
   const fields = errorFields(error);
   return { came: fields.get('C') ?? '', rid, message: fields.get('M') ?? '' };
 }
 
 /** Sends a statement and waits for its whole answer. */
 export async function answered(client: RawClient, sql: string): Promise<Answer> {
+  client.patienceMs = patienceMs;
   client.send(query(sql));
   return answerOf(await client.until('Z'));
 }
 
 /** Sends a statement that is held, and waits for the notice: the request's name. */
 export async function held(client: RawClient, sql: string): Promise<string> {
+  client.patienceMs = patienceMs;
   client.send(query(sql));
   const [notice] = await client.take(1);
   const { rid, came, message } = answerOf([notice!]);
