@@ -18,7 +18,7 @@ import type { Visitor } from './visit.ts';
 
 export interface PagePorts extends OidcPorts {
   /** The tokens of a text, undefined where there are none to be had; see Analyzer. */
-  readonly tokens: (sql: Buffer) => readonly Token[] | undefined;
+  readonly tokens: (sql: Buffer) => Promise<readonly Token[] | undefined>;
 }
 
 /** The list, and the page of each request. */
@@ -76,7 +76,7 @@ export function pages(ports: PagePorts, doorkeeper: Doorkeeper): Hono {
       desk.viewed(rid, visitor.kind === 'approver' ? visitor.name : `link:${visitor.jti}`);
       const person = who === undefined ? undefined : registry.approver(who);
       const standing = standingOf(row, intact, visitor, person, now(), oidc);
-      const tokens = ports.tokens(Buffer.from(intact.request.sql));
+      const tokens = await ports.tokens(Buffer.from(intact.request.sql));
       const part = Number(c.req.query('part') ?? 1);
       const drawn = { row, intact, reader: visitor, standing, oidc, tokens, part, now: now() };
       const scripts = ['live.js', 'decide.js', 'signin.js'];

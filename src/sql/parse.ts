@@ -8,7 +8,7 @@ import { Engine } from './engine.ts';
 import { refusal } from './limits.ts';
 import { Pool } from './pool.ts';
 import type { Analysis } from './statement.ts';
-import { hasFewTokens, readable, type Token } from './tokens.ts';
+import { hasFewTokens, readable, type Token, unpacked } from './tokens.ts';
 
 export interface AnalyzerOptions {
   /** Longer texts are refused unread, code `too-large`. */
@@ -44,8 +44,9 @@ const entryBytes = 512;
 /** Longer bodies of functions are not read: 64 KiB of PL/pgSQL take some milliseconds. */
 const catalogBytesMax = 64 * 1024;
 
-/** Tokens of a text that are worth waiting for, at 2 µs each: some 80 KiB of what people write. */
-const tokensMax = 16 * 1024;
+/** At 2 µs a token: what is scanned here and now, and what a worker thread may be kept from parsing by. */
+const tokensInlineMax = 8 * 1024;
+const tokensMax = 256 * 1024;
 
 export class Analyzer {
   readonly stats: AnalyzerStats = { hits: 0, misses: 0, large: 0, broken: 0, refused: 0 };
@@ -125,9 +126,16 @@ export class Analyzer {
   }
 
   /** What each piece of a text is, for showing it; undefined if the text does not scan or may have too many. */
-  tokens(sql: Buffer): readonly Token[] | undefined {
-    const engine = this.#engine;
-    if (engine === undefined || sql.includes(0) || !hasFewTokens(sql, tokensMax)) return undefined;
+  async tokens(sql: Buffer): Promise<readonly Token[] | undefined> {
+    if (sql.includes(0)) return undefined;
+    const engine = hasFewTokens(sql, tokensInlineMax) ? this.#engine : undefined;
+    if (engine !== undefined) return this.#scanned(engine, sql);
+    if (!hasFewTokens(sql, tokensMax)) return undefined;
+    const numbers = await this.#pool.tokens(sql);
+    return numbers && unpacked(numbers);
+  }
+
+  #scanned(engine: Engine, sql: Buffer): readonly Token[] | undefined {
     try {
       return readable(sql, engine.scan(sql));
     } catch {

@@ -1,10 +1,10 @@
-// Pool: the queue before the worker threads that parse large texts. Owns the threads, their time budget and their end.
+// Pool: the queue before the worker threads that parse and scan large texts. Owns the threads, their time budget and their end.
 // Refuses to know SQL. A thread that runs over its time or its memory is terminated and replaced.
 
 import { Worker } from 'node:worker_threads';
 import { tooComplex } from './analyze.ts';
 import type { Analysis } from './statement.ts';
-import type { Answer } from './worker.ts';
+import type { Answer, Question } from './worker.ts';
 
 export interface PoolLimits {
   readonly threads: number;
@@ -14,9 +14,9 @@ export interface PoolLimits {
   readonly queueBytesMax: number;
 }
 
-interface Job {
-  readonly sql: Uint8Array;
-  readonly settle: (analysis: Analysis) => void;
+interface Job extends Question {
+  /** Undefined when time, memory or the thread itself failed. */
+  readonly settle: (result: Answer['result'] | undefined) => void;
 }
 
 interface Thread {
@@ -48,20 +48,32 @@ export class Pool {
   }
 
   /** Copies `sql`. Resolves always: with `too-complex` when time, memory or the thread itself fails. */
-  analyze(sql: Buffer): Promise<Analysis> {
-    if (this.#closed || this.#queueBytes + sql.length > this.#limits.queueBytesMax) {
-      return Promise.resolve(queueFull);
-    }
+  async analyze(sql: Buffer): Promise<Analysis> {
+    if (!this.#takes(sql)) return queueFull;
+    return ((await this.#ask(sql, 'analysis')) as Analysis | undefined) ?? tooComplex;
+  }
+
+  /** As `packed` has them; undefined where the text does not scan or nobody has time for it. */
+  async tokens(sql: Buffer): Promise<Uint32Array | undefined> {
+    if (!this.#takes(sql)) return undefined;
+    return ((await this.#ask(sql, 'tokens')) as Uint32Array | null | undefined) ?? undefined;
+  }
+
+  #takes(sql: Buffer): boolean {
+    return !this.#closed && this.#queueBytes + sql.length <= this.#limits.queueBytesMax;
+  }
+
+  #ask(sql: Buffer, want: Question['want']): Promise<Answer['result'] | undefined> {
     this.#queueBytes += sql.length;
     return new Promise((settle) => {
-      this.#queue.push({ sql: Uint8Array.from(sql), settle });
+      this.#queue.push({ sql: Uint8Array.from(sql), want, settle });
       this.#dispatch();
     });
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    for (const job of this.#queue.splice(0)) job.settle(tooComplex);
+    for (const job of this.#queue.splice(0)) job.settle(undefined);
     await Promise.all(this.#threads.splice(0).map((thread) => this.#end(thread)));
   }
 
@@ -75,7 +87,8 @@ export class Pool {
       thread.job = job;
       thread.clock = setTimeout(() => this.#replace(thread), this.#limits.parseMs);
       thread.worker.ref();
-      thread.worker.postMessage(job.sql, [job.sql.buffer as ArrayBuffer]);
+      const { sql, want } = job;
+      thread.worker.postMessage({ sql, want } satisfies Question, [sql.buffer as ArrayBuffer]);
     }
   }
 
@@ -84,7 +97,7 @@ export class Pool {
     const worker = new Worker(workerUrl, { resourceLimits: { maxOldGenerationSizeMb: heapMbMax } });
     const thread: Thread = { worker, job: undefined, clock: undefined };
     worker.on('message', (answer: Answer) => {
-      this.#finish(thread, answer.analysis);
+      this.#finish(thread, answer.result);
       if (answer.spent) {
         this.#replace(thread);
         // So that the next large text finds a thread that has loaded its parser.
@@ -97,13 +110,13 @@ export class Pool {
     return thread;
   }
 
-  #finish(thread: Thread, analysis: Analysis): void {
+  #finish(thread: Thread, result: Answer['result'] | undefined): void {
     clearTimeout(thread.clock);
     const job = thread.job;
     thread.job = undefined;
     // An idle thread must not keep the process alive.
     thread.worker.unref();
-    job?.settle(analysis);
+    job?.settle(result);
   }
 
   #replace(thread: Thread): void {
@@ -115,7 +128,7 @@ export class Pool {
   }
 
   async #end(thread: Thread): Promise<void> {
-    this.#finish(thread, tooComplex);
+    this.#finish(thread, undefined);
     await thread.worker.terminate();
   }
 }

@@ -62,6 +62,34 @@ export function readable(text: Uint8Array, tokens: readonly ScanToken[]): Token[
   return tokens.map((token) => ({ start: token.start, end: token.end, kind: kindOf(bytes, token) }));
 }
 
+const kindOrder: readonly TokenKind[] = [
+  'keyword',
+  'danger',
+  'name',
+  'string',
+  'number',
+  'parameter',
+  'comment',
+  'operator',
+];
+
+/** Tokens as three numbers each, to hand from one thread to another and to keep. */
+export function packed(tokens: readonly Token[]): Uint32Array {
+  const numbers = new Uint32Array(tokens.length * 3);
+  tokens.forEach(({ start, end, kind }, index) => {
+    numbers.set([start, end, kindOrder.indexOf(kind)], index * 3);
+  });
+  return numbers;
+}
+
+/** What `packed` was made of. */
+export function unpacked(numbers: Uint32Array): Token[] {
+  return Array.from({ length: numbers.length / 3 }, (_, index) => {
+    const [start = 0, end = 0, kind = 0] = numbers.subarray(index * 3, index * 3 + 3);
+    return { start, end, kind: kindOrder[kind] ?? 'operator' };
+  });
+}
+
 /** True if no scanner can make more than so many tokens of the text: its words and its other characters, blanks apart. */
 export function hasFewTokens(text: Uint8Array, tokensMax: number): boolean {
   let tokens = 0;

@@ -1,4 +1,5 @@
-// Worker: the thread that parses large texts, one at a time, so that no session waits for another's 5,000-row INSERT.
+// Worker: the thread that parses and scans large texts, one at a time, so that no session waits for another's 5,000-row
+// INSERT.
 // Knows nothing of the queue before it; the texts it gets have passed `refusal`. It says when it should be replaced:
 // memory of WebAssembly never shrinks, and only the end of the thread gives it back at once.
 
@@ -6,9 +7,17 @@ import { parentPort } from 'node:worker_threads';
 import { analyzeWith } from './analyze.ts';
 import { Engine } from './engine.ts';
 import type { Analysis } from './statement.ts';
+import { packed, readable } from './tokens.ts';
+
+/** What is wanted of a text: its facts, or its tokens for showing it. */
+export interface Question {
+  readonly sql: Uint8Array;
+  readonly want: 'analysis' | 'tokens';
+}
 
 export interface Answer {
-  readonly analysis: Analysis;
+  /** The facts, or the packed tokens; null where the text does not scan. */
+  readonly result: Analysis | Uint32Array | null;
   /** The thread must not be used again. */
   readonly spent: boolean;
 }
@@ -21,9 +30,17 @@ if (port === null) throw new Error('src/sql/worker.ts runs as a worker thread on
 
 const engine = Engine.load();
 
-port.on('message', async (sql: Uint8Array) => {
+port.on('message', async ({ sql, want }: Question) => {
   const loaded = await engine;
-  const analysis = analyzeWith(loaded, sql);
-  const answer: Answer = { analysis, spent: loaded.broken || sql.length > textBytesMax };
+  const result = want === 'analysis' ? analyzeWith(loaded, sql) : tokensOf(loaded, sql);
+  const answer: Answer = { result, spent: loaded.broken || sql.length > textBytesMax };
   port.postMessage(answer);
 });
+
+function tokensOf(loaded: Engine, sql: Uint8Array): Uint32Array | null {
+  try {
+    return packed(readable(sql, loaded.scan(sql)));
+  } catch {
+    return null;
+  }
+}

@@ -3,8 +3,10 @@ import { expect, test } from 'vitest';
 import { type Content, partsOf, type Row, rowsOf } from '../../src/http/draw/rows.ts';
 import { analyzer } from '../sql/facts.ts';
 
-const rowsOfAll = (text: string): Row[] =>
-  partsOf(text).flatMap((part) => rowsOf(text, part, analyzer.tokens(Buffer.from(text))));
+const rowsOfAll = async (text: string): Promise<Row[]> => {
+  const tokens = await analyzer.tokens(Buffer.from(text));
+  return partsOf(text).flatMap((part) => rowsOf(text, part, tokens));
+};
 
 /** What a row shows, with the marks' characters in their places. */
 function shown(content: Content): string {
@@ -29,7 +31,7 @@ function rejoined(rows: readonly Row[]): string {
   return text;
 }
 
-test('nothing of a text is lost on its way to the page', () => {
+test('nothing of a text is lost on its way to the page', async () => {
   const piece = fc.oneof(
     fc.constantFrom(
       'DELETE FROM ',
@@ -47,16 +49,16 @@ test('nothing of a text is lost on its way to the page', () => {
     ),
     fc.string({ unit: 'grapheme' }),
   );
-  fc.assert(
-    fc.property(fc.array(piece, { maxLength: 30 }), (pieces) => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(piece, { maxLength: 30 }), async (pieces) => {
       const text = pieces.join('').toWellFormed().replaceAll('\t', ' ');
-      expect(rejoined(rowsOfAll(text)).replace(/^ +$/gm, '')).toBe(text.replace(/^ +$/gm, ''));
+      expect(rejoined(await rowsOfAll(text)).replace(/^ +$/gm, '')).toBe(text.replace(/^ +$/gm, ''));
     }),
     { numRuns: 150 },
   );
 });
 
-test('a long text is cut into parts that each fit a page, and all of it is in them', () => {
+test('a long text is cut into parts that each fit a page, and all of it is in them', async () => {
   const text = Array.from({ length: 20_000 }, (_, index) => `INSERT INTO t VALUES (${index});`).join('\n');
   const parts = partsOf(text);
   expect(parts.length).toBeGreaterThan(5);
@@ -66,20 +68,20 @@ test('a long text is cut into parts that each fit a page, and all of it is in th
   for (const part of parts) expect(rowsOf(text, part, undefined).length).toBeLessThan(2_000);
 });
 
-test('a long line goes on in further rows without a number', () => {
-  const rows = rowsOfAll(`SELECT '${'x'.repeat(9000)}'\n, 2`);
+test('a long line goes on in further rows without a number', async () => {
+  const rows = await rowsOfAll(`SELECT '${'x'.repeat(9000)}'\n, 2`);
   expect(rows.map(({ line }) => line)).toEqual([1, undefined, undefined, undefined, undefined, undefined, 2]);
 });
 
-test('a megabyte of blanks is one mark that says how many, and what stands behind it is on the page', () => {
-  const rows = rowsOfAll(`DELETE FROM t WHERE false${' '.repeat(1_048_576)}OR true`);
+test('a megabyte of blanks is one mark that says how many, and what stands behind it is on the page', async () => {
+  const rows = await rowsOfAll(`DELETE FROM t WHERE false${' '.repeat(1_048_576)}OR true`);
   expect(rows).toHaveLength(1);
   expect(rows[0]!.pieces.flatMap(({ content }) => content)).toContainEqual({ blanks: 1_048_576 });
   expect(JSON.stringify(rows[0]!.pieces.at(-1))).toContain('true');
 });
 
-test('a thousand blank lines are one row, and the numbers behind it are right', () => {
-  const rows = rowsOfAll(`SELECT 1${'\n'.repeat(1000)}-- end`);
+test('a thousand blank lines are one row, and the numbers behind it are right', async () => {
+  const rows = await rowsOfAll(`SELECT 1${'\n'.repeat(1000)}-- end`);
   expect(rows.map(({ line, skipped }) => [line, skipped])).toEqual([
     [1, undefined],
     [2, 999],
@@ -87,7 +89,7 @@ test('a thousand blank lines are one row, and the numbers behind it are right', 
   ]);
 });
 
-test('a word that reads as another is a piece of its own', () => {
-  const [row] = rowsOfAll('DELETE FROM оrders');
+test('a word that reads as another is a piece of its own', async () => {
+  const [row] = await rowsOfAll('DELETE FROM оrders');
   expect(row!.pieces.at(-1)).toMatchObject({ kind: 'name', content: [{ lookalike: 'оrders' }] });
 });

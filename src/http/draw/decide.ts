@@ -117,7 +117,12 @@ function passkeysOf({ passkeys }: Standing) {
 
 function wayFields(ways: readonly Way[]): Html {
   const checked = ways.find(({ approves }) => approves) ?? ways[0];
-  return html`<fieldset class="ways"${ways.length === 1 ? html` hidden` : ''}><legend>Sign with</legend>${ways.map(
+  const [only, ...others] = ways;
+  return html`${
+    only !== undefined && others.length === 0
+      ? html`<p class="quiet signs">Signed with: ${wayWords[only.kind].toLowerCase()}</p>`
+      : ''
+  }<fieldset class="ways"${others.length === 0 ? html` hidden` : ''}><legend>Sign with</legend>${ways.map(
     (way) =>
       html`<label><input type="radio" name="way" value="${way.kind}" data-level="${way.level}"${
         way.approves ? html` data-approves` : ''
