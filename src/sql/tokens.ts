@@ -76,18 +76,24 @@ const kindOrder: readonly TokenKind[] = [
 /** Tokens as three numbers each, to hand from one thread to another and to keep. */
 export function packed(tokens: readonly Token[]): Uint32Array {
   const numbers = new Uint32Array(tokens.length * 3);
-  tokens.forEach(({ start, end, kind }, index) => {
-    numbers.set([start, end, kindOrder.indexOf(kind)], index * 3);
-  });
+  let at = 0;
+  for (const { start, end, kind } of tokens) {
+    numbers[at] = start;
+    numbers[at + 1] = end;
+    numbers[at + 2] = kindOrder.indexOf(kind);
+    at += 3;
+  }
   return numbers;
 }
 
 /** What `packed` was made of. */
 export function unpacked(numbers: Uint32Array): Token[] {
-  return Array.from({ length: numbers.length / 3 }, (_, index) => {
-    const [start = 0, end = 0, kind = 0] = numbers.subarray(index * 3, index * 3 + 3);
-    return { start, end, kind: kindOrder[kind] ?? 'operator' };
-  });
+  const tokens: Token[] = [];
+  for (let at = 0; at + 2 < numbers.length; at += 3) {
+    const kind = kindOrder[numbers[at + 2] ?? 0] ?? 'operator';
+    tokens.push({ start: numbers[at] ?? 0, end: numbers[at + 1] ?? 0, kind });
+  }
+  return tokens;
 }
 
 /** True if no scanner can make more than so many tokens of the text: its words and its other characters, blanks apart. */

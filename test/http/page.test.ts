@@ -1,15 +1,18 @@
 // The page in a real browser, against the app with a desk that holds requests.
 
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import type { Browser, BrowserContextOptions } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Hold } from '../../src/approval/hold.ts';
+import { enrolmentLink } from '../../src/http/enrolment.ts';
 import type { HttpListener } from '../../src/http/server.ts';
 import { type Bench, decideAs, gate, linkGate, until } from '../support/approvals.ts';
 import { launchBrowser } from '../support/chromium.ts';
 import { gateAt, serve } from '../support/http.ts';
+import { visitor } from '../support/visitor.ts';
 
 let bench: Bench;
 let url: string;
@@ -43,24 +46,7 @@ async function held(
   return { hold, link: bench.notified.at(-1)!.link };
 }
 
-/** Opens an address in a browser profile of its own, with what went over the wire and what went wrong. */
-async function opened(
-  address: string,
-  options: BrowserContextOptions = {},
-): Promise<{ page: Page; sent: string[]; wrong: string[]; done: () => Promise<void> }> {
-  const context = await browser.newContext(options);
-  const page = await context.newPage();
-  const sent: string[] = [];
-  const wrong: string[] = [];
-  page.on('request', (request) => {
-    const { referer = '' } = request.headers();
-    sent.push(`${request.method()} ${request.url()} ${referer} ${request.postData() ?? ''}`);
-  });
-  page.on('pageerror', (error) => wrong.push(error.message));
-  page.on('dialog', (dialog) => wrong.push(`dialog ${dialog.message()}`));
-  await page.goto(address);
-  return { page, sent, wrong, done: () => context.close() };
-}
+const opened = (address: string, options: BrowserContextOptions = {}) => visitor(browser, address, options);
 
 const state = async (hold: Hold) => (await bench.store.get(hold.rid))?.state;
 
@@ -95,6 +81,165 @@ test('a robot that runs the scripts, presses every button and Enter in every fie
   }
   expect(await state(hold)).toBe('pending');
   await hold.cancel('client');
+  await done();
+});
+
+/** Everything that takes a POST, with the least that any of them wants. */
+const posts = (rid: string) => [
+  ['/api/session', { rid }],
+  ['/api/session/passkey', {}],
+  ['/api/session/oidc', {}],
+  [`/api/requests/${rid}/decisions`, { decision: { rid, verdict: 'approve' }, evidence: { kind: 'link' } }],
+  [`/api/requests/${rid}/oidc`, { decision: { rid, verdict: 'approve' } }],
+  ['/api/oidc/callback', { query: 'code=x&state=y' }],
+  ['/api/passkeys/prove', { act: 'add' }],
+  ['/api/passkeys/options', {}],
+  ['/api/passkeys', {}],
+  ['/api/passkeys/retire', {}],
+  ['/api/enrol/options', {}],
+  ['/api/enrol', {}],
+  ['/api/delegations', {}],
+  [`/r/${rid}`, {}],
+  ['/', {}],
+];
+
+test('a scanner that has the link, its cookie and the scripts, submits every form and posts everywhere, changes nothing', async () => {
+  for (const make of [linkGate as typeof gate, gate]) {
+    const { hold, link } = await held(make);
+    const token = link.split('#')[1]!;
+    const before = await bench.store.get(hold.rid);
+    const records = bench.log.kinds().length;
+    const { page, done } = await opened(link);
+    await page.waitForSelector('#decide');
+    await page.evaluate(`(() => {
+      for (const element of document.querySelectorAll('summary, button, input, label')) element.click();
+      for (const form of document.forms) form.requestSubmit();
+      for (const form of document.forms) HTMLFormElement.prototype.submit.call(form);
+    })()`);
+    const statuses = await page.evaluate(`(async () => {
+      const statuses = [];
+      for (const [path, body] of ${JSON.stringify(posts(hold.rid))}) {
+        for (const headers of [{}, { Authorization: 'Bearer ${token}' }]) {
+          const answer = await fetch(path, {
+            method: 'POST',
+            headers: { 'Content-Type': 'application/json', ...headers },
+            body: JSON.stringify(body),
+          });
+          statuses.push(answer.status);
+        }
+      }
+      return statuses;
+    })()`);
+    expect(Math.max(...(statuses as number[]))).toBeLessThan(502);
+    expect(await bench.store.get(hold.rid)).toEqual(before);
+    expect(bench.log.kinds().slice(records)).toEqual(['view']);
+    await hold.cancel('client');
+    await done();
+  }
+});
+
+test('a scanner at an enrolment page presses its button, and the link is still good', async () => {
+  const { link } = await enrolmentLink(url, 'zoe', undefined, {
+    key: bench.enrolKey,
+    now: Date.now(),
+    random: randomBytes,
+  });
+  const { page, done } = await opened(link);
+  await page.waitForSelector('#ask:not([hidden]), #gone:not([hidden])');
+  for (const button of await page.locator('button').all())
+    await button.click({ force: true }).catch(() => {});
+  const answer = await fetch(`${url}/api/enrol/options`, {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${link.split('#')[1]}`, 'Content-Type': 'application/json' },
+    body: '{}',
+  });
+  expect(answer.status).toBe(200);
+  expect(bench.book.approver('zoe')).toBeUndefined();
+  await done();
+});
+
+test('what a person chose is what is signed: the bound on rows, and further statements of the same shape', async () => {
+  const { hold } = await held(gate, {
+    sql: 'DELETE FROM orders WHERE id < 10',
+    statements: [{ command: 'DELETE', effects: ['delete'], relations: ['orders'], why: [] }],
+  });
+  const { page, sent, wrong, done } = await opened(`${url}/r/${hold.rid}`);
+  await page.setInputFiles('#keyfile', join(folder, 'ann.jwk'));
+  await page.waitForSelector('.decision');
+  await page.fill('#rowsmax', '9.5');
+  await page.click('.approve');
+  await page.waitForSelector('.decision .notice.bad:not([hidden])');
+  await page.fill('#rowsmax', '9');
+  await page.check('[name=scope][value=fingerprint]');
+  await page.selectOption('#minutes', '5');
+  await page.fill('#uses', '3');
+  await page.fill('#sumrows', '27');
+  await page.click('.approve');
+  await page.waitForSelector('#state .state-approved');
+  const line = sent.find((one) => one.startsWith('POST') && one.includes('/decisions'))!;
+  const { decision } = JSON.parse(line.slice(line.indexOf('{')));
+  expect(decision).toMatchObject({ rowsMax: 9, scope: { kind: 'fingerprint', usesMax: 3, rowsMax: 27 } });
+  const minutes = (decision.scope.until - Date.now()) / 60_000;
+  expect(minutes).toBeGreaterThan(4);
+  expect(minutes).toBeLessThanOrEqual(5);
+  expect(wrong).toEqual([]);
+  await hold.cancel('client');
+  await done();
+});
+
+test('an open page hears without a reload: withdrawn by the agent, and past its time', async () => {
+  const gone = await held(linkGate as typeof gate);
+  const late = await held(linkGate as typeof gate, { exp: Date.now() + 8000 });
+  const pages = [await opened(gone.link), await opened(late.link)];
+  for (const { page } of pages) await page.waitForSelector('.decision');
+  const loads = pages.map(({ sent }) => sent.filter((line) => line.includes('/assets/live.js')).length);
+  await gone.hold.cancel('client');
+  await pages[0]!.page.waitForSelector('#state .state-canceled');
+  await pages[1]!.page.waitForSelector('#state .state-expired');
+  for (const { page } of pages) expect(await page.locator('#decision').count()).toBe(0);
+  expect(pages.map(({ sent }) => sent.filter((line) => line.includes('/assets/live.js')).length)).toEqual(
+    loads,
+  );
+  expect(await pages[1]!.page.textContent('#heard')).toContain('Expired');
+  for (const { done } of pages) await done();
+});
+
+test('signed out, the browser shows nothing any more, and the key is forgotten', async () => {
+  const { hold } = await held(gate);
+  const { page, done } = await opened(`${url}/r/${hold.rid}`);
+  await page.setInputFiles('#keyfile', join(folder, 'ann.jwk'));
+  await page.waitForSelector('.decision');
+  await page.click('#signout');
+  await page.waitForSelector('#stranger:not([hidden])');
+  await page.goto(`${url}/r/${hold.rid}`);
+  await page.waitForSelector('#stranger:not([hidden])');
+  expect(await page.textContent('body')).not.toContain('orders');
+  await hold.cancel('client');
+  await done();
+});
+
+test('the list is worked by the keyboard alone, and grows by itself', async () => {
+  const first = await held(gate);
+  const { page, done } = await opened(`${url}/`);
+  await page.setInputFiles('#keyfile', join(folder, 'ann.jwk'));
+  await page.waitForSelector('.requests');
+  const second = await held(gate, { sql: 'DROP TABLE later' });
+  await page.waitForSelector(`#r-${second.hold.rid}`);
+  await page.keyboard.press('j');
+  await page.keyboard.press('j');
+  const focused = () => page.evaluate('document.activeElement.id');
+  expect(await focused()).toBe(`r-${first.hold.rid}`);
+  await page.keyboard.press('k');
+  expect(await focused()).toBe(`r-${second.hold.rid}`);
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('.decision');
+  expect(page.url()).toBe(`${url}/r/${second.hold.rid}`);
+  // The first thing that Tab reaches skips the bar.
+  await page.reload();
+  await page.waitForSelector('.decision');
+  await page.keyboard.press('Tab');
+  expect(await page.evaluate('document.activeElement.className')).toBe('skip');
+  for (const { hold } of [first, second]) await hold.cancel('client');
   await done();
 });
 

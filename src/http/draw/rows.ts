@@ -118,6 +118,8 @@ class Cutter {
   }
 
   contentOf(fragment: string): Content[] {
+    // Most tokens are short and plain, and there may be tens of thousands of them.
+    if (fragment.length < blanksMin && /^[\t\x20-\x7e]*$/.test(fragment)) return [{ segments: [fragment] }];
     const content: Content[] = [];
     const plain = (text: string): void => {
       for (const row of chopped(text)) content.push({ segments: visible(row).lines[0] ?? [] });
