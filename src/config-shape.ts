@@ -16,6 +16,8 @@ const listenAddress = z
   .string()
   .regex(/^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):\d{1,5}$/, 'must be HOST:PORT, such as 127.0.0.1:6432');
 
+const environment = z.enum(['production', 'staging', 'development']);
+
 const targetHold = z.strictObject({
   waitMs: ms(100, dayMs).optional(),
   expiresMs: ms(1000, 30 * dayMs).optional(),
@@ -25,7 +27,7 @@ const targetHold = z.strictObject({
 
 const target = z.strictObject({
   url: z.string().describe("The target's own URL, with credentials that no agent ever sees."),
-  environment: z.enum(['production', 'staging', 'development']).default('production'),
+  environment: environment.default('production'),
   systemIdentifier: z
     .string()
     .regex(
@@ -190,12 +192,33 @@ export const configShape = z.strictObject({
     .prefault({}),
   slack: z
     .strictObject({
-      token: z.string(),
-      channel: z.string(),
-      signingSecret: z.string(),
-      apiUrl: z.url().default('https://slack.com/api/'),
+      token: z.string().min(1).describe('The bot token, with chat:write, im:write and users:read.'),
+      channel: z.string().min(1).describe('The id of a channel that agents are not in.'),
+      signingSecret: z.string().min(1),
+      apiUrl: z.url({ protocol: /^https?$/ }).default('https://slack.com/api/'),
     })
     .optional(),
+  webhooks: z
+    .array(
+      z.strictObject({
+        name: name.optional().describe('Its name in metrics and in the log; default: webhook, webhook-2, …'),
+        url: z.url({ protocol: /^https?$/ }),
+        secret: z
+          .string()
+          .regex(
+            /^whsec_[A-Za-z0-9+/]{22,172}={0,2}$/,
+            'must be whsec_ and at least 16 random bytes in base64, such as `openssl rand -base64 32` gives',
+          ),
+        environments: z.array(environment).min(1).optional(),
+        targets: z.array(z.string()).min(1).optional(),
+        links: z
+          .boolean()
+          .default(false)
+          .describe('Whether events carry a link that opens the request: whoever receives them may look.'),
+      }),
+    )
+    .max(20)
+    .default([]),
   limits: z
     .strictObject({
       connectionsMax: z.int().min(1).max(100_000).default(1000),

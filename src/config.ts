@@ -92,6 +92,26 @@ export interface OidcConfig {
   readonly maxAgeSeconds: number;
 }
 
+/** Where people are told of requests in Slack. Both secrets stay out of errors and logs. */
+export interface SlackConfig {
+  readonly token: string;
+  readonly channel: string;
+  readonly signingSecret: string;
+  readonly apiUrl: string;
+}
+
+/** A receiver of signed events. The URL may be a secret too. */
+export interface WebhookConfig {
+  readonly name: string;
+  readonly url: string;
+  /** `whsec_` and base64. */
+  readonly secret: string;
+  /** Undefined: all. */
+  readonly environments: readonly Environment[] | undefined;
+  readonly targets: readonly string[] | undefined;
+  readonly links: boolean;
+}
+
 /** Everything Holdpoint is told. Paths are absolute. Immutable. */
 export interface Config {
   /** The file it came from; undefined for the demonstration and for DATABASE_URL alone. */
@@ -123,6 +143,8 @@ export interface Config {
   readonly catalog: { readonly pollMs: number };
   /** Milliseconds for measuring what a held statement would touch: in all (0: not at all), and for one count. */
   readonly effect: { readonly measureMs: number; readonly countMs: number };
+  readonly slack: SlackConfig | undefined;
+  readonly webhooks: readonly WebhookConfig[];
   readonly limits: {
     readonly connectionsMax: number;
     readonly statementBytesMax: number;
@@ -222,6 +244,8 @@ function compose(file: File, from: { file: string | undefined; baseDir: string }
     audit: { ...value.audit, reads: 'kill-safe' },
     catalog: value.catalog,
     effect: value.effect,
+    slack: value.slack,
+    webhooks: webhooksOf(file),
     limits: value.limits,
   };
 }
@@ -336,10 +360,25 @@ function sshCredential(text: string): SshCredential {
   return { fingerprint, line };
 }
 
+function webhooksOf(file: File): WebhookConfig[] {
+  const taken = new Set<string>();
+  return file.value.webhooks.map(({ name: given, url, secret, environments, targets, links }, index) => {
+    targets?.forEach((target, at) => {
+      if (file.value.targets[target] !== undefined) return;
+      throw file.fail(['webhooks', index, 'targets', at], `there is no target called "${target}"`);
+    });
+    const name = given ?? (index === 0 ? 'webhook' : `webhook-${index + 1}`);
+    if (taken.has(name) || name === 'slack') {
+      throw file.fail(['webhooks', index, 'name'], `the name ${name} is taken; give each a name of its own`);
+    }
+    taken.add(name);
+    return { name, url, secret, environments, targets, links };
+  });
+}
+
 /** Parts of the contract that later work builds. They answer, so that nobody believes them in force. */
 function refuseWhatIsNotBuilt(file: File): void {
   const { value } = file;
-  if (value.slack !== undefined) throw file.fail(['slack'], 'Slack is not available yet; remove this part');
   if (value.audit.reads !== 'kill-safe') {
     throw file.fail(['audit', 'reads'], `${value.audit.reads} is not available yet; use kill-safe`);
   }
@@ -362,6 +401,7 @@ function refuseUnsafe(config: Config, file: File): void {
       );
     }
   }
+  refusePlaintextOut(config, file);
   const open = [
     ['postgres', config.tls === undefined || !config.tls.required] as const,
     ['http', !config.publicUrl.startsWith('https://')] as const,
@@ -374,6 +414,20 @@ function refuseUnsafe(config: Config, file: File): void {
       ['listen', which],
       `other machines could reach this listener without TLS; ${mend}, or set insecure: true`,
     );
+  }
+}
+
+/** What is sent to other machines carries a token, or what people decide by. */
+function refusePlaintextOut(config: Config, file: File): void {
+  const out: [PropertyKey[], string][] = config.webhooks.map(({ url }, index) => [
+    ['webhooks', index, 'url'],
+    url,
+  ]);
+  if (config.slack !== undefined) out.push([['slack', 'apiUrl'], config.slack.apiUrl]);
+  for (const [path, url] of out) {
+    const { protocol, hostname } = new URL(url);
+    if (protocol === 'https:' || config.insecure || isLoopback(hostname.replace(/^\[|\]$/g, ''))) continue;
+    throw file.fail(path, 'would be sent over plain http; use https, or set insecure: true');
   }
 }
 

@@ -25,12 +25,24 @@ export interface TargetMetrics {
   catalogAge(age: () => number | undefined): void;
 }
 
+/** What is counted of one way to tell people. */
+export interface NotificationMetrics {
+  /** `outcome` must come from a fixed set. */
+  outcome(outcome: string): void;
+  /** Asked at every scrape: letters that wait, and seconds that the oldest has waited. */
+  queue(state: () => { letters: number; lagSeconds: number }): void;
+}
+
 /** All metrics of one process. Durations are in seconds, as Prometheus wants them. */
 export interface Metrics {
   readonly registry: Registry;
   /** Authenticated sessions open now. */
   readonly sessions: { inc(): void; dec(): void };
   target(name: string): TargetMetrics;
+  /** `channel` must come from the configuration. */
+  notifications(channel: string): NotificationMetrics;
+  /** A callback of Slack, by what came of it. `outcome` must come from a fixed set. */
+  slackCallback(outcome: string): void;
   /** Frame complete from the client to forwarded; passes only. */
   readonly overheadSeconds: { observe(seconds: number): void };
   readonly parseSeconds: { observe(seconds: number): void };
@@ -117,10 +129,14 @@ export function createMetrics(options: { version?: string; process?: boolean } =
     registers,
   }).set({ version: options.version ?? 'unknown', node: process.versions.node }, 1);
 
+  const slackCallbacks = tally('holdpoint_slack_callbacks_total', 'Callbacks of Slack.', ['outcome']);
+
   return {
     registry,
     sessions: gauge('holdpoint_sessions', 'Authenticated client sessions open now.'),
     target: targetMetrics(registry, tally),
+    notifications: notificationMetrics(registry, tally),
+    slackCallback: (outcome) => slackCallbacks.cell({ outcome }).inc(),
     overheadSeconds: histogram(
       'holdpoint_overhead_seconds',
       'Time a passed statement spends in Holdpoint, frame complete to forwarded.',
@@ -236,4 +252,33 @@ function targetMetrics(
     known.set(target, made);
     return made;
   };
+}
+
+/** The metrics with a `channel` label, handed out per channel. */
+function notificationMetrics(
+  registry: Registry,
+  tally: (name: string, help: string, labels: string[]) => Tally,
+): (channel: string) => NotificationMetrics {
+  const outcomes = tally('holdpoint_notifications_total', 'Attempts to tell people of a request.', [
+    'channel',
+    'outcome',
+  ]);
+  const queues = new Map<string, () => { letters: number; lagSeconds: number }>();
+  const gauge = (name: string, help: string, value: 'letters' | 'lagSeconds') =>
+    new Gauge({
+      name,
+      help,
+      labelNames: ['channel'],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const [channel, state] of queues) this.set({ channel }, state()[value]);
+      },
+    });
+  gauge('holdpoint_notification_queue', 'Messages that wait to be delivered.', 'letters');
+  gauge('holdpoint_notification_lag_seconds', 'Age of the oldest message that waits.', 'lagSeconds');
+  return (channel) => ({
+    outcome: (outcome) => outcomes.cell({ channel, outcome }).inc(),
+    queue: (state) => queues.set(channel, state),
+  });
 }

@@ -49,6 +49,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'server-pins.ts',
     'metrics.ts',
   ],
+  // Neither http, where callbacks arrive, nor proxy, which must not wait for a message.
+  notify: ['approval', 'store', 'policy', 'json-file.ts'],
   // Of sql, the tokens that a statement is coloured by.
   http: ['approval', 'sql', 'store', 'audit', 'metrics.ts', 'registry.ts'],
   demo: [],

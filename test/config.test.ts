@@ -256,12 +256,12 @@ test('an agent needs one of password and verifier, and a target that exists', ()
   );
 });
 
-test.each([
-  ['slack', `${least}slack: { token: a, channel: b, signingSecret: c }\n`],
-  ['audit.reads', `${least}audit: { reads: write-ahead }\n`],
-])('%s answers that it is not available yet', (at, text) => {
-  expect(refusal(text)).toMatch(new RegExp(`5: ${at}: .*not available yet`));
-});
+test.each([['audit.reads', `${least}audit: { reads: write-ahead }\n`]])(
+  '%s answers that it is not available yet',
+  (at, text) => {
+    expect(refusal(text)).toMatch(new RegExp(`5: ${at}: .*not available yet`));
+  },
+);
 
 test('a shared store needs a name for this proxy; one that is alone has one', () => {
   const shared = `${least}store: redis://cache:6379/2\n`;
@@ -284,6 +284,63 @@ test('a store that cannot be read is refused without its password', () => {
     expect(text).toMatch(/5: store: /);
     expect(text).not.toContain('hunter2');
   }
+});
+
+const hook = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
+
+test('Slack and webhooks have their defaults, and each webhook a name of its own', () => {
+  const config = parse(
+    `${least}slack: { token: xoxb-1, channel: C0123, signingSecret: s }
+webhooks:
+  - { url: "https://pager.example.com/x", secret: ${hook} }
+  - { url: "https://mail.example.com/x", secret: ${hook}, environments: [production], targets: [shop], links: true }
+  - { url: "http://127.0.0.1:9/x", secret: ${hook}, name: teams }
+`,
+  );
+  expect(config.slack).toEqual({
+    token: 'xoxb-1',
+    channel: 'C0123',
+    signingSecret: 's',
+    apiUrl: 'https://slack.com/api/',
+  });
+  expect(config.webhooks.map(({ name, links }) => [name, links])).toEqual([
+    ['webhook', false],
+    ['webhook-2', true],
+    ['teams', false],
+  ]);
+  expect(parse(least)).toMatchObject({ slack: undefined, webhooks: [] });
+});
+
+test.each([
+  [
+    'plain http to Slack',
+    'slack: { token: a, channel: b, signingSecret: c, apiUrl: "http://slack.example.com/api/" }',
+    '5: slack.apiUrl: would be sent over plain http; use https, or set insecure: true',
+  ],
+  [
+    'plain http to a webhook',
+    `webhooks: [{ url: "http://pager.example.com/", secret: ${hook} }]`,
+    '5: webhooks.0.url: would be sent over plain http; use https, or set insecure: true',
+  ],
+  [
+    'a secret that is too short',
+    'webhooks: [{ url: "https://pager.example.com/", secret: whsec_c2hvcnQ= }]',
+    '5: webhooks.0.secret: must be whsec_ and at least 16 random bytes in base64',
+  ],
+  [
+    'a target that is none',
+    `webhooks: [{ url: "https://pager.example.com/", secret: ${hook}, targets: [shp] }]`,
+    '5: webhooks.0.targets.0: there is no target called "shp"',
+  ],
+  [
+    'two webhooks of one name',
+    `webhooks: [{ url: "https://a.example.com/", secret: ${hook}, name: a }, { url: "https://b.example.com/", secret: ${hook}, name: a }]`,
+    '5: webhooks.1.name: the name a is taken; give each a name of its own',
+  ],
+])('%s is refused, and no secret is in the error', (_, line, text) => {
+  const said = refusal(`${least}${line}\n`);
+  expect(said).toContain(text);
+  expect(said).not.toMatch(/MfKQ|c2hvcnQ/);
 });
 
 test('a production target on another machine is verified fully unless the URL says otherwise', () => {

@@ -19,6 +19,9 @@ test('every metric of the contract is there before anything happened', async () 
     'holdpoint_catalog_read_seconds histogram',
     'holdpoint_decisions_total counter',
     'holdpoint_effect_seconds histogram',
+    'holdpoint_notification_lag_seconds gauge',
+    'holdpoint_notification_queue gauge',
+    'holdpoint_notifications_total counter',
     'holdpoint_overhead_seconds histogram',
     'holdpoint_parse_cache_hits_total counter',
     'holdpoint_parse_cache_misses_total counter',
@@ -27,6 +30,7 @@ test('every metric of the contract is there before anything happened', async () 
     'holdpoint_request_wait_seconds histogram',
     'holdpoint_requests_pending gauge',
     'holdpoint_sessions gauge',
+    'holdpoint_slack_callbacks_total counter',
     'holdpoint_statements_total counter',
     'holdpoint_upstream_errors_total counter',
   ]);
@@ -52,6 +56,22 @@ test('counts of one target add up over its sessions and over scrapes', async () 
   expect(text).toContain('holdpoint_decisions_total{target="shop",decision="approve",level="key"} 1');
   expect(text).toContain('holdpoint_upstream_errors_total{target="shop"} 1');
   expect(text).toContain('holdpoint_requests_pending{target="shop"} 1');
+});
+
+test('notifications are counted by channel and outcome, and their queues asked at each scrape', async () => {
+  const metrics = createMetrics();
+  metrics.notifications('slack').outcome('sent');
+  metrics.notifications('slack').outcome('sent');
+  metrics.slackCallback('replay');
+  let letters = 3;
+  metrics.notifications('slack').queue(() => ({ letters, lagSeconds: 1.5 }));
+  expect((await metrics.render()).text).toContain('holdpoint_notification_queue{channel="slack"} 3');
+  letters = 0;
+  const { text } = await metrics.render();
+  expect(text).toContain('holdpoint_notification_queue{channel="slack"} 0');
+  expect(text).toContain('holdpoint_notification_lag_seconds{channel="slack"} 1.5');
+  expect(text).toContain('holdpoint_notifications_total{channel="slack",outcome="sent"} 2');
+  expect(text).toContain('holdpoint_slack_callbacks_total{outcome="replay"} 1');
 });
 
 test('two sets of metrics share nothing', async () => {

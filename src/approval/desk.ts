@@ -10,16 +10,15 @@ import { checkBinding, decisionText, readDecision, settledError } from './decisi
 import type { Delegation } from './delegation.ts';
 import { readEvidence } from './evidence.ts';
 import { type CancelCause, cancelReasons, type Grant, type Hold, type HoldDesk, LiveHold } from './hold.ts';
-
+import { Links } from './links.ts';
 import { Opening, type OpeningDesk, type WaitingGate } from './opening.ts';
 import { Plans } from './plans.ts';
 import type { DeskOptions, DeskRecord } from './ports.ts';
 import { fitsGate, type IntactRequest, intactRequest } from './release.ts';
-import { type Rejection, type Request, type RequestValues, requestDigest } from './request.ts';
+import type { Rejection, Request, RequestValues } from './request.ts';
 import { endedSettlement, isOpen, isOver, noSuchRequest, rejection, votedAlready } from './row.ts';
 import { Scrutiny } from './scrutiny.ts';
 import { Tally } from './tally.ts';
-import { linkAudience, signLink } from './token.ts';
 import { Turns } from './turns.ts';
 import { isAway, Upkeep, type UpkeepDesk } from './upkeep.ts';
 import { Uses } from './uses.ts';
@@ -47,6 +46,7 @@ export class Desk implements HoldDesk {
   readonly #tally = new Tally();
   readonly #upkeep: Upkeep;
   readonly #views = new Set<string>();
+  readonly #links: Links;
   readonly #listeners = new Set<(rid: string) => void>();
   readonly #unwatch: () => void;
 
@@ -54,6 +54,7 @@ export class Desk implements HoldDesk {
     this.#options = options;
     this.#scrutiny = new Scrutiny(options);
     this.#uses = new Uses(options, this.#scrutiny);
+    this.#links = new Links(options);
     this.#waiting = new Waiting(options.store);
     const desk: OpeningDesk = {
       park: (request, row, gate) => this.#park(this.#holdOf(request, row, gate)),
@@ -66,7 +67,7 @@ export class Desk implements HoldDesk {
       opened: (request) => {
         this.#tally.opened(request, options.mono());
         options.events?.opened?.(request);
-        void this.#notify(request);
+        options.notify?.opened(request);
       },
     };
     this.#opening = new Opening(options, desk, this.#waiting, this.#turns);
@@ -204,22 +205,9 @@ export class Desk implements HoldDesk {
     this.#options.log.append({ kind: 'view', rid, by });
   }
 
-  /** The address that shows one request; whoever has it may look, and at level `link` decide. */
-  async link(request: Request, rd: string): Promise<string> {
-    const { publicUrl, linkKey, now, random } = this.#options;
-    const token = await signLink(
-      {
-        iss: publicUrl,
-        aud: linkAudience(publicUrl),
-        sub: request.rid,
-        rd,
-        jti: random(16).toString('base64url'),
-        iat: Math.floor(now() / 1000),
-        exp: Math.ceil(request.exp / 1000),
-      },
-      linkKey,
-    );
-    return `${publicUrl}/r/${request.rid}#${token}`;
+  /** The address that shows one request to one recipient; the same one whenever it is asked for. */
+  link(request: Request, rd: string, recipient: string): Promise<string> {
+    return this.#links.for(request, rd, recipient);
   }
 
   /** This Holdpoint's public link key, if `kid` names it. */
@@ -367,11 +355,6 @@ export class Desk implements HoldDesk {
     return seq;
   }
 
-  async #notify(request: Request): Promise<void> {
-    const link = await this.link(request, requestDigest(request));
-    this.#options.notify?.(request, link);
-  }
-
   #intactOrNone(row: StoredRequest): IntactRequest | undefined {
     try {
       return intactRequest(row);
@@ -384,6 +367,7 @@ export class Desk implements HoldDesk {
   #changed(rid: string): void {
     for (const listener of this.#listeners) listener(rid);
     void this.plans.changed(rid);
+    this.#options.notify?.changed(rid);
     const waits = this.#lookAt(rid);
     if (!waits && this.#tally.has(rid)) this.#turns.take(rid, () => this.#count(rid)).catch(() => {});
   }

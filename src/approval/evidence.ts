@@ -14,7 +14,8 @@ import { covers, delegationText, readDelegation, type SignedDelegation } from '.
 import type { EvidenceGround, Proof } from './ground.ts';
 import { verifyOidc } from './oidc.ts';
 import { levelReaches, phraseOf, type Request } from './request.ts';
-import { type SlackCallback, verifySlack } from './slack.ts';
+import { verifySlack } from './slack.ts';
+import { callbackBytesMax, type RawCallback } from './slack-callback.ts';
 import { verifySsh } from './sshsig.ts';
 import { openLink, openToken, type TokenType } from './token.ts';
 import { type Assertion, verifyAssertion } from './webauthn.ts';
@@ -29,7 +30,7 @@ export type Evidence =
   | Signature
   | { kind: 'link'; token: string; phrase: string }
   | { kind: 'oidc'; idToken: string }
-  | ({ kind: 'slack' } & SlackCallback);
+  | ({ kind: 'slack' } & RawCallback);
 
 /** What a person signs with a key of theirs. A signature over one never stands for the other. */
 type Purpose = 'decision' | 'delegation';
@@ -40,7 +41,7 @@ const tokenTypes: Readonly<Record<Purpose, TokenType>> = {
 };
 
 /** Characters of each text member. The longest are a signature by an RSA key, an ID token, a callback of Slack. */
-const charactersMax = { plain: 8192, long: 24_576, body: 65_536 };
+const charactersMax = { plain: 8192, long: 24_576, body: callbackBytesMax };
 
 /** Evidence from untrusted JSON: the shape only. Throws `bad-request`. */
 export function readEvidence(value: unknown): Evidence {

@@ -33,6 +33,14 @@ export type DeskRecord =
       readonly steps?: readonly number[] | undefined;
     }
   | { readonly kind: 'view'; readonly rid: string; readonly by: string }
+  /** Channel `link`: `message` is the jti of the link that `to` was given. */
+  | {
+      readonly kind: 'notify';
+      readonly rid: string;
+      readonly channel: string;
+      readonly message: string;
+      readonly to: readonly string[];
+    }
   | {
       readonly kind: 'delegation';
       readonly id: string;
@@ -86,6 +94,14 @@ export interface DeskNodes {
   clearedOfGone(): void;
 }
 
+/** Whoever tells people. Neither call may throw or be waited for: nothing on a request's way depends on them. */
+export interface DeskNotify {
+  /** A new request, once its hold is durable. */
+  opened(request: Request): void;
+  /** Something about a request changed, here or on another node; what, the store says. */
+  changed(rid: string): void;
+}
+
 export interface DeskOptions {
   readonly store: Store;
   readonly log: DeskLog;
@@ -111,7 +127,6 @@ export interface DeskOptions {
   readonly random: (bytes: number) => Buffer;
   /** Runs `then` once after `ms`; returns the way to stop it. */
   readonly after: (ms: number, then: () => void) => () => void;
-  /** Tells people of a new request. Called without being awaited, after the hold is durable. */
-  readonly notify?: (request: Request, link: string) => void;
+  readonly notify?: DeskNotify;
   readonly events?: DeskEvents;
 }

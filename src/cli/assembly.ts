@@ -7,13 +7,14 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { Desk } from '../approval/desk.ts';
-import type { Request } from '../approval/request.ts';
+import type { DeskNotify } from '../approval/ports.ts';
 import type { AuditLog } from '../audit/log.ts';
 import { openLog, type Recovered } from '../audit/opening.ts';
 import type { Config } from '../config.ts';
 import { Delegations } from '../delegations.ts';
 import { HoldpointError } from '../errors.ts';
 import { createMetrics } from '../metrics.ts';
+import type { Courier } from '../notify/courier.ts';
 import { Ledger } from '../policy/budget.ts';
 import { loadPolicy } from '../policy/packs.ts';
 import type { Policy } from '../policy/rules.ts';
@@ -30,6 +31,7 @@ import { type CatalogParts, catalogOf } from './catalogs.ts';
 import { approverRecorder } from './enrolments.ts';
 import { Issuer } from './issuer.ts';
 import { keyAt } from './keys.ts';
+import { type Announce, courierOf, deskNotify } from './notifications.ts';
 import type { Parts } from './parts.ts';
 import { requireApprovers } from './quorums.ts';
 import { endLeftovers, enterNodes, openStore } from './store.ts';
@@ -42,8 +44,7 @@ export interface AssemblyOptions {
   readonly report: Report;
   /** Opens the store; a test puts faults into it. */
   readonly open?: typeof openStore;
-  /** Told of every new request with the link that shows it. The link is for approvers. */
-  readonly notify?: (request: Request, link: string) => void;
+  readonly notify?: Announce;
 }
 
 /** A Holdpoint that listens. */
@@ -61,6 +62,9 @@ export interface Running {
 
 /** Agents and approvers that commands added are noticed within this time. */
 const refreshMs = 1000;
+
+/** How long the last messages, of requests that end with the process, may take. */
+const farewellMs = 3_000;
 
 /** Starts everything; throws HoldpointError with a sentence, and leaves nothing behind. */
 export async function assemble(options: AssemblyOptions): Promise<Running> {
@@ -142,13 +146,20 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
       analyzer,
       report,
     };
-    const desk = openDesk({ ...common, delegations }, options.notify);
+    // The desk tells the courier, and the courier asks the desk.
+    const courier: Courier = courierOf(common, () => desk);
+    undo.push(() => courier.close(0));
+    const desk: Desk = openDesk(
+      { ...common, delegations },
+      deskNotify(courier, () => desk, options.notify),
+    );
     undo.push(() => desk.close());
     await endLeftovers(desk, recovered);
-    const parts: Parts = { ...common, desk };
+    const parts: Parts = { ...common, desk, courier };
     await meetTargets(targets, report);
     const http = await serveWeb(parts, httpPort);
     undo.push(() => http.close());
+    await courier.resume();
     const listener = proxyListener(parts);
     const postgresPort = await listener.listen();
     const changed = (): void => {
@@ -174,6 +185,7 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
         await listener.close(config.limits.drainMs);
         closeCatalogs();
         await http.close();
+        await courier.close(Math.min(config.limits.drainMs, farewellMs));
         desk.close();
         await nodes.close();
         await store.close();
@@ -266,8 +278,8 @@ function targetsOf(
 }
 
 function openDesk(
-  parts: Omit<Parts, 'desk'> & { delegations: Delegations },
-  notify: AssemblyOptions['notify'],
+  parts: Omit<Parts, 'desk' | 'courier'> & { delegations: Delegations },
+  notify: DeskNotify,
 ): Desk {
   const { config, publicUrl, log, store, nodes, linkKey, registry, metrics, report } = parts;
   return new Desk({
@@ -299,7 +311,8 @@ function openDesk(
         report('warn', 'the store had lost a request that is waited for; it is back', { rid }),
       suspicious: (rid, what) => report('error', what, { rid }),
     },
-    ...(notify === undefined ? {} : { notify }),
+    notify,
+    slackSecret: config.slack?.signingSecret,
   });
 }
 

@@ -6,6 +6,7 @@ import type { SigningKey } from '../approval/token.ts';
 import type { AuditLog } from '../audit/log.ts';
 import type { Config } from '../config.ts';
 import type { Metrics } from '../metrics.ts';
+import type { Courier } from '../notify/courier.ts';
 import type { Report, Target } from '../proxy/listener.ts';
 import type { Registry } from '../registry.ts';
 import type { Analyzer } from '../sql/parse.ts';
@@ -19,6 +20,8 @@ export interface Parts {
   /** This proxy among those that share the store. */
   readonly nodes: Nodes;
   readonly desk: Desk;
+  /** Tells people of requests. */
+  readonly courier: Courier;
   /** Signs the links that the desk hands out. */
   readonly linkKey: SigningKey;
   readonly registry: Registry;

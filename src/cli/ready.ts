@@ -19,6 +19,8 @@ export function readiness(
   node: { readonly problem: string | undefined; readonly warnings: readonly string[] },
   targets: ReadonlyMap<string, Target>,
   mono: () => number,
+  /** What is known without asking anybody. */
+  known: () => readonly Check[] = () => [],
 ): () => Promise<Check[]> {
   let asked: Promise<Check[]> | undefined;
   let askedAt = Number.NEGATIVE_INFINITY;
@@ -33,7 +35,7 @@ export function readiness(
     const written: Check = writable
       ? { name: 'log' }
       : { name: 'log', problem: reason ?? 'the log is closed' };
-    return [written, standing(node), ...(await asked)];
+    return [written, standing(node), ...(await asked), ...known()];
   };
 }
 

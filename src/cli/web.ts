@@ -12,6 +12,7 @@ import { mayEnter, type Registry } from '../registry.ts';
 import type { Analyzer } from '../sql/parse.ts';
 import { parseVerifier, passwordFits } from '../wire/scram.ts';
 import { keyAt } from './keys.ts';
+import { slackPorts } from './notifications.ts';
 import type { Parts } from './parts.ts';
 import { readiness } from './ready.ts';
 
@@ -31,6 +32,7 @@ export async function serveWeb(parts: Parts, port: number): Promise<HttpListener
     analyzer,
     report,
   } = parts;
+  const { slack } = config;
   const rootFile = join(config.dataDir, 'audit', log.origin, 'keys', 'root.jwk');
   const root = JSON.parse(readFileSync(rootFile, 'utf8')) as JWK;
   const rootKey = { ...root, kid: await calculateJwkThumbprint(root), use: 'sig' };
@@ -71,7 +73,15 @@ export async function serveWeb(parts: Parts, port: number): Promise<HttpListener
       countParses(metrics, analyzer);
       return metrics.render();
     },
-    ready: readiness(log, store, nodes, targets, () => performance.now()),
+    ready: readiness(
+      log,
+      store,
+      nodes,
+      targets,
+      () => performance.now(),
+      () => parts.courier.warnings(),
+    ),
+    ...(slack !== undefined && { slack: slackPorts(parts, slack) }),
     publicKeys: () => [{ ...linkKey.jwk, kid: linkKey.kid, use: 'sig' }, rootKey],
     onError: (error) => report('error', 'an HTTP request failed', { cause: String(error) }),
   });

@@ -53,7 +53,7 @@ export function requestsApi(ports: AccessPorts, doorkeeper: Doorkeeper): Hono {
     const { intact } = await desk.get(row.rid);
     const short = summary(row, intact);
     if (reader.kind !== 'approver') return short;
-    return { ...short, link: await desk.link(intact.request, intact.rd) };
+    return { ...short, link: await desk.link(intact.request, intact.rd, reader.name) };
   };
 
   api.get('/:rid', async (c) => {

@@ -19,7 +19,8 @@ export async function jsonBody(c: Context, bytesMax: number): Promise<Record<str
   return typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {};
 }
 
-async function boundedText(request: Request, bytesMax: number): Promise<string> {
+/** The body as text, read no further than the limit. Throws `too-large`, and `bad-request` for what is not UTF-8. */
+export async function boundedText(request: Request, bytesMax: number): Promise<string> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of request.body ?? []) {

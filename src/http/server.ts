@@ -19,6 +19,7 @@ import { type PasskeyPorts, passkeysApi } from './passkeys.ts';
 import { type PlanPorts, plansApi } from './plans-api.ts';
 import { problem, problemOf } from './problem.ts';
 import { sessionApi } from './session.ts';
+import { type SlackPorts, slackApi } from './slack.ts';
 
 /** One thing that has to work. `problem` is a sentence, absent when it works; `warnings` are for whoever runs it. */
 export interface Check {
@@ -34,6 +35,8 @@ export interface HttpPorts extends PagePorts, PasskeyPorts, PlanPorts {
   readonly ready: () => Promise<readonly Check[]>;
   /** Every public key an outsider may need, each with its `kid` and `use`. */
   readonly publicKeys: () => readonly JWK[];
+  /** Set where Slack may call back. */
+  readonly slack?: SlackPorts;
   /** Told of errors that are not ours to explain. */
   readonly onError?: (error: unknown) => void;
 }
@@ -64,6 +67,7 @@ export function httpApp(ports: HttpPorts): Hono {
   app.route('/api/delegations', delegationsApi(ports));
   app.route('/api', passkeysApi(ports, doorkeeper));
   app.route('/', oidcApi(ports, doorkeeper));
+  if (ports.slack !== undefined) app.route('/api/slack', slackApi(ports.slack));
   app.get('/healthz', (c) => c.json({ status: 'up' }));
   app.get('/readyz', async (c) => {
     const checks = await ports.ready();

@@ -263,12 +263,34 @@ test.each([
   ['of another team', { team: 'T999AB3CD' }],
   ['of another account', { user: 'U999AB3CD' }],
   ['of another button', { value: 'reject.x.y' }],
-  ['that is no press of a button', { payload: { type: 'view_submission' } }],
+  ['that is no press of a button', { payload: { type: 'shortcut' } }],
+  ['of a form that approves', { payload: { type: 'view_submission' } }],
+  ['of a guest', { payload: { user: { id: 'U012AB3CD', team_id: 'T012AB3CD', is_restricted: true } } }],
+  ['of somebody of another workspace', { payload: { team: { id: 'T999AB3CD' } } }],
   ['of two buttons at once', { payload: { actions: [{ value: 'a' }, { value: 'b' }] } }],
   ['without a button', { payload: { actions: [null] } }],
 ])('a callback %s is refused', async (_, change) => {
   const { decision, refused } = await slackScene('staging');
   await refused(decision, slackEvidence(decision, nowMs, change));
+});
+
+test('a button says no more than its verdict: no reason, no scope, no rows, nobody else', async () => {
+  const { decision, refused } = await slackScene('staging');
+  const button = slackEvidence(decision, nowMs);
+  await refused({ ...decision, reason: 'looks fine' }, button);
+  await refused({ ...decision, rowsMax: 5 }, button);
+  await refused({ ...decision, for: 'bob' }, button);
+  const until = nowMs + 60_000;
+  await refused({ ...decision, scope: { kind: 'fingerprint', until, usesMax: 9, rowsMax: 9 } }, button);
+});
+
+test('a form rejects with the reason that was written in it, and with no other', async () => {
+  const { bench, hold, decision, refused } = await slackScene();
+  const reject = { ...decision, verdict: 'reject', reason: 'not before the backup' } as const;
+  const form = slackEvidence(reject, nowMs);
+  await refused({ ...reject, reason: 'of course not' }, form);
+  await refused({ ...reject, reason: '' }, form);
+  expect((await bench.desk.decide(hold.rid, reject, form)).ending?.reason).toBe('not before the backup');
 });
 
 test('a callback that is re-serialised, old or from the future is refused', async () => {

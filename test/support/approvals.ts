@@ -12,13 +12,21 @@ import {
 import { type Decision, decisionText } from '../../src/approval/decision.ts';
 import { delegationId, type SignedDelegation } from '../../src/approval/delegation.ts';
 import { Desk } from '../../src/approval/desk.ts';
+
 import type { OidcPort } from '../../src/approval/ground.ts';
-import type { DelegationShelf, DeskEvents, DeskLog, DeskRecord } from '../../src/approval/ports.ts';
+import type {
+  DelegationShelf,
+  DeskEvents,
+  DeskLog,
+  DeskNotify,
+  DeskRecord,
+} from '../../src/approval/ports.ts';
 import {
   buildRequest,
   type Request,
   type RequestDraft,
   type RequestValues,
+  requestDigest,
 } from '../../src/approval/request.ts';
 import { type SigningKey, signingKey, signToken } from '../../src/approval/token.ts';
 import { HoldpointError } from '../../src/errors.ts';
@@ -87,6 +95,8 @@ export async function until(condition: () => boolean): Promise<void> {
 
 export class FakeLog implements DeskLog {
   readonly records: DeskRecord[] = [];
+  /** Who was told; kept apart, since it is no step of a request. */
+  readonly told: Extract<DeskRecord, { kind: 'notify' }>[] = [];
   /** Set: `append` throws. */
   broken = false;
   /** Set: `durable` waits for `sync`. */
@@ -96,6 +106,7 @@ export class FakeLog implements DeskLog {
 
   append(record: DeskRecord): number {
     if (this.broken) throw new HoldpointError('log-unwritable', 'the log cannot be written');
+    if (record.kind === 'notify') return this.told.push(record);
     return this.records.push(record) - 1;
   }
 
@@ -215,6 +226,7 @@ export async function newBench(
     events?: DeskEvents;
     oidc?: OidcPort;
     slackSecret?: string;
+    notify?: DeskNotify;
   } = {},
 ): Promise<Bench> {
   const { like } = options;
@@ -236,7 +248,7 @@ export async function newBench(
   const shelf = like?.shelf ?? new TestShelf();
   const suspicious: string[] = [];
   const notified: { request: Request; link: string }[] = [];
-  const desk = new Desk({
+  const desk: Desk = new Desk({
     store,
     log,
     registry: book,
@@ -251,7 +263,16 @@ export async function newBench(
     mono: clock.mono,
     random: randomBytes,
     after: clock.after,
-    notify: (request, address) => notified.push({ request, link: address }),
+    notify: {
+      opened: (request) => {
+        options.notify?.opened(request);
+        void desk
+          .link(request, requestDigest(request), 'bench')
+          .then((address) => notified.push({ request, link: address }))
+          .catch(() => {});
+      },
+      changed: (rid) => options.notify?.changed(rid),
+    },
     events: { suspicious: (rid, what) => suspicious.push(`${rid} ${what}`), ...options.events },
   });
   const keysOfPages = { visitKey, enrolKey, ceremonyKey };

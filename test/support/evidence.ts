@@ -13,7 +13,7 @@ import { type CryptoKey, exportJWK, generateKeyPair, type JSONWebKeySet, type JW
 import type { Passkey } from '../../src/approval/approvers.ts';
 import { type Decision, decisionText } from '../../src/approval/decision.ts';
 import type { OidcPort } from '../../src/approval/ground.ts';
-import { buttonValue } from '../../src/approval/slack.ts';
+import { actionValue } from '../../src/approval/slack-callback.ts';
 import { sshNamespaces } from '../../src/approval/sshsig.ts';
 import { challengeOf } from '../../src/approval/webauthn.ts';
 import { nonceOf } from '../../src/proof/idtoken.ts';
@@ -213,21 +213,23 @@ export class TokenMaker {
 
 export const slackSecret = '8f742231b10e8888abcd99yyyzzz85a5';
 
-/** A button pressed in Slack, as its server sends it. */
+/** A button pressed in Slack, as its server sends it; with a reason, the form that asked for it. */
 export function slackEvidence(
   decision: Decision,
   nowMs: number,
   change: { secret?: string; payload?: object; value?: string; team?: string; user?: string } = {},
 ) {
   const { secret = slackSecret, team = 'T012AB3CD', user = 'U012AB3CD' } = change;
+  const value = change.value ?? actionValue(decision.verdict, decision);
+  const said = { reason: { reason: { type: 'plain_text_input', value: decision.reason } } };
+  const form = { type: 'view_submission', view: { private_metadata: value, state: { values: said } } };
   const payload = {
     type: 'block_actions',
     team: { id: team },
     user: { id: user, team_id: team },
     trigger_id: '1.2.3',
-    actions: [
-      { action_id: 'x', value: change.value ?? buttonValue(decision.verdict, decision.rid, decision.rd) },
-    ],
+    actions: [{ action_id: 'x', value }],
+    ...(decision.reason !== '' && form),
     ...change.payload,
   };
   const timestamp = String(Math.floor(nowMs / 1000));

@@ -20,10 +20,10 @@ export interface GuardOptions {
   readonly url: string;
   readonly rules?: string;
   readonly environment?: 'production' | 'staging' | 'development';
-  readonly level?: 'key' | 'link';
   /** Approvers besides `dba`, each with a key of their own in `{dataDir}/NAME.jwk`; and how many have to agree. */
   readonly approvers?: readonly string[];
   readonly quorum?: number;
+  readonly level?: 'key' | 'link' | 'slack';
   /** Of the agent. */
   readonly access?: 'read-only';
   readonly hold?: { waitMs?: number; expiresMs?: number; pendingMax?: number; heartbeatMs?: number };
@@ -40,6 +40,9 @@ export interface GuardOptions {
   readonly dataDir?: string;
   /** Opens the store, with faults in it. */
   readonly open?: AssemblyOptions['open'];
+  /** As in the file; the approver `dba` is its user UDBA. */
+  readonly slack?: { token: string; channel: string; signingSecret: string; apiUrl: string; team: string };
+  readonly webhooks?: readonly Record<string, unknown>[];
 }
 
 export interface Guard {
@@ -105,7 +108,22 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
     agents: {
       claude: { password: 'agent secret', targets: ['shop'], access: options.access ?? 'read-write' },
     },
-    approvers: { dba: publicKey(jwk), ...others },
+    approvers: {
+      dba: {
+        ...publicKey(jwk),
+        ...(options.slack && { slack: [{ team: options.slack.team, user: 'UDBA' }] }),
+      },
+      ...others,
+    },
+    ...(options.slack && {
+      slack: {
+        token: options.slack.token,
+        channel: options.slack.channel,
+        signingSecret: options.slack.signingSecret,
+        apiUrl: options.slack.apiUrl,
+      },
+    }),
+    ...(options.webhooks && { webhooks: options.webhooks }),
     hold: { waitMs: 20_000, ...options.hold },
     audit: { values: 'clear', ...options.audit },
     ...(options.limits === undefined ? {} : { limits: options.limits }),
