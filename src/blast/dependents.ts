@@ -3,8 +3,8 @@
 // rows. Source: the manual, 5.15 "Dependency Tracking" and pg_depend; src/backend/catalog/dependency.c.
 
 import { number, text } from '../catalog/row.ts';
-import type { DropAim } from '../sql/aims.ts';
-import { type Asker, jsonRows } from './asker.ts';
+import type { DropAim } from '../sql/aim.ts';
+import { type Asker, jsonRows, literal } from './asker.ts';
 import { type Found, findMembers, type Member } from './relations.ts';
 
 /** An object's address in pg_depend. `sub`: a column's number; 0: the whole object. */
@@ -156,4 +156,15 @@ export async function traceDrop(
     relations: aim.cascade ? [...those('rows'), ...those('falls')] : those('rows'),
     losing: aim.cascade ? those('loses') : [],
   };
+}
+
+/** A whole database: its bytes on disk, and the sessions in it; undefined if there is none of that name. */
+export async function findDatabase(
+  asker: Asker,
+  name: string,
+): Promise<{ bytes: number; sessions: number } | undefined> {
+  const [[row] = []] = await asker.ask(`
+SELECT pg_catalog.pg_database_size(d.oid), (SELECT count(*) FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid)
+FROM pg_catalog.pg_database d WHERE d.datname = ${literal(name)}`);
+  return row === undefined ? undefined : { bytes: number(row[0]), sessions: number(row[1]) };
 }

@@ -1,7 +1,7 @@
 // Entry: one relation that a statement of the text touches, while its figures are found out. Types only.
 
 import type { TouchedRelation } from '../approval/effect.ts';
-import type { Aim } from '../sql/aims.ts';
+import type { Aim } from '../sql/aim.ts';
 import type { Values } from './counter.ts';
 import type { Found } from './relations.ts';
 

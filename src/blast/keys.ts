@@ -58,20 +58,22 @@ const columns = (relation: string, numbers: string): string => `(
 const leadingOn = (all: boolean): string =>
   all ? 'true' : "(k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd'))";
 
+// No index leads from a table to the keys that refer to it, so all of them are read, once a round.
 const graphQuestion = (from: readonly number[], all: boolean, version: number): string => {
   const enforced = version >= 18 ? ' AND k.conenforced' : '';
-  return `
+  const reached = `
 WITH RECURSIVE reached(oid) AS (
   SELECT pg_catalog.unnest(${oids(from)})
   UNION
-  SELECT s.oid FROM reached r CROSS JOIN LATERAL (
-    SELECT k.conrelid AS oid FROM pg_catalog.pg_constraint k
-    WHERE k.contype = 'f' AND k.confrelid = r.oid AND ${leadingOn(all)}${enforced}
+  SELECT s.oid FROM reached r JOIN (
+    SELECT k.confrelid AS parent, k.conrelid AS oid FROM pg_catalog.pg_constraint k
+    WHERE k.contype = 'f' AND ${leadingOn(all)}${enforced}
     UNION ALL
-    SELECT i.inhrelid FROM pg_catalog.pg_inherits i
-    JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = i.inhparent WHERE i.inhparent = r.oid
-  ) s
-)
+    SELECT i.inhparent, i.inhrelid FROM pg_catalog.pg_inherits i
+    JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = i.inhparent
+  ) s ON s.parent = r.oid
+)`;
+  return `${reached}
 SELECT k.oid, k.conname, k.confrelid, k.conparentid, k.confdeltype, k.confupdtype,
   ${columns('k.conrelid', 'k.conkey')}, ${columns('k.confrelid', 'k.confkey')}, (
     SELECT pg_catalog.json_agg(pg_catalog.format('OPERATOR(%I.%s)', y.nspname, o.oprname) ORDER BY u.at)
@@ -82,16 +84,18 @@ FROM reached r
 JOIN pg_catalog.pg_constraint k ON k.contype = 'f' AND k.confrelid = r.oid${enforced}
 JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 ORDER BY n.nspname, c.relname, k.conname, k.oid LIMIT ${keysMax + 1};
-WITH RECURSIVE reached(oid) AS (
-  SELECT DISTINCT k.conrelid FROM pg_catalog.pg_constraint k WHERE k.contype = 'f'
+${reached}, parts(parent, oid) AS (
+  SELECT 0::pg_catalog.oid, k.conrelid FROM reached r
+  JOIN pg_catalog.pg_constraint k ON k.contype = 'f' AND k.confrelid = r.oid
   UNION
-  SELECT i.inhrelid FROM reached r JOIN pg_catalog.pg_inherits i ON i.inhparent = r.oid
+  SELECT i.inhparent, i.inhrelid FROM parts t
+  JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = t.oid
+  JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid
 )
-SELECT i.inhparent, ${memberColumns}
-FROM reached r JOIN pg_catalog.pg_inherits i ON i.inhparent = r.oid
-JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = i.inhparent
-JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-ORDER BY n.nspname, c.relname LIMIT ${10 * keysMax}`;
+SELECT i.parent, ${memberColumns}
+FROM parts i
+JOIN pg_catalog.pg_class c ON c.oid = i.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE i.parent <> 0 ORDER BY n.nspname, c.relname LIMIT ${10 * keysMax}`;
 };
 
 /** The keys that refer to any of the relations, or to what those lead to. `all`: as TRUNCATE … CASCADE follows them. */

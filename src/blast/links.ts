@@ -3,7 +3,7 @@
 // the same way ends it. Refuses to know rows. Source: the manual, 5.5.5 and TRUNCATE.
 
 import type { Cascade } from '../approval/effect.ts';
-import type { RowEvent } from '../sql/aims.ts';
+import type { RowEvent } from '../sql/aim.ts';
 import type { Entry } from './entry.ts';
 import { type Key, type KeyAction, type KeyGraph, keysTo, withParts } from './keys.ts';
 import { type Member, nameOf } from './relations.ts';
@@ -20,11 +20,12 @@ export interface Link {
   readonly members: readonly Member[];
   /** From a table to itself: rows of rows, however far. */
   readonly self: boolean;
-  /** The same key would lead on from here: there may be more rows. */
+  /** It is part of a round, of which only the first is followed: there may be more rows. */
   endless: boolean;
 }
 
-const linksMax = 300;
+/** Links that are followed under one relation. */
+export const linksMax = 300;
 
 /** The links under the rows of `entry`, a DELETE, an UPDATE or both. */
 export function rowLinks(entry: Entry, graph: KeyGraph): Link[] {
@@ -51,11 +52,10 @@ function follow(links: Link[], graph: KeyGraph, step: Step): void {
   const { entry, event, assigns, members, way } = step;
   for (const key of keysTo(graph, new Set(members.map(({ oid }) => oid)))) {
     if (event === 'update' && !key.parentColumns.some((column) => assigns.includes(column))) continue;
-    const again = way.find((link) => link.key.oid === key.oid);
-    if (again !== undefined || links.length >= linksMax) {
-      if (again !== undefined) again.endless = true;
-      continue;
-    }
+    const again = way.findIndex((link) => link.key.oid === key.oid);
+    // From there on the way leads round and round.
+    if (again >= 0) for (const link of way.slice(again)) link.endless = true;
+    if (again >= 0 || links.length >= linksMax) continue;
     const action = event === 'delete' ? key.onDelete : key.onUpdate;
     const next = eventOf(action, event);
     const self = key.child.oid === key.parent && next === 'delete';
@@ -96,6 +96,11 @@ function cascadeOf(entry: Entry, key: Key, action: Cascade['action'], members: r
     action,
     via: nameOf(via),
   };
+}
+
+/** True if more rounds may lead to it, or to what it refers to. */
+export function comesAgain(link: Link): boolean {
+  return link.endless || (link.parent !== undefined && comesAgain(link.parent));
 }
 
 /** The links of one TRUNCATE: every table that refers to one of `entries`, and so on, or why it is refused. */

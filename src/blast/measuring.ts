@@ -8,15 +8,16 @@ import {
   type MeasuredEffect,
   type TouchedRelation,
 } from '../approval/effect.ts';
-import type { Aim, Aims, DropAim, Named } from '../sql/aims.ts';
+import type { Aim, Aims, DropAim, Named } from '../sql/aim.ts';
 import { aimsOf } from '../sql/aims.ts';
 import { isStronger, type LockMode } from '../sql/lock-modes.ts';
 import type { Reader } from '../sql/selection.ts';
 import type { Analysis } from '../sql/statement.ts';
 import type { Asked } from './asked.ts';
-import { type Asker, identifier, literal, Refused } from './asker.ts';
+import { type Asker, identifier, Refused } from './asker.ts';
+import { contextText, elsewhere, keyOf, uncertain, wordsOf } from './context.ts';
 import { Counter, refusal, type Values } from './counter.ts';
-import { isTraced, namesRelations, traceDrop } from './dependents.ts';
+import { findDatabase, isTraced, namesRelations, traceDrop } from './dependents.ts';
 import type { Entry, Task } from './entry.ts';
 import { type LockTable, lockTable, openTransaction } from './locks.ts';
 import {
@@ -205,16 +206,9 @@ SAVEPOINT holdpoint`);
 
   async #find(): Promise<void> {
     const { asked } = this.#options;
-    const doubtful = (named: Named): string | undefined => {
-      if (named.schema === 'pg_temp' || (named.schema === undefined && asked.temporary.has(named.name)))
-        return `${named.name} is a temporary relation of the session, which no other connection sees`;
-      if (named.schema === undefined && asked.path === undefined)
-        return `which ${named.name} is meant is not known, because the search_path of the session is not`;
-      return undefined;
-    };
     const certain: Named[] = [];
     for (const named of this.#names()) {
-      const why = doubtful(named);
+      const why = uncertain(named, asked);
       if (why === undefined) certain.push(named);
       else this.unmeasured(why);
     }
@@ -277,9 +271,11 @@ SAVEPOINT holdpoint`);
 
   async #drop(aim: DropAim, statement: number | undefined): Promise<void> {
     const { asked } = this.#options;
+    if (aim.what === 'database') return this.#dropDatabase(aim, statement);
     if (!isTraced(aim)) {
-      if (!/^(database|trigger|rule|policy)$/.test(aim.what))
-        this.unmeasured(`what depends on a ${aim.what} was not looked for`);
+      // These have no rows, and nothing depends on them.
+      if (!/^(trigger|rule|policy)$/.test(aim.what))
+        this.unmeasured(`what goes with it was not looked for: DROP of ${aim.what}`);
       return;
     }
     const names = aim.of === undefined ? dropNames(aim) : [aim.of];
@@ -300,6 +296,25 @@ SAVEPOINT holdpoint`);
     }
     for (const member of dropped.losing)
       this.#needs.push({ name: nameOf(member), members: [member], mode: 'ACCESS EXCLUSIVE' });
+  }
+
+  async #dropDatabase(aim: DropAim, statement: number | undefined): Promise<void> {
+    const name = aim.names[0]?.at(-1) ?? '';
+    const found = await findDatabase(this.#catalog, name);
+    if (found === undefined) {
+      this.unmeasured(`the database ${name} was not found`);
+      return;
+    }
+    const at = statement === undefined ? {} : { statement };
+    this.effect.relations.push({
+      ...at,
+      does: 'DROP',
+      name,
+      kind: 'database',
+      bytes: found.bytes,
+      fires: [],
+    });
+    if (found.sessions > 0) this.effect.dependents.push(`${found.sessions} sessions in the database ${name}`);
   }
 
   async #reach(): Promise<void> {
@@ -352,14 +367,6 @@ SAVEPOINT holdpoint`);
   }
 }
 
-function keyOf({ schema, name, only }: Named): string {
-  return JSON.stringify([schema ?? null, name, only]);
-}
-
-function wordsOf({ schema, name }: Named): string {
-  return schema === undefined ? name : `${schema}.${name}`;
-}
-
 function dropNames(aim: DropAim): Named[] {
   if (aim.of !== undefined) return [aim.of];
   if (!namesRelations(aim)) return [];
@@ -379,30 +386,6 @@ function strongest(needs: readonly Need[]): Need[] {
     if (known === undefined || isStronger(need.mode, known.mode)) byName.set(need.name, need);
   }
   return [...byName.values()];
-}
-
-/** Why names in a text may mean something else on this connection than in the session; undefined if they do not. */
-function elsewhere(analysis: Analysis, { path, temporary, shadowed }: Asked): string | undefined {
-  if (path === undefined) return 'the search_path of the session is not known';
-  const relations =
-    analysis.kind === 'statements' ? analysis.statements.flatMap((each) => each.relations) : [];
-  const own = relations.find(({ schema, name }) =>
-    schema === undefined ? temporary.has(name) : schema === 'pg_temp',
-  );
-  if (own !== undefined) return `${own.name} is a temporary relation of the session`;
-  return shadowed && relations.some(({ schema }) => schema === undefined)
-    ? 'a temporary relation of the session may stand in front of what it reads'
-    : undefined;
-}
-
-/** The session's own search_path and what else gives a text its meaning; a savepoint behind it. */
-function contextText({ path, settings }: Asked): string {
-  const list = (path ?? []).map(identifier).join(', ');
-  const set = Object.entries({ ...settings, ...(path === undefined ? {} : { search_path: list }) });
-  const calls = set.map(
-    ([name, value]) => `pg_catalog.set_config(${literal(name)}, ${literal(value)}, true)`,
-  );
-  return `SELECT ${calls.join(', ')}; SAVEPOINT holdpoint`;
 }
 
 function size({ found, shown }: Entry, sizes: ReadonlyMap<number, Size>): void {

@@ -3,7 +3,7 @@
 // them up. Refuses to know rows and locks. Source: the manual, 5.10.3 and "System Catalogs"; servers from 13 to 18.
 
 import { flag, number, type Row, text, texts } from '../catalog/row.ts';
-import type { Named, RowEvent } from '../sql/aims.ts';
+import type { Named, RowEvent } from '../sql/aim.ts';
 import { type Asker, jsonRows, oids } from './asker.ts';
 
 /** One relation, by itself. */

@@ -10,7 +10,7 @@ import { type Body, closedBody, referringBody, selectedBody, wholeBody } from '.
 import type { Counter } from './counter.ts';
 import type { Entry } from './entry.ts';
 import { type KeyGraph, keyGraph, keysTo } from './keys.ts';
-import { type Link, rowLinks, truncateLinks } from './links.ts';
+import { comesAgain, type Link, linksMax, rowLinks, truncateLinks } from './links.ts';
 import type { LockTable } from './locks.ts';
 import { type Firing, firing, firingsOf, type Member, type Size } from './relations.ts';
 
@@ -50,8 +50,10 @@ export class Rows {
     const from = new Set(changed.flatMap(({ found }) => found.members.map(({ oid }) => oid)));
     const truncates = changed.some(({ aim }) => aim.kind === 'truncate');
     this.#graph = await keyGraph(asker, [...from], truncates, version);
-    if (this.#graph.cut) unmeasured('more foreign keys lead here than were looked at');
-    this.#links = changed.flatMap((entry) => rowLinks(entry, this.#graph));
+    const followed = changed.map((entry) => rowLinks(entry, this.#graph));
+    this.#links = followed.flat();
+    if (this.#graph.cut || followed.some((links) => links.length >= linksMax))
+      unmeasured('more foreign keys lead here than were looked at');
     const emptied = changed.filter(({ aim }) => aim.kind === 'truncate');
     for (const aim of new Set(emptied.map((entry) => entry.aim)))
       this.#links.push(
@@ -186,7 +188,7 @@ export class Rows {
     if (rows === undefined) return;
     if (slow && !base.slow) this.#saySlow(shown.relation);
     this.#bases.set(link, { body, rows, slow });
-    const certain = rows.how === 'count' && (link.endless || guarded(link.members));
+    const certain = rows.how === 'count' && (comesAgain(link) || guarded(link.members));
     shown.touched = certain ? { ...rows, how: 'at-least' } : rows;
     stop(link, rows, this.#links);
     if (!link.self) await this.#close(link, counter);

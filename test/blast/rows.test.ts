@@ -384,6 +384,118 @@ GRANT DELETE ON cellar TO clerk_${database.name}`);
   });
 });
 
+describe('foreign keys', () => {
+  beforeAll(async () => {
+    await direct.query(`
+CREATE TABLE hens (id bigint, farm text, PRIMARY KEY (farm, id));
+INSERT INTO hens SELECT n, f FROM generate_series(1, 4) n, (VALUES ('a'), ('b')) v(f);
+CREATE TABLE eggs (hen int, hen_farm text, FOREIGN KEY (hen_farm, hen) REFERENCES hens ON DELETE CASCADE);
+INSERT INTO eggs SELECT 1 + n % 4, CASE WHEN n < 8 THEN 'a' ELSE 'b' END FROM generate_series(0, 11) n;
+CREATE TABLE chicken (id int PRIMARY KEY); CREATE TABLE egg (id int PRIMARY KEY, of int REFERENCES chicken ON DELETE CASCADE);
+ALTER TABLE chicken ADD hatched int REFERENCES egg ON DELETE CASCADE;
+INSERT INTO chicken VALUES (1, NULL); INSERT INTO egg VALUES (1, 1), (2, 1); INSERT INTO chicken VALUES (2, 1); INSERT INTO egg VALUES (3, 2);
+CREATE TABLE folk (id int PRIMARY KEY, mother int REFERENCES folk ON DELETE CASCADE, father int REFERENCES folk ON DELETE CASCADE);
+INSERT INTO folk VALUES (1, NULL, NULL), (2, NULL, NULL), (3, 1, 2), (4, 3, NULL), (5, NULL, 2);
+CREATE TABLE visits (day date PRIMARY KEY) PARTITION BY RANGE (day);
+CREATE TABLE visits_1 PARTITION OF visits FOR VALUES FROM ('2020-01-01') TO ('2020-02-01');
+CREATE TABLE visits_2 PARTITION OF visits FOR VALUES FROM ('2020-02-01') TO ('2020-03-01');
+INSERT INTO visits SELECT date '2020-01-01' + n FROM generate_series(0, 50) n;
+CREATE TABLE guests (day date REFERENCES visits ON DELETE CASCADE, name text) PARTITION BY LIST (name);
+CREATE TABLE guests_a PARTITION OF guests FOR VALUES IN ('a'); CREATE TABLE guests_b PARTITION OF guests FOR VALUES IN ('b');
+INSERT INTO guests SELECT day, n FROM visits, (VALUES ('a'), ('b')) v(n);
+CREATE TABLE hidden (visit date REFERENCES visits ON DELETE CASCADE); INSERT INTO hidden SELECT day FROM visits LIMIT 5;
+ALTER TABLE hidden ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON hidden USING (visit < '2020-01-03');
+GRANT SELECT, DELETE ON visits, hidden, guests TO clerk_${database.name}`);
+    await measurer.reload();
+  });
+
+  test.each<[string, string[]]>([
+    [
+      "DELETE FROM hens WHERE farm = 'a' AND id < 3",
+      ['DELETE table public.hens 2/8', 'CASCADE public.eggs 4 from public.hens'],
+    ],
+    [
+      // Behind the chicken are its eggs, behind those chickens: the second round is not counted.
+      'DELETE FROM chicken WHERE id = 1',
+      [
+        'DELETE table public.chicken 1/2',
+        'CASCADE public.egg >=2 from public.chicken',
+        'CASCADE public.chicken >=1 from public.egg',
+      ],
+    ],
+    [
+      'DELETE FROM folk WHERE id = 2',
+      [
+        'DELETE table public.folk 1/5',
+        'CASCADE public.folk <=3 from public.folk',
+        'CASCADE public.folk <=3 from public.folk',
+      ],
+    ],
+    [
+      "DELETE FROM visits WHERE day < '2020-01-11'",
+      [
+        'DELETE partitioned table public.visits 10/51 +2',
+        'CASCADE public.guests 20 from public.visits',
+        'CASCADE public.hidden 5 from public.visits',
+      ],
+    ],
+    [
+      'DELETE FROM visits_1',
+      [
+        'DELETE table public.visits_1 31/31',
+        'CASCADE public.guests 62 from public.visits_1',
+        'CASCADE public.hidden 5 from public.visits_1',
+      ],
+    ],
+    ['DELETE FROM guests', ['DELETE partitioned table public.guests 102/102 +2']],
+  ])('%s', async (sql, expected) => {
+    expect(read(await measurer.measure(sql))).toEqual(expected);
+  });
+
+  test('take along rows as well that the role does not see', async () => {
+    const effect = await measurer.measure('DELETE FROM visits', { role: `clerk_${database.name}` });
+    const hidden = effect.cascades.find(({ relation }) => relation === 'public.hidden');
+    expect(hidden?.touched).toEqual({ rows: 2, how: 'at-least' });
+  });
+});
+
+test('event triggers that fire are told', async () => {
+  await direct.query(`
+CREATE FUNCTION watch() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+CREATE EVENT TRIGGER watch_drops ON sql_drop EXECUTE FUNCTION watch();
+CREATE EVENT TRIGGER watch_all ON ddl_command_end EXECUTE FUNCTION watch();
+CREATE EVENT TRIGGER watch_not ON ddl_command_start EXECUTE FUNCTION watch(); ALTER EVENT TRIGGER watch_not DISABLE`);
+  const dropped = await measurer.measure('DROP TABLE log');
+  const indexed = await measurer.measure('CREATE INDEX ON log (line)');
+  const deleted = await measurer.measure('DELETE FROM log');
+  await direct.query(
+    'DROP EVENT TRIGGER watch_drops, watch_all, watch_not'.replaceAll(/, (\w+)/g, '; DROP EVENT TRIGGER $1'),
+  );
+  expect(dropped.fires).toEqual([
+    'event trigger watch_all (ddl_command_end) → public.watch()',
+    'event trigger watch_drops (sql_drop) → public.watch()',
+  ]);
+  expect(indexed.fires).toEqual(['event trigger watch_all (ddl_command_end) → public.watch()']);
+  expect(deleted.fires).toBeUndefined();
+});
+
+test('a database is dropped with its size and with those who are in it', async () => {
+  const effect = await measurer.measure(`DROP DATABASE ${database.name}`);
+  expect(effect.relations).toEqual([
+    { does: 'DROP', name: database.name, kind: 'database', bytes: expect.any(Number), fires: [] },
+  ]);
+  expect(effect.dependents[0]).toMatch(/^\d+ sessions in the database/);
+});
+
+test.each([
+  ['DROP OWNED BY CURRENT_USER', 'what a role owns'],
+  ['DROP ROLE somebody', 'role'],
+  ['DROP OPERATOR = (int, int)', 'operator'],
+])('%s says that what goes with it was not looked for', async (sql, what) => {
+  const effect = await measurer.measure(sql);
+  expect(effect.unmeasured).toEqual([`what goes with it was not looked for: DROP of ${what}`]);
+});
+
 test('names that hold anything at all are names', async () => {
   const nasty = `a"b'c\\d;\u202e $1 -- /* ${'é'.repeat(3)}`;
   const quoted = pg.escapeIdentifier(nasty);

@@ -63,7 +63,7 @@ WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND c.oid >= 16384 AN
         .replaceAll(/(?<=[a-z])(?=[A-Z])/g, ' ')
         .toUpperCase();
       const known = strongest.get(relname) ?? 'ACCESS SHARE';
-      const rank = (each: string) => lockModes.findIndex((known) => known === each);
+      const rank = (each: string) => (lockModes as readonly string[]).indexOf(each);
       strongest.set(relname, rank(words) > rank(known) ? words : known);
     }
     return strongest;

@@ -1,7 +1,8 @@
 // Which rows a statement is about, cut out of its text: pieces that mean in a SELECT what they mean in it, or nothing.
 
 import { describe, expect, test } from 'vitest';
-import { aimsOf, type RowsAim } from '../../src/sql/aims.ts';
+import type { RowsAim } from '../../src/sql/aim.ts';
+import { aimsOf } from '../../src/sql/aims.ts';
 import { analyzer } from './facts.ts';
 
 function rowsOf(sql: string): RowsAim[] {
