@@ -63,19 +63,7 @@ export async function checkProof(value: unknown, rootKid?: string): Promise<Prov
   const proof = value as Proof;
   if (typeof value !== 'object' || value === null || proof.typ !== 'holdpoint.proof.v1')
     throw new Error('this is not a proof: typ must be "holdpoint.proof.v1"');
-  const root = await readPublicKey(proof.root);
-  if (rootKid !== undefined && root.kid !== rootKid)
-    throw new Error(`the proof begins with root key ${root.kid}; you trust ${rootKid}`);
-  let key = root;
-  for (const [epoch, next] of [...proof.keys].entries()) {
-    const claims = await verifyToken(String(next.cert), 'holdpoint-epoch+jws', key);
-    key = await readPublicKey(next.jwk);
-    if (claims.kid !== key.kid || claims.epoch !== epoch || claims.origin !== proof.origin)
-      throw new Error(`the certificate of epoch ${epoch} is for another key, epoch or log`);
-  }
-  const seal = await verifyToken(String(proof.seal), 'holdpoint-seal+jws', key);
-  if (seal.epoch !== proof.keys.length - 1 || seal.origin !== proof.origin)
-    throw new Error('the seal is of another log or epoch');
+  const { seal, rootKid: root } = await sealedBy(proof, rootKid);
   const record = JSON.parse(proof.record) as { seq: unknown; node: unknown };
   const steps = [...proof.inclusion].map((hash) => Buffer.from(hash, 'base64url'));
   const top = Buffer.from(String(seal.root), 'base64url');
@@ -90,10 +78,34 @@ export async function checkProof(value: unknown, rootKid?: string): Promise<Prov
     seq: proof.index,
     size: Number(seal.size),
     sealedAt: Number(seal.ts),
-    rootKid: root.kid,
+    rootKid: root,
   };
 }
 
-function leafOf(line: string): Buffer {
+/**
+ * Follows the certificates from the root to the key of the seal, and verifies that. Throws Error that says what is wrong;
+ * returns what the seal says, and the root that it all rests on.
+ */
+export async function sealedBy(
+  given: Pick<Proof, 'origin' | 'root' | 'keys' | 'seal'>,
+  rootKid?: string,
+): Promise<{ seal: Readonly<Record<string, unknown>>; rootKid: string }> {
+  const root = await readPublicKey(given.root);
+  if (rootKid !== undefined && root.kid !== rootKid)
+    throw new Error(`the proof begins with root key ${root.kid}; you trust ${rootKid}`);
+  let key = root;
+  for (const [epoch, next] of [...given.keys].entries()) {
+    const claims = await verifyToken(String(next.cert), 'holdpoint-epoch+jws', key);
+    key = await readPublicKey(next.jwk);
+    if (claims.kid !== key.kid || claims.epoch !== epoch || claims.origin !== given.origin)
+      throw new Error(`the certificate of epoch ${epoch} is for another key, epoch or log`);
+  }
+  const seal = await verifyToken(String(given.seal), 'holdpoint-seal+jws', key);
+  if (seal.epoch !== given.keys.length - 1 || seal.origin !== given.origin)
+    throw new Error('the seal is of another log or epoch');
+  return { seal, rootKid: root.kid };
+}
+
+export function leafOf(line: string): Buffer {
   return Buffer.from(leafHash(line), 'base64url');
 }

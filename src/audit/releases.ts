@@ -4,25 +4,25 @@
 // approvals is checked here, with approvers' public keys from the chain or from whoever verifies.
 
 import { hash } from 'node:crypto';
-import { compactVerify, importJWK, type JWK } from 'jose';
+import { type Asked, type Ballot, Ballots, levelOf } from './ballots.ts';
 import { type ChainedRecord, Offence, type Place } from './chain.ts';
-import { readPublicKey } from './seal.ts';
+import { type Credential, Credentials } from './credentials.ts';
+import type { Aside } from './evidence.ts';
 
 interface Held {
-  readonly rd: string;
+  readonly asked: Asked;
+  /** The statement that it was opened for, and the digest of its text where the log has it. */
   readonly ref: number;
+  readonly sha: unknown;
   readonly wire: string | undefined;
-  readonly quorum: number;
   /** Statements of a plan; undefined for what is one text. */
   readonly plan: number | undefined;
 }
 
-interface Decided {
-  readonly rid: string;
-  readonly rd: string;
-  readonly approver: string;
-  readonly approves: boolean;
-  readonly rowsMax: number | undefined;
+/** A statement that was not passed: what was decided, and the digest of its text where the log has it. */
+interface Gated {
+  readonly decided: string;
+  readonly sha: unknown;
 }
 
 /** An approval as it was used for one statement, and how many rows that may change. */
@@ -41,45 +41,76 @@ interface Started {
 /** Gives the whole text of a record's long member that was moved to a blob. */
 export type WholeText = (record: ChainedRecord, member: string, place: Place) => Promise<string>;
 
+/** Everything that the log says of one request, each part of it checked by then. */
+export interface Story {
+  readonly rid: string;
+  asked: Asked | undefined;
+  /** R, whole. */
+  text: string;
+  readonly ballots: Ballot[];
+  /** The statements that it released: by whose decisions, with which bytes, with what outcome. */
+  readonly uses: {
+    readonly ref: number;
+    readonly ballots: readonly Ballot[];
+    wire: string | undefined;
+    sameBytes: boolean;
+    outcome: Members | undefined;
+  }[];
+}
+
+/** What a `Releases` is told beside the records. */
+export interface ReleaseSources {
+  readonly wholeText: WholeText;
+  readonly aside: Aside;
+  /** Credentials that the caller brings, by `kid`; they stand beside those in the chain. */
+  readonly given?: ReadonlyMap<string, Credential> | undefined;
+  /** The request whose story is kept. */
+  readonly about?: string | undefined;
+}
+
 /** Follows requests through a log. `note` takes every record in order and throws Offence. */
 export class Releases {
-  /** Releases whose every signature was verified with an approver's key, and those where a key was missing. */
-  proved = 0;
-  unproved = 0;
-  /** Releases by a link: somebody who had it, nobody in particular. */
-  byLink = 0;
-  readonly #wholeText: WholeText;
-  readonly #keys = new Map<string, JWK>();
-  readonly #gates = new Map<number, string>();
+  /** Releases by what proves them: verified signatures of people; signatures whose key is not known here; a Slack button; a link. */
+  readonly counts = { proved: 0, unproved: 0, bySlack: 0, byLink: 0 };
+  readonly story: Story | undefined;
+  readonly #sources: ReleaseSources;
+  readonly #known: Credentials;
+  readonly #ballots: Ballots;
+  readonly #gates = new Map<number, Gated>();
   readonly #holds = new Map<string, Held>();
-  readonly #decisions = new Map<number, Decided & { readonly proof: 'proved' | 'link' | 'unproved' }>();
   /** By the statement that was let through. */
   readonly #granted = new Map<number, Granted>();
   /** How often a request was used, or how many statements of its plan. */
   readonly #used = new Map<string, number>();
   readonly #intents = new Map<number, Started>();
 
-  /** `keys`: approvers' public keys that the caller brings, by thumbprint; they stand beside those in the chain. */
-  constructor(wholeText: WholeText, keys: ReadonlyMap<string, JWK> = new Map()) {
-    this.#wholeText = wholeText;
-    for (const [kid, jwk] of keys) this.#keys.set(kid, jwk);
+  constructor(sources: ReleaseSources) {
+    const { given, about } = sources;
+    this.#sources = sources;
+    this.#known = new Credentials(given);
+    this.#ballots = new Ballots(this.#known, sources.aside);
+    if (about !== undefined) this.story = { rid: about, asked: undefined, text: '', ballots: [], uses: [] };
   }
 
   async note(record: ChainedRecord, place: Place): Promise<void> {
     const { members, kind, seq } = record;
     const fail = (message: string) => new Offence('approval', place, message);
     switch (kind) {
+      case 'boot':
+        return this.#known.forget();
       case 'stmt':
-        if (members.dec !== 'pass') this.#gates.set(seq, String(members.dec));
+        if (members.dec !== 'pass') this.#gates.set(seq, { decided: String(members.dec), sha: members.sha });
         return;
       case 'approver':
-        return this.#enrol(members, fail);
+        return told(fail, this.#known.note(members), "the approver's key: ");
       case 'hold':
         return this.#hold(record, place, fail);
       case 'decision':
         return this.#decide(record, place, fail);
+      case 'delegation':
+        return told(fail, this.#ballots.lend(members, await this.#sources.wholeText(record, 'D', place)));
       case 'grant_use':
-        return this.#grant(members, fail);
+        return this.#grant(record, fail);
       case 'intent':
         return this.#begin(record, place, fail);
       case 'outcome':
@@ -92,97 +123,54 @@ export class Releases {
     return [...this.#intents.values()];
   }
 
-  async #enrol(members: Members, fail: Fail): Promise<void> {
-    if (members.act === 'retire') {
-      this.#keys.delete(String(members.kid));
-      return;
-    }
-    if (members.form !== undefined) return;
-    const key = await readPublicKey(members.jwk).catch((error: Error) => {
-      throw fail(`the approver's key: ${error.message}`);
-    });
-    if (key.kid !== members.kid) throw fail("the approver's key has another thumbprint than the record says");
-    this.#keys.set(key.kid, key.jwk);
-  }
-
   async #hold(record: ChainedRecord, place: Place, fail: Fail): Promise<void> {
-    const { rid, rd, ref } = record.members;
-    const text = await this.#wholeText(record, 'R', place);
+    const { rid, rd, ref, node } = record.members;
+    const text = await this.#sources.wholeText(record, 'R', place);
     if (hash('sha256', `holdpoint-request-v1\0${text}`, 'base64url') !== rd)
       throw fail(`the digest of request ${rid} is not that of its text`);
     const request = parse(text, fail);
-    const need = (request.need ?? {}) as Members;
-    const elsewhere = request.node !== undefined && request.node !== record.members.node;
+    if (request.rid !== rid) throw fail(`the record of request ${rid} holds another request`);
+    const asked = askedOf(request, String(rd));
+    const elsewhere = request.node !== undefined && request.node !== node;
     this.#holds.set(String(rid), {
-      rd: String(rd),
+      asked,
       ref: Number(ref),
+      sha: this.#gates.get(Number(ref))?.sha,
       // A node that releases what another one held sends bytes of its own, as any retry does.
       wire: typeof request.wire === 'string' && !elsewhere ? request.wire : undefined,
       plan: planLength(request.plan),
-      quorum: typeof need.quorum === 'number' ? need.quorum : 1,
     });
+    const story = this.#storyOf(String(rid));
+    if (story !== undefined) Object.assign(story, { asked, text });
   }
 
   async #decide(record: ChainedRecord, place: Place, fail: Fail): Promise<void> {
-    const { rid, ev } = record.members;
-    const text = await this.#wholeText(record, 'D', place);
-    const decision = parse(text, fail);
-    if (decision.rid !== rid) throw fail('the decision names another request than its record');
-    const held = this.#holds.get(String(rid));
-    if (held !== undefined && decision.rd !== held.rd)
-      throw fail(`the decision names another digest than request ${rid} has`);
-    this.#decisions.set(record.seq, {
-      rid: String(rid),
-      rd: String(decision.rd),
-      approver: String(decision.approver),
-      approves: decision.verdict === 'approve',
-      rowsMax: typeof decision.rowsMax === 'number' ? decision.rowsMax : undefined,
-      proof: await this.#evidence((ev ?? {}) as Members, text, fail),
-    });
+    const text = await this.#sources.wholeText(record, 'D', place);
+    const rid = String(record.members.rid);
+    const ballot = await told(fail, this.#ballots.cast(record, text, this.#holds.get(rid)?.asked));
+    this.#storyOf(rid)?.ballots.push(ballot);
   }
 
-  /** Verifies what can be verified with a public key. */
-  async #evidence(ev: Members, text: string, fail: Fail): Promise<'proved' | 'link' | 'unproved'> {
-    if (ev.kind === 'link') return 'link';
-    if (ev.kind !== 'jws' || typeof ev.jws !== 'string') return 'unproved';
-    const [head, payload] = ev.jws.split('.').map((part) => Buffer.from(part, 'base64url').toString('utf8'));
-    if (payload !== text) throw fail('the signature is over another decision than the record shows');
-    const { kid, typ } = parse(head ?? '', fail);
-    const jwk = this.#keys.get(String(kid));
-    if (jwk === undefined) return 'unproved';
-    const key = await importJWK(jwk, 'Ed25519');
-    await compactVerify(ev.jws, key, { algorithms: ['Ed25519'] }).catch(() => {
-      throw fail(`the approver's signature by key ${kid} is not valid`);
-    });
-    if (typ !== 'holdpoint-decision+jws') throw fail(`a token of type ${typ} stands as a decision`);
-    return 'proved';
-  }
-
-  #grant(members: Members, fail: Fail): void {
+  #grant({ members, ts }: ChainedRecord, fail: Fail): void {
     const rid = String(members.rid);
+    const ref = Number(members.ref);
     const seqs = Array.isArray(members.decisions) ? (members.decisions as unknown[]) : [];
-    const votes = seqs.map((seq) => this.#decisions.get(Number(seq)));
     const held = this.#holds.get(rid);
     this.#count(rid, held?.plan, members, fail);
-    for (const vote of votes) {
-      if (vote === undefined || vote.rid !== rid || !vote.approves)
-        throw fail(`the release of request ${rid} rests on a decision that does not approve it`);
-      if (vote.rd !== (held?.rd ?? votes[0]!.rd))
-        throw fail(`the decisions on request ${rid} are over different digests`);
+    let released: ReturnType<Ballots['release']>;
+    try {
+      released = this.#ballots.release(rid, seqs, held?.asked, ts / 1000);
+    } catch (error) {
+      throw fail((error as Error).message);
     }
-    const people = new Set(votes.map((vote) => vote!.approver));
-    if (people.size < (held?.quorum ?? 1))
-      throw fail(
-        `request ${rid} needs ${held?.quorum ?? 1} approvals by different people; ${people.size} are here`,
-      );
-    const bounds = votes.flatMap((vote) => vote!.rowsMax ?? []);
+    const { ballots, proof } = released;
+    const bounds = ballots.flatMap((ballot) => ballot.rowsMax ?? []);
     const rowsMax = bounds.length === 0 ? undefined : Math.min(...bounds);
     if (rowsMax !== members.rowsMax)
       throw fail(`the release of request ${rid} has another bound of rows than its approvals`);
-    this.#granted.set(Number(members.ref), { rid, rowsMax });
-    if (votes.some((vote) => vote!.proof === 'link')) this.byLink += 1;
-    else if (votes.every((vote) => vote!.proof === 'proved')) this.proved += 1;
-    else this.unproved += 1;
+    this.#granted.set(ref, { rid, rowsMax });
+    this.counts[proof === 'slack' ? 'bySlack' : proof === 'link' ? 'byLink' : proof] += 1;
+    this.#storyOf(rid)?.uses.push({ ref, ballots, wire: undefined, sameBytes: false, outcome: undefined });
   }
 
   /** A text is let through once; the statements of a plan each once, in their order. */
@@ -201,33 +189,75 @@ export class Releases {
   }
 
   #begin(record: ChainedRecord, place: Place, fail: Fail): void {
-    const { rid, ref, wire } = record.members;
+    const { rid, wire } = record.members;
+    const ref = Number(record.members.ref);
     const held = this.#holds.get(String(rid));
-    const granted = this.#granted.get(Number(ref));
+    const granted = this.#granted.get(ref);
     if (granted === undefined || granted.rid !== rid)
       throw fail(`statement ${ref} went to the server on request ${rid}, which was not released for it`);
     // A retry has names of its own for statement and portal, so its bytes differ; its text and values may not.
-    if (held?.ref === ref && held?.wire !== undefined && held.wire !== wire)
+    const own = held?.ref === ref && held.wire !== undefined;
+    if (own && held.wire !== wire)
       throw fail(`the bytes of statement ${ref} are not those of request ${rid}`);
+    if (held !== undefined && held.plan === undefined) this.#refuseOtherText(ref, held, fail);
     const { rowsMax } = granted;
     if (rowsMax !== record.members.rowsMax)
       throw fail(`statement ${ref} went to the server without the bound of rows that request ${rid} has`);
-    this.#intents.set(Number(ref), { seq: record.seq, place, boot: record.boot, rowsMax });
+    this.#intents.set(ref, { seq: record.seq, place, boot: record.boot, rowsMax });
+    const use = this.#storyOf(String(rid))?.uses.find((one) => one.ref === ref);
+    if (use !== undefined) Object.assign(use, { wire: String(wire), sameBytes: own });
+  }
+
+  /** Where the log has the digests of both texts (it has none of a text that carries a secret), they are one. */
+  #refuseOtherText(ref: number, held: Held, fail: Fail): void {
+    const [shown, sent] = [held.sha, this.#gates.get(ref)?.sha];
+    if (shown !== undefined && sent !== undefined && shown !== sent)
+      throw fail(`the text of statement ${ref} is not that of request ${held.asked.rid}`);
   }
 
   #end(members: Members, fail: Fail): void {
     const ref = Number(members.ref);
-    const dec = this.#gates.get(ref);
-    if (dec !== undefined && members.st === 'ok' && !this.#intents.has(ref))
+    const gate = this.#gates.get(ref);
+    if (gate !== undefined && members.st === 'ok' && !this.#intents.has(ref))
       throw fail(
-        `statement ${ref} was ${dec === 'hold' ? 'held' : 'refused'} and yet it ran, without a release`,
+        `statement ${ref} was ${gate.decided === 'hold' ? 'held' : 'refused'} and yet it ran, without a release`,
       );
     const rowsMax = this.#intents.get(ref)?.rowsMax;
     if (rowsMax !== undefined && members.st === 'ok' && Number(members.rows ?? 0) > rowsMax)
       throw fail(`statement ${ref} changed ${members.rows} rows; its approval allows ${rowsMax}`);
+    const use = this.story?.uses.find((one) => one.ref === ref);
+    if (use !== undefined) use.outcome = members;
     this.#gates.delete(ref);
     this.#intents.delete(ref);
   }
+
+  #storyOf(rid: string): Story | undefined {
+    return this.story?.rid === rid ? this.story : undefined;
+  }
+}
+
+type Members = Readonly<Record<string, unknown>>;
+type Fail = (message: string) => Offence;
+
+function askedOf(request: Members, rd: string): Asked {
+  const [need, agent, db, policy] = ['need', 'agent', 'db', 'policy'].map(
+    (name) => (request[name] ?? {}) as Members,
+  ) as [Members, Members, Members, Members];
+  const names = (value: unknown) => (Array.isArray(value) ? value.map(String) : undefined);
+  return {
+    rid: String(request.rid),
+    rd,
+    aud: String(request.aud),
+    agent: String(agent.id),
+    obo: names(agent.obo) ?? [],
+    target: String(db.target),
+    environment: String(db.environment),
+    rule: String(policy.rule),
+    level: levelOf(need.level),
+    quorum: typeof need.quorum === 'number' ? Math.max(1, need.quorum) : 1,
+    of: names(need.of),
+    exp: Number(request.exp ?? 0),
+  };
 }
 
 function planLength(plan: unknown): number | undefined {
@@ -235,8 +265,12 @@ function planLength(plan: unknown): number | undefined {
   return Array.isArray(statements) ? statements.length : undefined;
 }
 
-type Members = Readonly<Record<string, unknown>>;
-type Fail = (message: string) => Offence;
+/** Waits, and makes an Offence of whatever is wrong. */
+function told<T>(fail: Fail, checking: Promise<T>, prefix = ''): Promise<T> {
+  return checking.catch((error: Error) => {
+    throw error instanceof Offence ? error : fail(`${prefix}${error.message}`);
+  });
+}
 
 function parse(text: string, fail: Fail): Members {
   try {

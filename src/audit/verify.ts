@@ -4,7 +4,6 @@
 // files can tell.
 
 import { createHash, hash } from 'node:crypto';
-import type { JWK } from 'jose';
 import {
   type ChainedRecord,
   type EpochKey,
@@ -16,8 +15,9 @@ import {
   prevOf,
   Walk,
 } from './chain.ts';
+import type { Credential } from './credentials.ts';
 import { leafHash, type Moved } from './record.ts';
-import { Releases } from './releases.ts';
+import { Releases, type Story } from './releases.ts';
 import { digest, type SegmentSeal, verifyToken } from './seal.ts';
 
 /** The files of one log. */
@@ -33,8 +33,10 @@ export interface VerifyOptions {
   readonly rootKid?: string | undefined;
   /** What the caller remembers of an earlier verification; the log must be a continuation of it. */
   readonly expect?: { readonly size: number; readonly root: string } | undefined;
-  /** Approvers' public keys by thumbprint, beside those in the log. */
-  readonly approverKeys?: ReadonlyMap<string, JWK> | undefined;
+  /** Approvers' public keys that the caller brings, by `kid`, beside those in the log. */
+  readonly approvers?: ReadonlyMap<string, Credential> | undefined;
+  /** A request whose story the report tells. */
+  readonly about?: string | undefined;
   /** The log is being written: what stands behind its last seal is counted and noted, not refused. */
   readonly live?: boolean | undefined;
   /** Whether crashes and gaps that the log itself declares are failures. */
@@ -68,7 +70,10 @@ export interface Report {
   readonly kinds: Readonly<Record<string, number>>;
   /** Places where the log itself says that a crash or a gap was. */
   readonly breaks: readonly { readonly seq: number; readonly kind: string }[];
-  readonly releases: { readonly proved: number; readonly unproved: number; readonly byLink: number };
+  /** Held statements that were released, by what the evidence proves to somebody who has these files only. */
+  readonly releases: Releases['counts'];
+  /** Of the request that was asked about. */
+  readonly story: Story | undefined;
   /** Released statements that had no outcome yet when the log was read, while its process may still be running. */
   readonly running: number;
   /** True if the last record is a clean end. */
@@ -128,10 +133,13 @@ class Check {
     this.#manifest = lines;
     this.#manifestError = error;
     this.#pmh = digest(`holdpoint-manifest-v1\n${origin}`);
-    this.#releases = new Releases(
-      (record, member, place) => this.#wholeText(record, member, place),
-      options.approverKeys,
-    );
+    this.#releases = new Releases({
+      wholeText: (record, member, place) => this.#wholeText(record, member, place),
+      aside: async (sha) =>
+        /^[0-9a-f]{64}$/.test(sha) ? (await source.read(`evidence/${sha}.jwt`))?.toString('utf8') : undefined,
+      given: options.approvers,
+      about: options.about,
+    });
   }
 
   /** Walks one segment and compares it with its line in the manifest. */
@@ -198,11 +206,8 @@ class Check {
       epochs: this.#keys.size,
       kinds: this.#kinds,
       breaks: this.#breaks.map(({ seq, kind }) => ({ seq, kind })),
-      releases: {
-        proved: this.#releases.proved,
-        unproved: this.#releases.unproved,
-        byLink: this.#releases.byLink,
-      },
+      releases: this.#releases.counts,
+      story: this.#releases.story,
       running: this.#running,
       ended: this.#last?.kind === 'bye',
       notes: this.#notes,

@@ -28,7 +28,7 @@ export function reportText(report: Report): string {
       `  last seal ${time(sealed.ts)}, size ${sealed.size}, root ${sealed.root}`,
       `  ${report.ended ? 'ended cleanly' : 'not ended: its process is running, or it was killed'}`,
     );
-    const released = releases.proved + releases.unproved + releases.byLink;
+    const released = releases.proved + releases.unproved + releases.bySlack + releases.byLink;
     if (released > 0)
       lines.push(`  ${count(released, 'release')} of held statements: ${releaseWords(releases)}`);
   }
@@ -57,7 +57,11 @@ export function limits(report: Report): string[] {
       '- whether this log is yours: its root key was read from the log. Name the one you trust with --root-key.',
     );
   if (report.releases.unproved > 0)
-    said.push("- who approved where the approver's key is not in the log. Name it with --approver-key.");
+    said.push("- who approved where the approver's key is not in the log. Name it with --approver.");
+  if (report.releases.proved > 0)
+    said.push(
+      '- whose a key is. The log names its owner; compare it with one you have from them: --approver FILE.',
+    );
   said.push('- what reached the database around Holdpoint.');
   return said;
 }
@@ -85,7 +89,9 @@ export function summary({ kind, members: m }: ReadRecord): string {
     case 'intent':
       return `#${show(m.ref)} goes to the server, bytes ${show(m.wire)}`;
     case 'approver':
-      return `${show(m.id)} ${m.act === 'enrol' ? 'may decide with' : 'decides no more with'} key ${show(m.kid)}`;
+      return `${show(m.id)} ${m.act === 'enrol' ? 'may decide with' : 'decides no more with'} ${m.form === undefined ? 'key' : show(m.form)} ${show(m.kid)}`;
+    case 'delegation':
+      return `${show(m.to)} may decide for ${show(m.from)} (${show(m.id)})`;
     case 'view':
       return `request ${show(m.rid)} shown to ${show(m.by)}`;
     case 'reject':
@@ -106,7 +112,7 @@ export function summary({ kind, members: m }: ReadRecord): string {
   }
 }
 
-const common = new Set(['v', 'seq', 'prev', 'ts', 'mono', 'node', 'boot', 'kind', 'jwk', 'cert']);
+const common = new Set(['v', 'seq', 'prev', 'ts', 'mono', 'node', 'boot', 'kind', 'jwk', 'line', 'cert']);
 
 /** Text with everything spelled out that a terminal would obey or hide. */
 export function plain(text: string): string {
@@ -140,11 +146,15 @@ function decisionText(m: ReadRecord['members']): string {
   }
 }
 
-function releaseWords({ proved, unproved, byLink }: Report['releases']): string {
+function releaseWords({ proved, unproved, bySlack, byLink }: Report['releases']): string {
   const words = [];
   if (proved > 0) words.push(`${proved} proved by approvers' signatures`);
+  if (bySlack > 0) words.push(`${bySlack} by a Slack button, which proves nobody to an outsider`);
   if (byLink > 0) words.push(`${byLink} by whoever had the link`);
-  if (unproved > 0) words.push(`${unproved} by signatures whose key is not known here`);
+  if (unproved > 0)
+    words.push(
+      `${unproved} by signatures whose key is not known here, or ID tokens that are not kept any more`,
+    );
   return words.join(', ');
 }
 

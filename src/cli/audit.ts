@@ -2,27 +2,19 @@
 // code: those of reference §12 for verify, else 0 done, 1 found wrong, 2 usage. Needs no configuration, no running
 // Holdpoint and no key but public ones.
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { JWK } from 'jose';
+import { checkBundle } from '../audit/bundle.ts';
 import { checkProof, prove } from '../audit/proof.ts';
 import { readPublicKey } from '../audit/seal.ts';
-import { type FolderSource, findLogs, LineReader, type ReadRecord, readLines } from '../audit/source.ts';
+import { type FolderSource, findLogs, LineReader, type ReadRecord } from '../audit/source.ts';
 import { type Report, type VerifyOptions, verifyLog } from '../audit/verify.ts';
 import { HoldpointError } from '../errors.ts';
+import { credentialsOf, materialOf, readText, records, rootKidOf } from './audit-input.ts';
 import { plain, recordText, reportText, time } from './audit-text.ts';
-
-/** Where output goes; the process's own unless a test listens. */
-export interface Output {
-  out(text: string): void;
-  err(text: string): void;
-}
-
-const terminal: Output = {
-  out: (text) => process.stdout.write(text),
-  err: (text) => process.stderr.write(text),
-};
+import { bundledJson, bundledText, type WhoFlags, who } from './audit-who.ts';
+import { type Output, terminal } from './outcome.ts';
 
 const defaultFolder = './holdpoint-data/audit';
 const followMs = 500;
@@ -30,7 +22,7 @@ const followMs = 500;
 interface VerifyFlags {
   rootKey?: string;
   expect?: { size: number; root: string };
-  approverKey?: string[];
+  approver?: string[];
   gaps: boolean;
   live?: boolean;
   json?: boolean;
@@ -55,14 +47,18 @@ export function register(program: Command): void {
   audit
     .command('verify')
     .description('check every record, seal and key; exit 0 only if something was checked and all of it held')
-    .argument(folder, `${folderWords}; or a proof written by \`audit prove\``, defaultFolder)
+    .argument(
+      folder,
+      `${folderWords}; or a proof or bundle written by \`audit prove\` or \`audit who\``,
+      defaultFolder,
+    )
     .option('--root-key <key>', 'the root key you trust: its thumbprint, or a JWK file')
     .option(
       '--expect <size:root>',
       'what an earlier verification printed; the log must continue it',
       expectation,
     )
-    .option('--approver-key <file...>', "approvers' public keys (JWK), beside those in the log")
+    .addOption(approvers())
     .option('--live', 'Holdpoint is writing it: the newest records may be under no seal yet')
     .option('--no-gaps', 'fail on crashes and gaps that the log itself declares')
     .addOption(json())
@@ -97,10 +93,10 @@ export function register(program: Command): void {
     .argument(folder, folderWords, defaultFolder)
     .option('--seq <n>', 'any record of the statement', whole)
     .option('--request <id>', 'a request')
+    .option('--bundle <file>', 'also write what proves it, for somebody who has no log; for `audit verify`')
+    .addOption(approvers())
     .addOption(json())
-    .action((dir: string, flags: { seq?: number; request?: string; json?: boolean }) =>
-      finish(() => who(dir, flags, terminal), flags, terminal),
-    );
+    .action((dir: string, flags: WhoFlags) => finish(() => who(dir, flags, terminal), flags, terminal));
 
   audit
     .command('prove')
@@ -120,6 +116,11 @@ export function register(program: Command): void {
     .action((dir: string, flags: { json?: boolean }) =>
       finish(() => root(dir, flags, terminal), flags, terminal),
     );
+}
+
+function approvers(): Option {
+  const words = "approvers' public keys, beside those in the log: JWK files, or OpenSSH public key files";
+  return new Option('--approver <file...>', words);
 }
 
 async function finish(run: () => Promise<number>, flags: { json?: boolean }, output: Output): Promise<void> {
@@ -142,7 +143,7 @@ export async function verify(dir: string, flags: VerifyFlags, output: Output): P
     expect: flags.expect,
     noGaps: !flags.gaps,
     live: flags.live,
-    approverKeys: await keysOf(flags.approverKey ?? []),
+    approvers: await credentialsOf(flags.approver ?? []),
   };
   const reports: Report[] = [];
   for (const source of findLogs(dir)) reports.push(await verifyLog(source, options));
@@ -158,8 +159,15 @@ async function verifyProof(
   flags: VerifyFlags,
   output: Output,
 ): Promise<number> {
+  const text = readText(path);
   try {
-    const proved = await checkProof(readJson(path), rootKid);
+    if (text.includes('holdpoint.bundle.v1')) {
+      const given = await credentialsOf(flags.approver ?? []);
+      const bundled = await checkBundle(text, { rootKid, given });
+      output.out(flags.json === true ? bundledJson(bundled, rootKid) : bundledText(path, bundled, rootKid));
+      return 0;
+    }
+    const proved = await checkProof(JSON.parse(text), rootKid);
     const pinned = rootKid !== undefined;
     output.out(
       flags.json === true
@@ -211,32 +219,6 @@ export async function tail(
   return 0;
 }
 
-/** `audit who`: verifies the log first and says so; exit code 0 only if it holds and the story is there. */
-export async function who(
-  dir: string,
-  flags: { seq?: number; request?: string; json?: boolean },
-  output: Output,
-): Promise<number> {
-  if ((flags.seq === undefined) === (flags.request === undefined))
-    throw new HoldpointError('bad-request', 'name either --seq N or --request ID');
-  for (const source of findLogs(dir)) {
-    const story = await storyOf(source, flags);
-    if (story.length === 0) continue;
-    const report = await verifyLog(source, { live: true });
-    if (flags.json === true) {
-      const told = story.map(({ members }) => members);
-      output.out(
-        `${JSON.stringify({ ok: report.ok, origin: report.origin, verified: report.findings, records: told }, null, 2)}\n`,
-      );
-    } else {
-      for (const record of story) output.out(`${recordText(record)}\n`);
-      output.out(`\n${reportText(report).split('\n\n')[0]!.trimEnd()}\n`);
-    }
-    return report.code;
-  }
-  throw new HoldpointError('not-found', `the log in ${dir} has no such record or request`);
-}
-
 /** `audit prove`: refuses to prove from a log that does not verify. */
 export async function proveRecord(
   dir: string,
@@ -249,27 +231,13 @@ export async function proveRecord(
     output.err(reportText(report));
     return report.code;
   }
-  const lines: string[] = [];
-  const keys: { jwk: JWK; cert: string }[] = [];
-  let seal: string | undefined;
-  for await (const line of readLines(source)) {
-    if ('size' in line) {
-      if (line.size > flags.seq) {
-        seal = line.line;
-        break;
-      }
-      continue;
-    }
-    lines.push(line.line);
-    if (line.kind === 'key') keys.push({ jwk: line.members.jwk as JWK, cert: String(line.members.cert) });
-  }
-  if (seal === undefined)
+  const material = await materialOf(source, report.origin, flags.seq);
+  if (material === undefined)
     throw new HoldpointError(
       'not-found',
       `the log has ${report.records} records; there is no record ${flags.seq}`,
     );
-  const { jwk } = JSON.parse(lines[0]!) as { jwk: JWK };
-  const proof = prove({ origin: report.origin, root: jwk, keys, records: lines, seal }, flags.seq);
+  const proof = prove(material, flags.seq);
   const text = `${JSON.stringify(proof, null, 2)}\n`;
   if (flags.output === undefined) output.out(text);
   else writeFileSync(flags.output, text);
@@ -293,39 +261,6 @@ export async function root(dir: string, flags: { json?: boolean }, output: Outpu
   return 0;
 }
 
-/** All records of the statement or request, in log order. Reads the log several times rather than keep it. */
-async function storyOf(
-  source: FolderSource,
-  about: { seq?: number; request?: string },
-): Promise<ReadRecord[]> {
-  const refs = new Set<unknown>();
-  const requests = new Set<unknown>();
-  if (about.request !== undefined) requests.add(about.request);
-  for await (const { seq, kind, members } of records(source)) {
-    if (seq !== about.seq) continue;
-    if (kind === 'stmt' || members.ref === undefined) refs.add(seq);
-    else refs.add(members.ref);
-    if (typeof members.rid === 'string') requests.add(members.rid);
-  }
-  // A request names statements and a statement its requests: twice is enough to know both.
-  for (let pass = 0; pass < 2; pass += 1) {
-    for await (const { members } of records(source)) {
-      if (refs.has(members.ref) && typeof members.rid === 'string') requests.add(members.rid);
-      if (requests.has(members.rid) && typeof members.ref === 'number') refs.add(members.ref);
-    }
-  }
-  const story: ReadRecord[] = [];
-  for await (const record of records(source)) {
-    const { seq, members } = record;
-    if (refs.has(seq) || refs.has(members.ref) || requests.has(members.rid)) story.push(record);
-  }
-  return story;
-}
-
-async function* records(source: FolderSource): AsyncGenerator<ReadRecord> {
-  for await (const line of readLines(source)) if ('kind' in line) yield line;
-}
-
 function isWanted(record: ReadRecord, flags: ShowFlags): boolean {
   const { seq, kind, members } = record;
   return (
@@ -345,39 +280,6 @@ function only(dir: string): FolderSource {
       `there are ${found.length} logs in ${dir}; name one of ${found.map(({ path }) => path).join(', ')}`,
     );
   return found[0]!;
-}
-
-async function rootKidOf(given: string): Promise<string> {
-  if (/^[\w-]{43}$/.test(given)) return given;
-  return (await publicKey(given)).kid;
-}
-
-async function keysOf(paths: readonly string[]): Promise<Map<string, JWK>> {
-  const keys = new Map<string, JWK>();
-  for (const path of paths) {
-    const { kid, jwk } = await publicKey(path);
-    keys.set(kid, jwk);
-  }
-  return keys;
-}
-
-/** A JWK, or what `audit root --json` prints around one. */
-async function publicKey(path: string): Promise<{ kid: string; jwk: JWK }> {
-  const read = readJson(path) as { jwk?: unknown } | null;
-  return readPublicKey(read?.jwk ?? read).catch((error: Error) => {
-    throw new HoldpointError('bad-request', `${path}: ${error.message}`);
-  });
-}
-
-function readJson(path: string): unknown {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8'));
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    const why =
-      cause instanceof SyntaxError ? 'it is not JSON' : code === 'ENOENT' ? 'there is no such file' : code;
-    throw new HoldpointError('bad-request', `cannot read ${path}: ${why}`, { cause });
-  }
 }
 
 function expectation(text: string): { size: number; root: string } {

@@ -1,20 +1,53 @@
 import { hash } from 'node:crypto';
 import { CompactSign } from 'jose';
 import { describe, expect, test } from 'vitest';
+import type { Decision } from '../../src/approval/decision.ts';
+import { subjectKid } from '../../src/audit/credentials.ts';
 import { canonical } from '../../src/audit/jcs.ts';
 import { freshKey } from '../../src/audit/keyring.ts';
 import type { RecordBody } from '../../src/audit/record.ts';
 import { type Report, verifyLog } from '../../src/audit/verify.ts';
-import { openTestLog, snapshot, statement, temporaryFolder } from './fixture.ts';
+import { type AssertionClaims, softPasskey, softwareSshKey, TokenMaker } from '../support/evidence.ts';
+import { type MemorySource, openTestLog, origin, snapshot, statement, temporaryFolder } from './fixture.ts';
 
 const rid = 'AAAAAAAAAAAAAAAAAAAAAA';
 const wire = 'w'.repeat(43);
-const request = canonical({ typ: 'holdpoint.request.v1', rid, wire, need: { level: 'key', quorum: 1 } });
-const rd = hash('sha256', `holdpoint-request-v1\0${request}`, 'base64url');
+const aud = 'http://holdpoint.test';
+const times = { nbf: Date.now() - 1000, exp: Date.now() + 3_600_000 };
+const requestOf = (more: object = {}) =>
+  canonical({
+    typ: 'holdpoint.request.v1',
+    rid,
+    aud,
+    wire,
+    node: origin,
+    agent: { id: 'claude', auth: 'scram-sha-256' },
+    db: { target: 'shop', environment: 'production' },
+    policy: { rule: 'definitions' },
+    need: { level: 'key', quorum: 1 },
+    exp: times.exp,
+    ...more,
+  });
+const digestOf = (text: string) => hash('sha256', `holdpoint-request-v1\0${text}`, 'base64url');
+const request = requestOf();
+const rd = digestOf(request);
 const alice = await freshKey();
+const bob = await freshKey();
 
 function decision(more: object = {}): string {
-  return canonical({ typ: 'holdpoint.decision.v1', rid, rd, verdict: 'approve', approver: 'alice', ...more });
+  return canonical({
+    typ: 'holdpoint.decision.v1',
+    aud,
+    rid,
+    rd,
+    verdict: 'approve',
+    approver: 'alice',
+    level: 'key',
+    reason: '',
+    nonce: 'n',
+    ...times,
+    ...more,
+  });
 }
 
 async function evidence(text: string, key = alice, typ = 'holdpoint-decision+jws') {
@@ -33,7 +66,10 @@ const enrolment: RecordBody = {
 };
 
 /** A log in which a DROP was held, released and ran; `change` may alter its records before they are written. */
-async function story(change: (records: RecordBody[]) => RecordBody[] = (same) => same): Promise<Report> {
+async function story(
+  change: (records: RecordBody[]) => RecordBody[] | Promise<RecordBody[]> = (same) => same,
+  look: (source: MemorySource) => MemorySource = (same) => same,
+): Promise<Report> {
   const path = temporaryFolder();
   const { log } = await openTestLog(path);
   const base = log.health.records;
@@ -48,14 +84,31 @@ async function story(change: (records: RecordBody[]) => RecordBody[] = (same) =>
     { kind: 'intent', rid, ref, wire },
     { kind: 'outcome', ref, st: 'ok', tags: ['DROP TABLE'], dur_us: 900 },
   ];
-  for (const record of change(records)) log.append(record);
+  for (const record of await change(records)) log.append(record);
   await log.close();
-  return verifyLog(snapshot(path));
+  return verifyLog(look(snapshot(path)), { about: rid });
 }
 
 const replace = (kind: string, more: object) => (records: RecordBody[]) =>
   records.map((record) => (record.kind === kind ? ({ ...record, ...more } as RecordBody) : record));
 const hb: RecordBody = { kind: 'hb' };
+
+/** The same story over another request, another decision and other evidence, with `more` enrolled. */
+function told(
+  asked: object,
+  decided: object = {},
+  ev: (text: string) => object | Promise<object> = (text) => evidence(text),
+  more: RecordBody[] = [],
+) {
+  return async (records: RecordBody[]): Promise<RecordBody[]> => {
+    const R = requestOf(asked);
+    const D = decision({ rd: digestOf(R), ...decided });
+    const made = (await ev(D)) as Record<string, unknown>;
+    const changed = replace('hold', { R, rd: digestOf(R) })(replace('decision', { D, ev: made })(records));
+    // Everything that names another record names it by its place.
+    return changed.with(0, more[0] ?? enrolment);
+  };
+}
 
 test('a release with everything in its place is proved', async () => {
   expect(await story()).toMatchObject({ ok: true, releases: { proved: 1, unproved: 0, byLink: 0 } });
@@ -66,9 +119,21 @@ test('without the key of the approver the release is not called proved', async (
   expect(report).toMatchObject({ ok: true, releases: { proved: 0, unproved: 1 } });
 });
 
-test('a link proves nobody in particular', async () => {
-  const report = await story(replace('decision', { ev: { kind: 'link', jti: 'x' } }));
+test('a link proves nobody in particular, and releases nothing but where a link is enough', async () => {
+  const ev = { kind: 'link', jti: 'x' };
+  const link = { need: { level: 'link', quorum: 1 }, db: { target: 'shop', environment: 'development' } };
+  const report = await story(told(link, { level: 'link', approver: 'link:x' }, () => ev));
   expect(report).toMatchObject({ ok: true, releases: { proved: 0, byLink: 1 } });
+  expect(await story(replace('decision', { ev }))).toMatchObject({ ok: false, code: 21 });
+});
+
+test('a Slack button proves nobody to an outsider, and releases nothing in production', async () => {
+  const staging = { need: { level: 'slack', quorum: 1 }, db: { target: 'shop', environment: 'staging' } };
+  const ev = { kind: 'slack', timestamp: '1', signature: 'v0=x', body: 'x' };
+  const report = await story(told(staging, { level: 'slack' }, () => ev));
+  expect(report).toMatchObject({ ok: true, releases: { proved: 0, bySlack: 1 } });
+  const production = { ...staging, db: { target: 'shop', environment: 'production' } };
+  expect(await story(told(production, { level: 'slack' }, () => ev))).toMatchObject({ code: 21 });
 });
 
 test.each([
@@ -195,4 +260,222 @@ describe('a plan', () => {
 
 test('a released statement without outcome is found once the log has ended', async () => {
   expect(await story((records) => records.slice(0, -1))).toMatchObject({ ok: false, code: 20 });
+});
+
+test.each([
+  ['the agent itself', {}, { approver: 'claude' }],
+  ['the agent in another spelling', {}, { approver: ' CLAUDE' }],
+  ['the person behind the agent', { agent: { id: 'claude', obo: ['Alice'] } }, {}],
+  ['somebody who does not decide on it', { need: { level: 'key', quorum: 1, of: ['bob'] } }, {}],
+  ['evidence that is too weak', { need: { level: 'passkey', quorum: 1 } }, {}],
+  ['evidence that claims more than it is', { need: { level: 'passkey', quorum: 1 } }, { level: 'passkey' }],
+  ['a decision that was over', {}, { exp: Date.now() - 60_000 }],
+  ['a decision that was not in force yet', {}, { nbf: Date.now() + 600_000 }],
+  ['a request that was over', { exp: Date.now() - 60_000 }, {}],
+  ['a decision for another Holdpoint', { aud: 'http://other.test' }, {}],
+  ['somebody else without a delegation', {}, { for: 'carla' }],
+  ['a key of another person', {}, { approver: 'bob' }],
+])('a release by %s is found', async (_, asked, decided) => {
+  expect(await story(told(asked, decided))).toMatchObject({ ok: false, code: 21 });
+});
+
+test('a credential that was retired before the decision is not taken for proof', async () => {
+  const retire: RecordBody = { kind: 'approver', id: 'alice', act: 'retire', kid: alice.kid };
+  const report = await story((records) => {
+    const [first, stmt, hold] = records as [RecordBody, RecordBody, RecordBody];
+    const moved = records.slice(3).map((record) => {
+      if (record.kind !== 'grant_use') return record;
+      return { ...record, decisions: record.decisions.map((seq) => seq + 1) };
+    });
+    return [first, stmt, hold, retire, ...moved];
+  });
+  expect(report).toMatchObject({ ok: true, releases: { proved: 0, unproved: 1 } });
+});
+
+const ssh = softwareSshKey();
+const sshEnrolment: RecordBody = {
+  kind: 'approver',
+  id: 'alice',
+  act: 'enrol',
+  kid: ssh.fingerprint,
+  form: 'ssh',
+  line: ssh.line,
+};
+const sshsig = (text: string) => ({ kind: 'sshsig', signature: ssh.sign(text) });
+
+test('an SSH signature is proved by a key that the log enrols, or by one that the verifier brings', async () => {
+  const report = await story(told({}, {}, sshsig, [sshEnrolment]));
+  expect(report).toMatchObject({ ok: true, releases: { proved: 1 } });
+  expect(report.story?.ballots[0]).toMatchObject({ approver: 'alice', credential: { given: false } });
+  expect(await story(told({}, {}, sshsig, [hb]))).toMatchObject({ ok: true, releases: { unproved: 1 } });
+  const forged = (text: string) => ({ kind: 'sshsig', signature: ssh.sign(`${text} `) });
+  expect(await story(told({}, {}, forged, [sshEnrolment]))).toMatchObject({ code: 21 });
+  expect(await story(told({}, {}, forged, [hb]))).toMatchObject({ code: 21 });
+  const access = (text: string) => ({ kind: 'sshsig', signature: ssh.sign(text, 'holdpoint-access@v1') });
+  expect(await story(told({}, {}, access, [sshEnrolment]))).toMatchObject({ code: 21 });
+  const foreign = { ...sshEnrolment, id: 'bob' } as RecordBody;
+  expect(await story(told({}, {}, sshsig, [foreign]))).toMatchObject({ code: 21 });
+});
+
+const passkeyNeed = { need: { level: 'passkey', quorum: 1 } };
+
+test.each(['P-256', 'Ed25519', 'RSA'] as const)(
+  'a passkey (%s) is proved; any wrong claim in it is found',
+  async (kind) => {
+    const soft = softPasskey(kind);
+    const { id: kid, jwk } = soft.passkey;
+    const enrolled: RecordBody = {
+      kind: 'approver',
+      id: 'alice',
+      act: 'enrol',
+      kid,
+      form: 'passkey',
+      jwk: { ...jwk },
+    };
+    const seen = (change: Partial<AssertionClaims> = {}, enrol: RecordBody = enrolled) =>
+      story(told(passkeyNeed, { level: 'passkey' }, (text) => soft.evidence(text, change), [enrol]));
+    expect(await seen()).toMatchObject({ ok: true, releases: { proved: 1 } });
+    expect(await seen({}, hb)).toMatchObject({ ok: true, releases: { unproved: 1 } });
+    const other = softPasskey(kind);
+    const swapped = { ...enrolled, jwk: { ...other.passkey.jwk } } as RecordBody;
+    expect(await seen({}, swapped)).toMatchObject({ code: 21 });
+    for (const change of [
+      { flags: 0x01 },
+      { flags: 0x04 },
+      { origin: 'http://evil.test' },
+      { rpId: 'evil.test' },
+      { challenge: 'AAAA' },
+      { type: 'webauthn.create' },
+      { client: { crossOrigin: true } },
+    ]) {
+      expect(await seen(change), JSON.stringify(change)).toMatchObject({ code: 21 });
+      // Also where the key is not known: what it says is not about this.
+      expect(await seen(change, hb), JSON.stringify(change)).toMatchObject({ code: 21 });
+    }
+  },
+);
+
+test('an ID token is proved while it is kept beside the log; without it, or changed, it is not', async () => {
+  const maker = await TokenMaker.make();
+  let token = '';
+  const oidc = async (text: string) => {
+    token = await maker.token(JSON.parse(text) as Decision, '42', Date.now());
+    const { issuer, clientId } = maker;
+    return { kind: 'oidc', sha256: hash('sha256', token, 'hex'), issuer, clientId, jwk: maker.keys.keys[0] };
+  };
+  const enrol = (subject: string): RecordBody => ({
+    kind: 'approver',
+    id: 'alice',
+    act: 'enrol',
+    kid: subjectKid(maker.issuer, subject),
+    form: 'oidc',
+  });
+  const kept = (text?: string) => (source: MemorySource) =>
+    source.with(`evidence/${hash('sha256', token, 'hex')}.jwt`, Buffer.from(text ?? token));
+  const seen = (look: (source: MemorySource) => MemorySource, subject = '42') =>
+    story(told({}, {}, oidc, [enrol(subject)]), look);
+  expect(await seen(kept())).toMatchObject({ ok: true, releases: { proved: 1 } });
+  expect(await seen((same) => same)).toMatchObject({ ok: true, releases: { unproved: 1 } });
+  expect(await seen(kept(), '43')).toMatchObject({ ok: true, releases: { unproved: 1 } });
+  expect(await seen(kept('x'))).toMatchObject({ ok: false, code: 21 });
+});
+
+test('a decision for somebody is proved with the delegation that both signatures stand for', async () => {
+  const D = canonical({
+    typ: 'holdpoint.delegation.v1',
+    aud,
+    from: 'bob',
+    to: 'alice',
+    nonce: 'n',
+    ...times,
+  });
+  const signed = await evidence(D, bob, 'holdpoint-delegation+jws');
+  const lent = (text: string, ev: object): RecordBody => ({
+    kind: 'delegation',
+    id: 'x',
+    from: 'bob',
+    to: 'alice',
+    D: text,
+    ev: ev as Record<string, unknown>,
+  });
+  const enrolBob: RecordBody = {
+    kind: 'approver',
+    id: 'bob',
+    act: 'enrol',
+    kid: bob.kid,
+    jwk: { ...bob.jwk },
+  };
+  const ofBob = { need: { level: 'key', quorum: 1, of: ['bob'] } };
+  const seen = (delegation: RecordBody, enrol: RecordBody = enrolBob) =>
+    story(async (records) => {
+      const [first, ...rest] = await told(ofBob, { for: 'bob' })(records);
+      const by = 2;
+      const moved = rest.map((record) => ({
+        ...record,
+        ...('ref' in record && { ref: Number(record.ref) + by }),
+        ...('decisions' in record && { decisions: record.decisions.map((seq) => seq + by) }),
+      }));
+      return [first!, enrol, delegation, ...(moved as RecordBody[])];
+    });
+  expect(await seen(lent(D, signed))).toMatchObject({ ok: true, releases: { proved: 1 } });
+  expect(await seen(lent(D, signed), hb)).toMatchObject({ ok: true, releases: { unproved: 1 } });
+  expect(await seen(hb)).toMatchObject({ code: 21 });
+  for (const change of [
+    { to: 'carla' },
+    { targets: ['bank'] },
+    { rules: ['other'] },
+    { exp: Date.now() - 60_000 },
+    { nbf: Date.now() + 60_000 },
+    { aud: 'http://other.test' },
+  ]) {
+    const text = canonical({ ...(JSON.parse(D) as object), ...change });
+    const ev = await evidence(text, bob, 'holdpoint-delegation+jws');
+    const delegation = { ...lent(text, ev), to: 'to' in change ? 'carla' : 'alice' } as RecordBody;
+    expect(await seen(delegation), JSON.stringify(change)).toMatchObject({ code: 21 });
+  }
+  expect(await seen(lent(D, await evidence(D, alice, 'holdpoint-delegation+jws')))).toMatchObject({
+    code: 21,
+  });
+  expect(await seen(lent(D, await evidence(D, bob)))).toMatchObject({ code: 21 });
+});
+
+test('a retry that sends another text than was approved is found', async () => {
+  const retry = (sha: string) => (records: RecordBody[]) => {
+    const [enrol, stmt, hold, vote, grant, intent, outcome] = records as RecordBody[];
+    const ref = 8;
+    const shifted: RecordBody = { ...(grant as Extract<RecordBody, { kind: 'grant_use' }>), ref };
+    return [
+      enrol!,
+      { ...stmt!, sha: 'one' } as RecordBody,
+      hold!,
+      vote!,
+      { ...outcome!, st: 'refused' } as RecordBody,
+      { ...stmt!, n: 2, sha } as RecordBody,
+      shifted,
+      { ...intent!, ref, wire: 'y'.repeat(43) } as RecordBody,
+      { ...outcome!, ref } as RecordBody,
+    ];
+  };
+  const fits = await story((records) => placed(retry('one')(records)));
+  expect(fits).toMatchObject({ ok: true, releases: { proved: 1 } });
+  expect(fits.story?.uses).toMatchObject([{ sameBytes: false, outcome: { st: 'ok' } }]);
+  expect(await story((records) => placed(retry('two')(records)))).toMatchObject({ code: 21 });
+});
+
+/** The sixth record's own seq, which a log that has just been opened gives it, in the records that name it. */
+function placed(records: RecordBody[]): RecordBody[] {
+  const base = (records[2] as { ref: number }).ref - 1;
+  return records.map((record) =>
+    'ref' in record && record.ref === 8 ? ({ ...record, ref: base + 5 } as RecordBody) : record,
+  );
+}
+
+test('a decision of which a member stands twice is found', async () => {
+  const twice = (text: string) => text.replace('"verdict":', '"verdict":"reject","verdict":');
+  expect(
+    await story(async (records) => {
+      const D = twice(decision());
+      return replace('decision', { D, ev: await evidence(D) })(records);
+    }),
+  ).toMatchObject({ code: 21 });
 });

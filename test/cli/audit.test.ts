@@ -1,8 +1,9 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { proveRecord, root, show, tail, verify, who } from '../../src/cli/audit.ts';
+import { proveRecord, root, show, tail, verify } from '../../src/cli/audit.ts';
 import { plain } from '../../src/cli/audit-text.ts';
+import { who } from '../../src/cli/audit-who.ts';
 import { logFolder, openTestLog, statement, temporaryFolder } from '../audit/fixture.ts';
 
 function listener() {

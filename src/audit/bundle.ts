@@ -1,0 +1,155 @@
+// Bundle: everything that a log has on one request, and why each record is in the log, as one JSON file for somebody who
+// has no log: the records, their RFC 6962 inclusion proofs in one sealed tree, the keys from the root to that seal, long
+// members and ID tokens. audit-approval §19, B18. Pure. A bundle can leave records out; what it needs to say yes it cannot.
+
+import { hash } from 'node:crypto';
+import type { JWK } from 'jose';
+import { isBase64url } from '../proof/base64url.ts';
+import type { ChainedRecord } from './chain.ts';
+import type { Credential } from './credentials.ts';
+import { canonical } from './jcs.ts';
+import { inclusionProof, verifyInclusion } from './merkle.ts';
+import { leafOf, type ProofMaterial, sealedBy } from './proof.ts';
+import type { Moved } from './record.ts';
+import { Releases, type Story } from './releases.ts';
+import { readToken } from './seal.ts';
+
+export interface Bundle {
+  readonly typ: 'holdpoint.bundle.v1';
+  readonly origin: string;
+  readonly rid: string;
+  /** In log order: the line, exactly, and base64url hashes from its leaf upwards. */
+  readonly records: readonly {
+    readonly index: number;
+    readonly line: string;
+    readonly inclusion: readonly string[];
+  }[];
+  /** A seal line that covers all of them. */
+  readonly seal: string;
+  readonly root: JWK;
+  readonly keys: readonly { readonly jwk: JWK; readonly cert: string }[];
+  /** Long members of records, by the SHA-256 of their text in hex. */
+  readonly blobs: Readonly<Record<string, string>>;
+  /** ID tokens, by their SHA-256 in hex. */
+  readonly evidence: Readonly<Record<string, string>>;
+}
+
+/** The one text of a bundle. */
+export function bundleText(bundle: Bundle): string {
+  return `${canonical(bundle)}\n`;
+}
+
+/** Bundles the records of these indexes. `material` as for one proof; its seal covers all of them. */
+export function bundle(
+  material: ProofMaterial,
+  rid: string,
+  indexes: readonly number[],
+  kept: Pick<Bundle, 'blobs' | 'evidence'>,
+): Bundle {
+  const { claims } = readToken(material.seal);
+  const leaves = material.records.slice(0, Number(claims.size)).map(leafOf);
+  return {
+    typ: 'holdpoint.bundle.v1',
+    origin: material.origin,
+    rid,
+    records: indexes.map((index) => ({
+      index,
+      line: material.records[index]!,
+      inclusion: inclusionProof(leaves, index).map((hash) => hash.toString('base64url')),
+    })),
+    seal: material.seal,
+    root: material.root,
+    keys: material.keys.slice(0, Number(claims.epoch) + 1),
+    ...kept,
+  };
+}
+
+/** What a good bundle shows. */
+export interface Bundled {
+  readonly origin: string;
+  readonly rootKid: string;
+  /** µs since 1970, as the seal says: nothing in it is younger. */
+  readonly sealedAt: number;
+  readonly records: readonly ChainedRecord[];
+  readonly story: Story;
+  readonly releases: Releases['counts'];
+}
+
+/**
+ * Checks a bundle of unknown origin by its exact text. Throws Error that says what is wrong. `rootKid`: the root that the
+ * caller trusts; `given`: approvers' keys that they bring.
+ */
+export async function checkBundle(
+  text: string,
+  options: { rootKid?: string | undefined; given?: ReadonlyMap<string, Credential> | undefined } = {},
+): Promise<Bundled> {
+  const read = readBundle(text);
+  const sealed = await sealedBy(read, options.rootKid);
+  const top = Buffer.from(String(sealed.seal.root), 'base64url');
+  const releases = new Releases({
+    wholeText: async (record, member) => wholeText(read, record, member),
+    aside: async (sha) => read.evidence[sha],
+    given: options.given,
+    about: read.rid,
+  });
+  const records: ChainedRecord[] = [];
+  for (const { index, line, inclusion } of read.records) {
+    const steps = [...inclusion].map((hash) => Buffer.from(hash, 'base64url'));
+    const members = JSON.parse(line) as Readonly<Record<string, unknown>>;
+    const follows =
+      index > (records.at(-1)?.seq ?? -1) && members.seq === index && members.node === read.origin;
+    if (!follows || !verifyInclusion(leafOf(line), index, Number(sealed.seal.size), steps, top))
+      throw new Error(`record ${index} is not in the tree that the seal signs, or out of its order`);
+    const record: ChainedRecord = {
+      seq: index,
+      kind: String(members.kind),
+      ts: Number(members.ts),
+      boot: String(members.boot),
+      members,
+    };
+    await releases.note(record, { file: 'bundle', line: records.length + 1 });
+    records.push(record);
+  }
+  const story = releases.story!;
+  if (story.asked === undefined) throw new Error(`the bundle holds no request ${read.rid}`);
+  return {
+    origin: read.origin,
+    rootKid: sealed.rootKid,
+    sealedAt: Number(sealed.seal.ts),
+    records,
+    story,
+    releases: releases.counts,
+  };
+}
+
+function readBundle(text: string): Bundle {
+  const read = JSON.parse(text) as Bundle;
+  if (typeof read !== 'object' || read === null || read.typ !== 'holdpoint.bundle.v1')
+    throw new Error('this is not a bundle: typ must be "holdpoint.bundle.v1"');
+  // What nobody looks at could be changed unnoticed, so nothing stands in a bundle that is not looked at.
+  const fits =
+    bundleText(read) === text &&
+    only(read, 'blobs evidence keys origin records rid root seal typ') &&
+    only(read.root, 'crv kty x') &&
+    read.keys.every((key) => only(key, 'cert jwk') && only(key.jwk, 'crv kty x')) &&
+    read.records.every((record) => only(record, 'inclusion index line')) &&
+    read.records.every(({ inclusion }) => inclusion.every(isBase64url)) &&
+    [read.blobs, read.evidence].every((kept) =>
+      Object.entries(kept).every(([sha, content]) => hash('sha256', content, 'hex') === sha),
+    );
+  if (!fits) throw new Error('the bundle is not in its one form: it was changed');
+  return read;
+}
+
+/** True if the object has exactly these members; `names` are sorted. */
+function only(value: object, names: string): boolean {
+  return Object.keys(value).sort().join(' ') === names;
+}
+
+function wholeText(read: Bundle, { members }: ChainedRecord, member: string): string {
+  const moved = (members.blobs as Readonly<Record<string, Moved>> | undefined)?.[member];
+  if (moved === undefined) return String(members[member]);
+  const text = read.blobs[moved.sha];
+  if (text === undefined) throw new Error(`the bundle lacks the long member ${moved.sha}`);
+  return text;
+}
