@@ -33,6 +33,8 @@ export class RedisLink {
   readonly #client: Redis | Cluster;
   readonly #announcements: Announcements;
   #listener: Redis | undefined;
+  /** Why there is no connection, as the last attempt at one told. */
+  #trouble = noConnection;
   #closed = false;
 
   private constructor(address: RedisAddress, scripts: readonly Script[], announcements: Announcements) {
@@ -41,7 +43,14 @@ export class RedisLink {
     this.#client = address.mode === 'cluster' ? clusterClient(address) : serverClient(address);
     for (const { name, keys, lua } of scripts) this.#client.defineCommand(name, { numberOfKeys: keys, lua });
     // Without a listener ioredis prints every failed attempt; each command says for itself that it failed.
-    this.#client.on('error', () => {});
+    for (const event of ['error', 'node error']) {
+      this.#client.on(event, (error: unknown) => {
+        this.#trouble = reasonOf(error);
+      });
+    }
+    this.#client.on('ready', () => {
+      this.#trouble = noConnection;
+    });
   }
 
   /** Connected, or connected to other servers than before: what was announced in between was missed. */
@@ -76,19 +85,19 @@ export class RedisLink {
     keys: readonly string[],
     ...args: readonly (string | number)[]
   ): Promise<unknown> {
-    if (this.#client.status !== 'ready') throw unreachable(new Error('no connection'));
+    if (this.#client.status !== 'ready') throw unreachable(new Error(this.#trouble), this.#trouble);
     const command = Reflect.get(this.#client, name) as (...all: string[]) => Promise<unknown>;
     try {
       return await soon(command.apply(this.#client, [...keys, ...args.map(String)]), commandMs);
     } catch (cause) {
-      throw unreachable(cause);
+      throw unreachable(cause, this.#trouble);
     }
   }
 
   /** Rejects, naming the store, when any part of it does not answer. For operators. */
   async ping(): Promise<void> {
     try {
-      if (this.#client.status !== 'ready') throw new Error('no connection');
+      if (this.#client.status !== 'ready') throw new Error(this.#trouble);
       if (this.#client instanceof Cluster) await Promise.all(this.#client.nodes('master').map(answers));
       else await this.#client.ping();
     } catch (cause) {
@@ -151,10 +160,11 @@ export class RedisLink {
 
   /** For operators: names the store, without its secrets. */
   #unreachable(cause: unknown): HoldpointError {
+    const reason = reasonOf(cause, this.#trouble);
     return new HoldpointError(
       'store-unreachable',
-      `the store ${this.#address.shown} cannot be reached (${reasonOf(cause)}); start it, or correct store: in the configuration`,
-      { cause: new Error(reasonOf(cause)) },
+      `the store ${this.#address.shown} cannot be reached (${reason}); start it, or correct store: in the configuration`,
+      { cause: new Error(reason) },
     );
   }
 }
@@ -250,7 +260,7 @@ function pause(ms: number): Promise<void> {
 async function soon<T>(answer: Promise<T>, ms: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error('no answer')), ms);
+    timer = setTimeout(() => reject(new Error(noAnswer)), ms);
   });
   try {
     return await Promise.race([answer, late]);
@@ -261,23 +271,26 @@ async function soon<T>(answer: Promise<T>, ms: number): Promise<T> {
 }
 
 /** For agents and people: where the store is, is none of their business. */
-function unreachable(cause: unknown): HoldpointError {
+function unreachable(cause: unknown, otherwise: string): HoldpointError {
+  const reason = reasonOf(cause, otherwise);
   return new HoldpointError(
     'store-unreachable',
-    `the store cannot be reached (${reasonOf(cause)}); statements that need approval are refused until it can`,
-    { cause: new Error(reasonOf(cause)) },
+    `the store cannot be reached (${reason}); statements that need approval are refused until it can`,
+    { cause: new Error(reason) },
   );
 }
 
+const noConnection = 'no connection';
+const noAnswer = 'no answer';
+
 /**
  * What went wrong, in a few words that hold no address, no text of ours and no secret: ioredis puts the arguments of a
- * failed command, a password among them, into its errors, so none of those is passed on.
+ * failed command, a password among them, into its errors, so none of those is passed on. `otherwise`: if it does not say.
  */
-function reasonOf(cause: unknown): string {
+function reasonOf(cause: unknown, otherwise: string = noConnection): string {
   const { code, message = '' } = cause as { code?: unknown; message?: string };
   if (typeof code === 'string') return code;
-  const said = /^-?([A-Z]{4,})\b/.exec(message)?.[1];
+  const said = /^(?:-?|.*Last error: (?:\w+: )?)([A-Z]{4,})\b/.exec(message)?.[1];
   if (said !== undefined) return said;
-  const last = /Last error: (?:\w+: )?([A-Z]{4,})\b/.exec(message)?.[1];
-  return last ?? (message.includes('timed out') || message === 'no answer' ? 'no answer' : 'no connection');
+  return message === noAnswer || message.includes('timed out') ? noAnswer : otherwise;
 }

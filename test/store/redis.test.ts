@@ -1,9 +1,10 @@
 // The same contract on real servers in the three shapes, and what only a shared store can get wrong.
 
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RedisStore } from '../../src/store/redis.ts';
 import { type RedisAddress, readStoreUrl } from '../../src/store-url.ts';
 import {
+  eventually,
   startRedis,
   startRedisCluster,
   startRedisSentinel,
@@ -70,4 +71,216 @@ test('every key has a time to live', async () => {
   expect(found.size).toBeGreaterThan(12);
   for (const [key, ms] of found) expect(ms, key).toBeGreaterThan(0);
   await store.close();
+});
+
+test('all keys of one request are in one slot, and no two requests in the same one by design', async () => {
+  const store = await open(cluster.url);
+  const now = Date.now();
+  const one = row({ created: now, exp: now + 60_000 });
+  await store.create(one, 1000, now);
+  await store.vote(one.rid, one.rd, vote('ann'));
+  const keys = [...(await lives(cluster.nodes)).keys()].filter((key) => key.includes(one.rid));
+  expect(keys.sort()).toEqual(['row', 'voters', 'votes'].map((name) => `hp:{${one.rid}}:${name}`));
+  const slots = await Promise.all(keys.map((key) => cluster.nodes[0]!.admin.call('CLUSTER', 'KEYSLOT', key)));
+  expect(new Set(slots).size).toBe(1);
+  await store.close();
+});
+
+test('scripts are sent once a connection, and by their digest from then on', async () => {
+  await server.admin.config('RESETSTAT');
+  const store = await open(server.url);
+  for (let count = 0; count < 50; count += 1) await store.get('nothing');
+  const stats = String(await server.admin.info('commandstats'));
+  const calls = (name: string) => Number(new RegExp(`cmdstat_${name}:calls=(\\d+)`).exec(stats)?.[1] ?? 0);
+  expect(calls('evalsha')).toBeGreaterThanOrEqual(49);
+  expect(calls('eval')).toBeLessThan(5);
+  await server.admin.script('FLUSH');
+  expect(await store.get('nothing')).toBeUndefined();
+  await store.close();
+});
+
+describe('a lookup is a hint, and heals', () => {
+  const now = Date.now();
+  const keys = { pending: 'hp:{a:claude}:pending', since: 'hp:{a:claude}:since', open: 'hp:{a:claude}:open' };
+  let store: RedisStore;
+
+  const fresh = async (): Promise<void> => {
+    await server.admin.flushall();
+    store = await open(server.url);
+  };
+
+  test('a place that was reserved for a row that was never made is free again, but not at once', async () => {
+    await fresh();
+    const { admin } = server;
+    await admin.zadd(keys.pending, now + 60_000, 'ghost');
+    await admin.hset(keys.since, 'ghost', Date.now());
+    expect(await store.create(row({ exp: now + 60_000 }), 1, now)).toBe('too-many');
+    await admin.hset(keys.since, 'ghost', Date.now() - 60_000);
+    expect(await store.create(row({ exp: now + 60_000 }), 1, now)).toBe('created');
+    expect(await admin.zscore(keys.pending, 'ghost')).toBeNull();
+    await store.close();
+  });
+
+  test('a row that ended without being taken off takes no place, is not open and not free', async () => {
+    await fresh();
+    const one = row({ exp: now + 60_000, holder: '' });
+    await store.create(one, 1, now);
+    await server.admin.hset(`hp:{${one.rid}}:row`, 'state', 'canceled');
+    expect(await store.findFree('claude', one.match, 'pending', now)).toBeUndefined();
+    expect(await store.open('claude', now)).toEqual([]);
+    await eventually('it is taken off', async () => (await server.admin.zcard(keys.open)) === 0);
+    await server.admin.zadd(keys.pending, now + 60_000, one.rid);
+    expect(await store.create(row({ exp: now + 60_000 }), 1, now)).toBe('created');
+    await store.close();
+  });
+
+  test('rows that are gone are dropped from the list, unless they may be on their way', async () => {
+    await fresh();
+    const [old, young] = [row({ created: now - 3_600_000 }), row({ created: Date.now() })];
+    for (const one of [old, young]) {
+      await store.create(one, 10, now);
+      await server.admin.del(`hp:{${one.rid}}:row`);
+    }
+    expect(await store.list({ rowsMax: 10 })).toEqual([]);
+    await eventually('the old one is dropped', async () => (await server.admin.zcard('hp:{list}:all')) === 1);
+    expect(await server.admin.zscore('hp:{list}:all', young.rid)).not.toBeNull();
+    await store.close();
+  });
+});
+
+describe('a server that was set back', () => {
+  test('what it may have forgotten about is used by nobody but whoever vouches for it', async () => {
+    const own = await startRedis();
+    const store = await open(own.url);
+    const now = Date.now();
+    const made = async (holder: string, approved = true) => {
+      const one = row({ exp: now + 60_000, holder });
+      await store.create(one, 100, now);
+      if (approved) await store.vote(one.rid, one.rd, vote('ann'));
+      return one;
+    };
+    const [free, waiting, held, alone] = [
+      await made(''),
+      await made('', false),
+      await made('n1/b/s/1'),
+      await made('n1/b/s/2'),
+    ];
+    const granted = await made('n1/b/s/3');
+    await store.consume(granted.rid, granted.rd, granted.holder);
+    await store.grant(granted.rid, granted.rd, now + 60_000);
+    expect(
+      await store.spend(granted.rid, granted.rd, { uses: 1, rows: 0 }, { uses: 2, rows: 9 }, now),
+    ).toBeDefined();
+    expect(await store.findFree('claude', free.match, 'approved', now)).toMatchObject({ rid: free.rid });
+    expect(await store.overdue(now, 10)).toEqual([]);
+    let resumed = 0;
+    store.watch({ changed() {}, resumed: () => (resumed += 1) });
+    await own.admin.save();
+    await own.kill();
+    await own.start();
+    await eventually('the store is back', async () => (await store.ping()) === undefined && resumed > 0);
+
+    expect((await store.get(free.rid))?.stale).toBe(true);
+    expect(await store.findFree('claude', free.match, 'approved', now)).toBeUndefined();
+    expect(await store.findFree('claude', free.match, 'pending', now)).toBeUndefined();
+    expect(await store.consume(free.rid, free.rd, '')).toBe(false);
+    expect(await store.hold(waiting.rid, '', 'n2/b/s/1')).toBe(false);
+    expect(await store.vote(waiting.rid, waiting.rd, vote('ann'))).toEqual({ counted: false, why: 'stale' });
+    expect((await store.overdue(now, 10)).map(({ rid }) => rid).sort()).toEqual(
+      [free.rid, waiting.rid].sort(),
+    );
+    expect(await store.consume(held.rid, held.rd, held.holder)).toBe(false);
+    expect(await store.consume(alone.rid, alone.rd, alone.holder, true)).toBe(true);
+    expect(await store.grants('claude', now)).toEqual([]);
+    expect(
+      await store.spend(granted.rid, granted.rd, { uses: 1, rows: 0 }, { uses: 2, rows: 9 }, now),
+    ).toBeUndefined();
+    // What is made now has the new lineage.
+    const anew = await made('');
+    expect(await store.consume(anew.rid, anew.rd, '')).toBe(true);
+    await store.close();
+    await own.stop();
+  });
+
+  test('a replica is no store', async () => {
+    await expect(open(sentinel.replica.url)).rejects.toMatchObject({
+      code: 'bad-config',
+      message: expect.stringContaining('name the primary'),
+    });
+  });
+});
+
+test('whoever listens hears that announcements were missed when the connection for them was cut', async () => {
+  for (const [url, admin] of [
+    [server.url, server.admin],
+    [cluster.url, undefined],
+  ] as const) {
+    const store = await open(url);
+    const heard = new Promise<void>((resumed) => {
+      store.watch({ changed() {}, resumed });
+    });
+    for (const each of admin ? [admin] : cluster.nodes.map((node) => node.admin)) {
+      await each.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    }
+    await heard;
+    const told = new Promise<string>((resolve) => store.watch({ changed: resolve }));
+    const one = row();
+    await store.create(one, 1000, Date.now());
+    expect(await told).toBe(one.rid);
+    await store.close();
+  }
+});
+
+test('a Redis that is away, or does not let us in, is one clear error without a secret', async () => {
+  const own = await startRedis('--requirepass', 'hunter2');
+  own.admin.disconnect();
+  const url = `redis://:hunter2@127.0.0.1:${own.port}/0`;
+  const store = await open(url);
+  await store.ping();
+  const wrong = await open(url.replace('hunter2', 'swordfish')).catch((error: Error) => error);
+  expect(wrong).toMatchObject({
+    code: 'store-unreachable',
+    message: expect.stringContaining(
+      `the store redis://127.0.0.1:${own.port}/0 cannot be reached (WRONGPASS)`,
+    ),
+  });
+  await own.kill();
+  const refused = await open(url).catch((error: Error) => error);
+  expect((refused as Error).message).toContain('(ECONNREFUSED)');
+  const errors = [
+    refused,
+    wrong,
+    ...(await Promise.all(
+      [
+        () => store.create(row(), 1, 0),
+        () => store.get('x'),
+        () => store.vote('x', 'y', vote('ann')),
+        () => store.consume('x', 'y', ''),
+        () => store.once('x', 1, 0),
+        () => store.leases(),
+        () => store.ping(),
+        () => open(url),
+      ].map((run) =>
+        run().then(
+          () => undefined,
+          (error: Error) => error,
+        ),
+      ),
+    )),
+  ];
+  for (const error of errors) {
+    expect(error).toMatchObject({ code: 'store-unreachable' });
+    const everything = JSON.stringify(error, [
+      'message',
+      'stack',
+      'cause',
+      'command',
+      'args',
+      'detail',
+      'hint',
+    ]);
+    expect(everything + String((error as Error).cause)).not.toMatch(/hunter2|swordfish/);
+  }
+  await store.close();
+  await own.stop();
 });
