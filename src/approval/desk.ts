@@ -71,7 +71,6 @@ export class Desk implements HoldDesk {
       },
     };
     this.#opening = new Opening(options, desk, this.#waiting, this.#turns);
-    this.#uses = new Uses(options, this.#scrutiny);
     this.plans = new Plans(options, {
       ...desk,
       turn: (rid, step) => this.#turns.take(rid, step),
