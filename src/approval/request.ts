@@ -112,6 +112,8 @@ export interface Request {
    * its `own`, without what cascades, triggers and functions change behind it.
    */
   counts?: 'all' | 'own';
+  /** Set where an approval may cover further statements: what they must share with its syntax (sql/fingerprint.ts). */
+  shape?: string;
   /**
    * base64url(SHA-256) over agent, target, database, text and parameters: what a retry must equal. With `once` it
    * says only that a person would be shown the same again. The one member that is not in the canonical text nor under

@@ -54,8 +54,9 @@ export function sessionApi(ports: PasskeyPorts, doorkeeper: Doorkeeper): Hono {
       const { rid } = body;
       if (typeof rid !== 'string')
         throw new HoldpointError('bad-request', 'a link opens one request; say which: {"rid": ID}');
-      const { jti, rd, exp } = await doorkeeper.linkClaims(token, rid);
-      return { visitor: { kind: 'link', rid, rd, jti }, until: exp * 1000 };
+      const { jti, rd } = await doorkeeper.linkClaims(token, rid);
+      // Also past the end of the request: what became of it is what its page then shows.
+      return { visitor: { kind: 'link', rid, rd, jti }, until };
     }
     return { visitor: { kind: 'approver', ...(await doorkeeper.approverKey(c, token)) }, until };
   };

@@ -31,8 +31,9 @@ export interface Standing {
   readonly reach: Reach | undefined;
 }
 
-/** `rows`: what the bound on rows begins with, undefined where they were not counted. */
+/** `rows`: what the bound on rows begins with, undefined where they were not counted. `counts` as in the request. */
 export interface Reach {
+  readonly counts: 'all' | 'own';
   readonly rows: number | undefined;
   /** Further statements of the same shape may be covered. */
   readonly shape: boolean;
@@ -93,14 +94,10 @@ function barredBecause({ agent, need }: Request, name: string): string | undefin
   return undefined;
 }
 
-const countable = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE']);
-const countableEffects = new Set(['read', 'insert', 'update', 'update-all', 'delete', 'sequence']);
-
-/** Only statements whose rows PostgreSQL counts can be bounded or come again. */
-function reachOf({ statements, effect, once }: Request): Reach | undefined {
-  const [only, ...more] = statements;
-  if (only === undefined || more.length > 0 || !countable.has(only.command)) return undefined;
-  if (!only.effects.every((one) => countableEffects.has(one))) return undefined;
-  const touched = effect?.relations.find(({ does }) => does === only.command)?.touched;
-  return { rows: touched?.how === 'count' ? touched.rows : undefined, shape: once !== true };
+function reachOf({ statements, effect, counts, shape, once, plan }: Request): Reach | undefined {
+  if (counts === undefined || plan !== undefined) return undefined;
+  const does = statements[0]?.command;
+  const touched = effect?.relations.find((relation) => relation.does === does)?.touched;
+  const rows = touched?.how === 'count' ? touched.rows : undefined;
+  return { counts, rows, shape: shape !== undefined && once !== true };
 }

@@ -28,7 +28,7 @@ export interface VisitPorts {
   readonly random: (bytes: number) => Buffer;
 }
 
-/** Longest life of a visit. A link's ends with the link, if that is sooner. */
+/** Longest life of a visit. */
 export const visitMsMax = 3_600_000;
 
 /** Requests that one browser has open by their links; the oldest make room, so that the header stays short. */
@@ -56,7 +56,7 @@ export class Visits {
     this.#prefix = this.#secure ? '__Host-holdpoint' : `holdpoint-${url.port || '80'}`;
   }
 
-  /** Sets the cookie. `untilMs` is the end of what was shown; the visit ends by then at the latest. */
+  /** Sets the cookie. The visit ends at `untilMs` at the latest. */
   async begin(c: Context, visitor: Visitor, untilMs: number): Promise<Visit> {
     const { now, random, visitKey } = this.#ports;
     const until = Math.min(untilMs, now() + visitMsMax);

@@ -162,6 +162,8 @@ test('what a person chose is what is signed: the bound on rows, and further stat
   const { hold } = await held(gate, {
     sql: 'DELETE FROM orders WHERE id < 10',
     statements: [{ command: 'DELETE', effects: ['delete'], relations: ['orders'], why: [] }],
+    counts: 'all',
+    shape: 's'.repeat(43),
   });
   const { page, sent, wrong, done } = await opened(`${url}/r/${hold.rid}`);
   await page.setInputFiles('#keyfile', join(folder, 'ann.jwk'));
@@ -189,12 +191,14 @@ test('what a person chose is what is signed: the bound on rows, and further stat
 
 test('an open page hears without a reload: withdrawn by the agent, and past its time', async () => {
   const gone = await held(linkGate as typeof gate);
-  const late = await held(linkGate as typeof gate, { exp: Date.now() + 8000 });
+  const late = await held(linkGate as typeof gate, { exp: Date.now() + 600_000 });
   const pages = [await opened(gone.link), await opened(late.link)];
   for (const { page } of pages) await page.waitForSelector('.decision');
   const loads = pages.map(({ sent }) => sent.filter((line) => line.includes('/assets/live.js')).length);
   await gone.hold.cancel('client');
   await pages[0]!.page.waitForSelector('#state .state-canceled');
+  bench.clock.stepMs = 600_000;
+  await bench.desk.list({ rowsMax: 1 });
   await pages[1]!.page.waitForSelector('#state .state-expired');
   for (const { page } of pages) expect(await page.locator('#decision').count()).toBe(0);
   expect(pages.map(({ sent }) => sent.filter((line) => line.includes('/assets/live.js')).length)).toEqual(
@@ -202,6 +206,7 @@ test('an open page hears without a reload: withdrawn by the agent, and past its 
   );
   expect(await pages[1]!.page.textContent('#heard')).toContain('Expired');
   for (const { done } of pages) await done();
+  bench.clock.stepMs = 0;
 });
 
 test('signed out, the browser shows nothing any more, and the key is forgotten', async () => {

@@ -96,7 +96,7 @@ test('a visit ends with its time, with its credential, and when its name becomes
   }
 });
 
-test('a visit by link ends when the request under that name is another one, and with the link', async () => {
+test('a visit by link ends when the request under that name is another one, and with its own time', async () => {
   const { byLink, get, path, bench, hold } = await scene();
   const cookie = await byLink();
   const row = await bench.store.get(hold.rid);

@@ -12,13 +12,14 @@ const form = () => document.querySelector('#decision');
 const field = (name) => form().querySelector(`#${name}`);
 
 /** What the person chose, as members of the decision. */
-function reach(verdict) {
+function reach(verdict, draft) {
   if (verdict !== 'approve' || form().querySelector('.reach') === null) return {};
   const rows = field('rowsmax').value.trim();
   const chosen = form().querySelector('[name="scope"]:checked').value;
   const bound = rows === '' ? {} : { rowsMax: whole('rowsmax', 0) };
   if (chosen !== 'fingerprint') return bound;
-  const until = Date.now() + whole('minutes', 1) * 60_000;
+  // By the server's clock, and not beyond the request.
+  const until = Math.min(draft.nbf + whole('minutes', 1) * 60_000, draft.exp);
   return {
     ...bound,
     scope: { kind: 'fingerprint', until, usesMax: whole('uses', 1), rowsMax: whole('sumrows', 1) },
@@ -46,7 +47,13 @@ async function decisionOf(verdict, way) {
     );
   const reason = field('reason').value.trim();
   if (!reason.isWellFormed()) throw new Error('The reason holds half of a character.');
-  return { ...view.draft, verdict, reason, ...(way.level && { level: way.level }), ...reach(verdict) };
+  return {
+    ...view.draft,
+    verdict,
+    reason,
+    ...(way.level && { level: way.level }),
+    ...reach(verdict, view.draft),
+  };
 }
 
 const evidence = {
@@ -136,6 +143,14 @@ document.addEventListener('click', (event) => {
   const button = event.target.closest('#decision .approve, #decision .reject');
   if (button !== null) attempt(() => decide(button.classList.contains('approve') ? 'approve' : 'reject'));
 });
+document.addEventListener('click', async (event) => {
+  if (event.target.id !== 'revoke') return;
+  event.target.disabled = true;
+  await post(`/api/requests/${rid}/revocations`, { reason: '' }).catch((error) => {
+    event.target.after(` ${error.message}`);
+  });
+  await refresh();
+});
 document.addEventListener('submit', (event) => event.preventDefault());
 document.addEventListener('change', (event) => {
   if (event.target.name === 'scope')
@@ -145,6 +160,8 @@ document.addEventListener('change', (event) => {
 
 /** The buttons work from here on; an approval by what is chosen has to be strong enough, a rejection always is. */
 function allow() {
+  const revoke = document.querySelector('#revoke');
+  if (revoke !== null) revoke.disabled = false;
   if (form() === null) return;
   const radio = form().querySelector('[name="way"]:checked');
   form().querySelector('.approve').disabled = radio !== null && radio.dataset.approves === undefined;

@@ -82,11 +82,16 @@ function relation(each: TouchedRelation): Html {
     work,
   ].filter((fact) => fact !== undefined);
   return html`<li>
-    <span class="relation"><span class="does">${each.does}</span> ${name(relationName)}</span>
+    <span class="relation">${ordinal(each.statement)}<span class="does">${each.does}</span> ${name(relationName)}</span>
     <span class="figures">${facts}${bar}</span>
     <span class="quiet">${more.join(' · ')}</span>
     ${fires.length > 0 ? html`<ul class="fires">${fires.map((one) => html`<li>${name(one)}</li>`)}</ul>` : ''}
   </li>`;
+}
+
+/** Which statement of several, as they are numbered below. */
+function ordinal(statement: number | undefined): Child {
+  return statement === undefined ? null : html`<span class="quiet">${statement + 1}.</span> `;
 }
 
 /** How much of a table is touched; at least a sliver, so that a few of millions can be seen. */
@@ -97,7 +102,7 @@ function share(part: number): Html {
 
 function cascade(each: Cascade): Html {
   const rows = each.touched === undefined ? 'rows not counted' : `${countWords(each.touched)} rows`;
-  return html`<li>${each.stops === true ? html`<b class="stop">stops it</b> ` : ''}<b>${rows}</b> of ${name(each.relation)}
+  return html`<li>${each.stops === true ? html`<b class="stop">stops it</b> ` : ''}${ordinal(each.statement)}<b>${rows}</b> of ${name(each.relation)}
     <span class="quiet">${each.action}, from ${visibleLine(each.via)} by ${visibleLine(each.constraint)}</span>
     ${each.fires === undefined ? '' : html`<ul class="fires">${each.fires.map((one) => html`<li>${name(one)}</li>`)}</ul>`}</li>`;
 }

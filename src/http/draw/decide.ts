@@ -5,7 +5,7 @@ import { html } from 'hono/html';
 import type { IntactRequest } from '../../approval/release.ts';
 import { type Level, phraseOf, type Request } from '../../approval/request.ts';
 import { visibleLine } from '../../approval/visible.ts';
-import type { StoredRequest, Vote } from '../../store/store.ts';
+import type { GrantCount, StoredRequest, Vote } from '../../store/store.ts';
 import type { Reader } from '../access.ts';
 import type { Reach, Standing, Way } from '../standing.ts';
 import { signIn } from './document.ts';
@@ -31,19 +31,33 @@ export interface Panel {
   readonly reader: Exclude<Reader, { kind: 'agent' }>;
   readonly standing: Standing;
   readonly oidc: boolean;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
 }
 
 /** What is needed and who has decided. Drawn again whenever somebody does. */
-export function votesSection({ row, intact }: Panel): Html {
+export function votesSection({ row, intact, reader, now }: Panel): Html {
   const { need } = intact.request;
   const approvals = row.votes.filter(({ verdict }) => verdict === 'approve').length;
   const by = need.of === undefined ? '' : html` of ${listed(need.of.map((each) => visibleLine(each)))}`;
   const sum = html`<b>${approvals} of ${need.quorum}</b> ${need.quorum === 1 ? 'approval' : 'approvals'}`;
-  return html`<section class="votes" id="votes" data-live data-rev="${row.state} ${row.votes.length} ${row.ending?.at ?? ''}">
+  return html`<section class="votes" id="votes" data-live data-rev="${row.state} ${row.votes.length} ${row.ending?.at ?? ''} ${row.grant?.uses ?? ''} ${row.grant?.until ?? ''}">
     <h2>Decisions</h2>
     <p>${sum}, by ${plural(need.quorum, 'person', 'people')}${by} with ${levelWords[need.level]}.</p>
     ${row.votes.length > 0 ? html`<ol class="timeline">${row.votes.map(vote)}</ol>` : ''}
+    ${row.grant === null ? '' : grant(row.grant, reader, now)}
   </section>`;
+}
+
+/** Further statements that the approval covers, and the way to end that. */
+function grant({ until, uses, rows }: GrantCount, reader: Panel['reader'], now: number): Html {
+  const past = until <= now;
+  return html`<p class="grant">${past ? 'Covered' : 'Covers'} further statements of the same shape until ${moment(until)}:
+    ${plural(uses, 'use')} and ${plural(rows, 'row')} so far. ${
+      past || reader.kind !== 'approver'
+        ? ''
+        : html`<button class="button small reject" type="button" id="revoke" disabled>End it now</button>`
+    }</p>`;
 }
 
 function vote({ approver, verdict, level, reason, at }: Vote): Html {
@@ -132,12 +146,14 @@ function wayFields(ways: readonly Way[]): Html {
   )}</fieldset>`;
 }
 
-function reachFields(request: Request, { rows, shape }: Reach): Html {
+function reachFields(request: Request, { counts, rows, shape }: Reach): Html {
   const word = request.statements[0]?.command ?? 'statement';
   return html`<fieldset class="reach"><legend>An approval covers</legend>
     <label><input type="radio" name="scope" value="statement" checked> this ${word}, once</label>
     <label class="bound" for="rowsmax">at most <input id="rowsmax" type="number" min="0" step="1" inputmode="numeric"
-      value="${rows ?? ''}" placeholder="any"> rows; with more it is undone</label>
+      value="${rows ?? ''}" placeholder="any"> rows; with more it is undone${
+        counts === 'own' ? html` <span class="quiet">what goes along is not counted</span>` : ''
+      }</label>
     ${
       shape
         ? html`<label><input type="radio" name="scope" value="fingerprint"> and further ones of the same shape</label>

@@ -31,7 +31,6 @@ export interface RequestPage extends Panel {
   readonly tokens: readonly Token[] | undefined;
   /** Which part of a long statement, from 1. */
   readonly part: number;
-  readonly now: number;
 }
 
 /** `DELETE public.orders`, in one line. */
@@ -81,7 +80,7 @@ function head({ row, intact, now }: RequestPage): Html {
       <h1>${marked(titleOf(request))}</h1>
       <p class="lead"><b>${request.agent.id}</b>${
         obo.length > 0 ? html`, for ${listed(obo.map((human) => visibleLine(human)))},` : ''
-      } asks to run this on <b>${request.db.target}</b> ${environmentBadge(request.db.environment)}</p>
+      } asks to run ${request.plan === undefined ? 'this' : html`this plan of <b>${plural(request.plan.statements.length, 'statement')}</b>, in order and once,`} on <b>${request.db.target}</b> ${environmentBadge(request.db.environment)}</p>
     </div>
     <div class="badges" id="state" data-live data-rev="${row.state}">${stateBadge(row.state)}${
       row.state === 'pending' ? countdown(request.exp, now) : ''
@@ -126,14 +125,32 @@ function wordsSection({ reason, agent }: Request): Child {
     <blockquote>${flowing(reason)}</blockquote></section>`;
 }
 
-function throughSection({ statements }: Request): Html {
+function throughSection({ statements, plan }: Request): Html {
   const items = statements.map(
-    (one) =>
+    (one, index) =>
       html`<li><b>${visibleLine(one.command)}</b> ${listed(one.effects.map((effect) => effectWords[effect] ?? effect))}${
         one.relations.length > 0 ? html`; touches ${listed(one.relations.map(name))}` : ''
-      }${one.why.length > 0 ? html`<ul class="fires">${one.why.map((why) => html`<li class="quiet">${visibleLine(why)}</li>`)}</ul>` : ''}</li>`,
+      }${beginning(plan?.statements[index]?.sql)}${
+        one.why.length > 0
+          ? html`<ul class="fires">${one.why.map((why) => html`<li>${visibleLine(why)}</li>`)}</ul>`
+          : ''
+      }</li>`,
   );
-  return html`<section class="through"><h2>What it does</h2><ul class="facts">${items}</ul></section>`;
+  const title = plan === undefined ? 'What it does' : 'What it does, one after the other';
+  return html`<section class="through"><h2>${title}</h2>${
+    items.length > 1 ? html`<ol class="facts">${items}</ol>` : html`<ul class="facts">${items}</ul>`
+  }${
+    plan === undefined
+      ? ''
+      : html`<p class="quiet">One session sends them in this order; the first that differs or fails ends the plan.</p>`
+  }</section>`;
+}
+
+/** So much of a statement that it is found in the text above. */
+function beginning(sql: string | undefined): Child {
+  if (sql === undefined) return null;
+  const line = visibleLine(sql.replace(/\s+/g, ' '));
+  return html`<br><code class="quiet">${line.slice(0, 120)}${line.length > 120 ? '…' : ''}</code>`;
 }
 
 function contextSection({ request, rd }: IntactRequest): Html {
