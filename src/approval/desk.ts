@@ -9,10 +9,11 @@ import type { Ending, ListFilter, StoredRequest } from '../store/store.ts';
 import { checkBinding, decisionText, readDecision, settledError } from './decision.ts';
 import type { Delegation } from './delegation.ts';
 import { readEvidence } from './evidence.ts';
+import { Grants } from './grants.ts';
 import { type CancelCause, cancelReasons, type Grant, type Hold, type HoldDesk, LiveHold } from './hold.ts';
 import { Links } from './links.ts';
 import { Opening, type OpeningDesk, type WaitingGate } from './opening.ts';
-import { Plans } from './plans.ts';
+import { Plans, type PlansDesk } from './plans.ts';
 import type { DeskOptions, DeskRecord } from './ports.ts';
 import { fitsGate, type IntactRequest, intactRequest } from './release.ts';
 import type { Rejection, Request, RequestValues } from './request.ts';
@@ -36,6 +37,7 @@ const staleReason =
 /** One a process. `close` stops its timers; holds still open are the relay's to cancel. */
 export class Desk implements HoldDesk {
   readonly plans: Plans;
+  readonly grants: Grants;
   readonly #options: DeskOptions;
   readonly #scrutiny: Scrutiny;
   readonly #waiting: Waiting;
@@ -71,11 +73,9 @@ export class Desk implements HoldDesk {
       },
     };
     this.#opening = new Opening(options, desk, this.#waiting, this.#turns);
-    this.plans = new Plans(options, {
-      ...desk,
-      turn: (rid, step) => this.#turns.take(rid, step),
-      prove: (held, row) => this.#uses.prove(held, row, { mine: (holder) => holder === '', sole: false }),
-    });
+    const turn: PlansDesk['turn'] = (rid, step) => this.#turns.take(rid, step);
+    this.plans = new Plans(options, { ...desk, turn }, this.#uses);
+    this.grants = new Grants(options, { ...desk, turn }, this.#scrutiny, this.#uses);
     this.#upkeep = this.#newUpkeep();
     this.#unwatch = options.store.watch({
       changed: (rid) => this.#changed(rid),
@@ -120,7 +120,7 @@ export class Desk implements HoldDesk {
       if (row === undefined || row.holder !== '' || row.stale) return undefined;
       const intact = this.#intactOrNone(row);
       if (intact === undefined || !fitsGate(intact, match, agent, publicUrl)) return undefined;
-      return this.#uses.release(intact, row, { ref, mine: (holder) => holder === '', sole: false });
+      return this.grants.release(intact, row, { ref, mine: (holder) => holder === '', sole: false });
     });
   }
 
@@ -257,7 +257,7 @@ export class Desk implements HoldDesk {
       if (row === undefined) return undefined;
       const mine = (holder: string) => hold.claimable && isFirst(holder, hold.holder);
       const sole = hold.vouched !== undefined;
-      const grant = await this.#uses.release(hold, row, { ref: hold.ref, mine, sole });
+      const grant = await this.grants.release(hold, row, { ref: hold.ref, mine, sole });
       if (grant !== undefined) this.#waiting.forget(hold);
       return grant;
     });

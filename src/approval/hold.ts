@@ -11,6 +11,8 @@ export interface Grant {
   readonly decisions: readonly number[];
   /** The statement may change at most so many rows; absent: any number. */
   readonly rowsMax?: number;
+  /** Rows that were set aside for it of those that all uses may change together; what it leaves is to be given back. */
+  readonly reserved?: number;
   /** The grant_use record. */
   readonly seq: number;
 }

@@ -7,20 +7,15 @@ import type { StoredRequest } from '../store/store.ts';
 import type { Grant } from './hold.ts';
 import { type PlanEnd, planFits } from './plan.ts';
 import type { DeskOptions, DeskRecord } from './ports.ts';
-import type { Proven } from './release.ts';
 import { intactRequest } from './release.ts';
 import { type Plan, type Request, requestDigest } from './request.ts';
 import { newRow } from './row.ts';
+import type { Claimant, Uses } from './uses.ts';
 
 /** What the plans need of the desk they are part of. */
 export interface PlansDesk {
   /** As Turns. */
   turn<T>(rid: string, step: () => Promise<T>): Promise<T>;
-  /** What the votes of an approved row prove that nobody waits for, once in its life: the row is consumed. */
-  prove(
-    held: { request: Request; rd: string; nonce: string },
-    row: StoredRequest,
-  ): Promise<Proven | undefined>;
   /** Appends and waits until it is on disk. */
   record(record: DeskRecord): Promise<number>;
   /** People are told. */
@@ -49,12 +44,14 @@ const listedMax = 200;
 export class Plans {
   readonly #options: DeskOptions;
   readonly #desk: PlansDesk;
+  readonly #uses: Uses;
   readonly #waiting = new Map<string, WaitingPlan>();
   readonly #others = new Set<string>();
 
-  constructor(options: DeskOptions, desk: PlansDesk) {
+  constructor(options: DeskOptions, desk: PlansDesk, uses: Uses) {
     this.#options = options;
     this.#desk = desk;
+    this.#uses = uses;
   }
 
   /** Puts a plan before people. Rejects as `open` of the desk does. */
@@ -100,7 +97,7 @@ export class Plans {
       const intact = intactRequest(row);
       const { request } = intact;
       if (!isPlan(request) || request.aud !== this.#options.publicUrl) return undefined;
-      const proven = await this.#desk.prove(intact, row);
+      const proven = await this.#uses.prove(intact, row, nobodys);
       return proven === undefined ? undefined : { rid, request, by: proven.by, decisions: proven.decisions };
     });
   }
@@ -152,6 +149,9 @@ export class Plans {
 }
 
 const none: readonly WaitingPlan[] = [];
+
+/** A plan waits for no session until one takes it. */
+const nobodys: Claimant = { mine: (holder) => holder === '', sole: false };
 
 /** True for a request that is a plan as its digests say. */
 function isPlan(request: Request): request is Request & { plan: Plan } {

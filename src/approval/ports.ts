@@ -31,6 +31,16 @@ export type DeskRecord =
       readonly decisions: readonly number[];
       readonly rowsMax?: number | undefined;
       readonly steps?: readonly number[] | undefined;
+      readonly use?: number | undefined;
+    }
+  | {
+      readonly kind: 'grant';
+      readonly rid: string;
+      readonly fp: string;
+      readonly until: number;
+      readonly uses: number;
+      readonly rows: number;
+      readonly decisions: readonly number[];
     }
   | { readonly kind: 'view'; readonly rid: string; readonly by: string }
   /** Channel `link`: `message` is the jti of the link that `to` was given. */

@@ -6,8 +6,8 @@ import type { StoredRequest } from '../store/store.ts';
 import { readDecision } from './decision.ts';
 import type { Grant } from './hold.ts';
 import type { DeskOptions } from './ports.ts';
-import { reachOf } from './reach.ts';
-import type { Proven } from './release.ts';
+import { type Reach, reachOf } from './reach.ts';
+import type { Proven, Release } from './release.ts';
 import { type Request, requestText } from './request.ts';
 import type { Scrutiny } from './scrutiny.ts';
 import { Used } from './used.ts';
@@ -23,6 +23,11 @@ export interface Claimant {
   mine(holder: string): boolean;
   /** It vouches that nobody else could have used the request, whatever the store has forgotten. */
   readonly sole: boolean;
+}
+
+/** A use with all that its approvals cover. */
+export interface Released extends Grant {
+  readonly reach: Reach;
 }
 
 /** One a desk. */
@@ -50,13 +55,15 @@ export class Uses {
     held: { request: Request; rd: string; nonce: string },
     row: StoredRequest,
     claimant: Claimant & { readonly ref: number },
-  ): Promise<Grant | undefined> {
+  ): Promise<Released | undefined> {
     const proven = await this.prove(held, row, claimant);
     if (proven === undefined) return undefined;
     const { by, decisions, votes } = proven;
     const reach = reachOf(votes.map(({ vote }) => readDecision(JSON.parse(vote.decision))));
-    const use = { rid: held.request.rid, by, decisions, ...reach };
-    return { ...use, seq: this.#options.log.append({ kind: 'grant_use', ref: claimant.ref, ...use }) };
+    const { rowsMax } = reach;
+    const use = { rid: held.request.rid, by, decisions, ...(rowsMax !== undefined && { rowsMax }) };
+    const seq = this.#options.log.append({ kind: 'grant_use', ref: claimant.ref, ...use });
+    return { ...use, seq, reach };
   }
 
   /** What the votes of an approved row prove, for the one claimant who gets the use. Nothing is recorded of that use. */
@@ -82,11 +89,18 @@ export class Uses {
         R: requestText(held.request),
         ...(ref !== undefined && { ref }),
       });
-    const decisions = release.votes.map(
-      ({ vote, proof }) =>
-        this.#recorded.get(vote.decision) ?? log.append(this.#scrutiny.record(rid, vote.decision, proof)),
-    );
-    return { ...release, decisions };
+    return { ...release, decisions: this.decisions(rid, release) };
+  }
+
+  /** Where the decisions of a release stand in this node's log; what another node took is written there. */
+  decisions(rid: string, { votes }: Release): number[] {
+    return votes.map(({ vote, proof }) => {
+      const known = this.#recorded.get(vote.decision);
+      if (known !== undefined) return known;
+      const seq = this.#options.log.append(this.#scrutiny.record(rid, vote.decision, proof));
+      this.recorded(vote.decision, seq);
+      return seq;
+    });
   }
 
   /** The session may have gone while the signatures were checked; the store decides between all other claimants. */

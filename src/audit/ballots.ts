@@ -6,6 +6,7 @@ import type { ChainedRecord } from './chain.ts';
 import type { Credentials } from './credentials.ts';
 import { type Aside, type Level, levels, lookAt, type Proof } from './evidence.ts';
 import { canonical } from './jcs.ts';
+import { type Signed, signedReach } from './reach.ts';
 
 type Members = Readonly<Record<string, unknown>>;
 
@@ -37,7 +38,7 @@ export interface Ballot extends Proof {
   readonly approves: boolean;
   readonly claimed: Level;
   readonly reason: string;
-  readonly rowsMax: number | undefined;
+  readonly reach: Signed;
   readonly scope: string;
   readonly nbf: number;
   readonly exp: number;
@@ -98,7 +99,7 @@ export class Ballots {
       approves: given.verdict === 'approve',
       claimed: levelOf(given.level),
       reason: String(given.reason ?? ''),
-      rowsMax: typeof given.rowsMax === 'number' ? given.rowsMax : undefined,
+      reach: signedReach(given),
       scope: String((given.scope as Members | undefined)?.kind ?? 'statement'),
       nbf: Number(given.nbf),
       exp: Number(given.exp),

@@ -69,6 +69,7 @@ export type RecordBody =
   /**
    * A use of an approval. `decisions`: their seqs. `ref`: seq of the `stmt` it releases. `rowsMax`: the rows that the
    * statement may change, where the approval bounds them. `steps`: which statements of the plan it is, from 1.
+   * `use`: the how manieth use of a grant it is, the approved statement being the first.
    */
   | {
       kind: 'grant_use';
@@ -78,6 +79,7 @@ export type RecordBody =
       decisions: readonly number[];
       rowsMax?: number | undefined;
       steps?: readonly number[] | undefined;
+      use?: number | undefined;
     }
   /**
    * Written and on disk before the held bytes go on. `wire`: SHA-256 of exactly those bytes. `ref`: seq of the `stmt`.
@@ -242,6 +244,7 @@ const forms: { readonly [K in RecordKind]: { readonly [M in MembersOf<K>]-?: For
     decisions: 'integers',
     rowsMax: 'integer',
     steps: 'integers',
+    use: 'integer',
   },
   intent: { rid: 'text', ref: 'integer', wire: 'text', rowsMax: 'integer' },
   reject: { rid: 'text', by: 'text', reason: 'text' },

@@ -8,6 +8,7 @@ import { type Asked, type Ballot, Ballots, levelOf } from './ballots.ts';
 import { type ChainedRecord, Offence, type Place } from './chain.ts';
 import { type Credential, Credentials } from './credentials.ts';
 import type { Aside } from './evidence.ts';
+import { Reaches } from './reach.ts';
 
 interface Held {
   readonly asked: Asked;
@@ -29,6 +30,8 @@ interface Gated {
 interface Granted {
   readonly rid: string;
   readonly rowsMax: number | undefined;
+  /** A statement of the approved one's shape, with a text of its own. */
+  readonly further: boolean;
 }
 
 interface Started {
@@ -80,8 +83,7 @@ export class Releases {
   readonly #holds = new Map<string, Held>();
   /** By the statement that was let through. */
   readonly #granted = new Map<number, Granted>();
-  /** How often a request was used, or how many statements of its plan. */
-  readonly #used = new Map<string, number>();
+  readonly #reaches = new Reaches();
   readonly #intents = new Map<number, Started>();
 
   constructor(sources: ReleaseSources) {
@@ -156,7 +158,6 @@ export class Releases {
     const ref = Number(members.ref);
     const seqs = Array.isArray(members.decisions) ? (members.decisions as unknown[]) : [];
     const held = this.#holds.get(rid);
-    this.#count(rid, held?.plan, members, fail);
     let released: ReturnType<Ballots['release']>;
     try {
       released = this.#ballots.release(rid, seqs, held?.asked, ts / 1000);
@@ -164,28 +165,17 @@ export class Releases {
       throw fail((error as Error).message);
     }
     const { ballots, proof } = released;
-    const bounds = ballots.flatMap((ballot) => ballot.rowsMax ?? []);
-    const rowsMax = bounds.length === 0 ? undefined : Math.min(...bounds);
-    if (rowsMax !== members.rowsMax)
-      throw fail(`the release of request ${rid} has another bound of rows than its approvals`);
-    this.#granted.set(ref, { rid, rowsMax });
+    const wrong = this.#reaches.use(
+      rid,
+      held?.plan,
+      ballots.map(({ reach }) => reach),
+      members,
+    );
+    if (wrong !== undefined) throw fail(wrong);
+    const rowsMax = typeof members.rowsMax === 'number' ? members.rowsMax : undefined;
+    this.#granted.set(ref, { rid, rowsMax, further: members.use !== undefined });
     this.counts[proof === 'slack' ? 'bySlack' : proof === 'link' ? 'byLink' : proof] += 1;
     this.#storyOf(rid)?.uses.push({ ref, ballots, wire: undefined, sameBytes: false, outcome: undefined });
-  }
-
-  /** A text is let through once; the statements of a plan each once, in their order. */
-  #count(rid: string, plan: number | undefined, { steps }: Members, fail: Fail): void {
-    const used = this.#used.get(rid) ?? 0;
-    if (plan === undefined) {
-      if (used > 0) throw fail(`request ${rid} is used a second time`);
-      this.#used.set(rid, 1);
-      return;
-    }
-    const these = Array.isArray(steps) ? (steps as unknown[]) : [];
-    const inOrder = these.length > 0 && these.every((step, at) => step === used + at + 1);
-    if (!inOrder || used + these.length > plan)
-      throw fail(`the plan ${rid} of ${plan} statements is used for statement ${these} behind ${used}`);
-    this.#used.set(rid, used + these.length);
   }
 
   #begin(record: ChainedRecord, place: Place, fail: Fail): void {
@@ -199,7 +189,8 @@ export class Releases {
     const own = held?.ref === ref && held.wire !== undefined;
     if (own && held.wire !== wire)
       throw fail(`the bytes of statement ${ref} are not those of request ${rid}`);
-    if (held !== undefined && held.plan === undefined) this.#refuseOtherText(ref, held, fail);
+    if (held !== undefined && held.plan === undefined && !granted.further)
+      this.#refuseOtherText(ref, held, fail);
     const { rowsMax } = granted;
     if (rowsMax !== record.members.rowsMax)
       throw fail(`statement ${ref} went to the server without the bound of rows that request ${rid} has`);
@@ -223,6 +214,9 @@ export class Releases {
         `statement ${ref} was ${gate.decided === 'hold' ? 'held' : 'refused'} and yet it ran, without a release`,
       );
     const rowsMax = this.#intents.get(ref)?.rowsMax;
+    const granted = this.#granted.get(ref);
+    if (granted !== undefined && members.st === 'ok')
+      this.#reaches.changed(granted.rid, Number(members.rows ?? 0));
     if (rowsMax !== undefined && members.st === 'ok' && Number(members.rows ?? 0) > rowsMax)
       throw fail(`statement ${ref} changed ${members.rows} rows; its approval allows ${rowsMax}`);
     const use = this.story?.uses.find((one) => one.ref === ref);

@@ -176,7 +176,12 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
       async reload(fresh) {
         const reloaded = loadPolicies(fresh);
         await registry.reload({ agents: fresh.agents, approvers: fresh.approvers });
-        for (const [name, policy] of reloaded) if (policies.has(name)) policies.set(name, policy);
+        for (const [name, policy] of reloaded) {
+          const before = policies.get(name);
+          if (before === undefined) continue;
+          policies.set(name, policy);
+          if (before.digest !== policy.digest) desk.grants.rulesChanged(name);
+        }
         recordPolicies(log, policies);
         changed();
       },

@@ -39,6 +39,8 @@ export interface Remote {
   /** The server's time in milliseconds since the epoch: what it will judge a token's times by. */
   now(): number;
   get(path: string): Promise<unknown>;
+  /** Changes something that is the approver's to change, without a signature of its own. */
+  post(path: string, body: unknown): Promise<unknown>;
   decide(decision: Decision): Promise<{ state: string; approvals: number; quorum: number }>;
   delegate(delegation: Delegation): Promise<unknown>;
 }
@@ -51,7 +53,20 @@ export async function remote(options: RemoteOptions): Promise<Remote> {
   const signer = await signerOf(options);
   const { issuer, skewMs } = await issuerAt(url);
   const now = () => Date.now() + skewMs;
-  const post = async (path: string, name: string, text: string, purpose: 'decision' | 'delegation') => {
+  const authorization = (htm: string, htu: string): Promise<string> => {
+    const iat = Math.floor(now() / 1000);
+    const jti = randomBytes(16).toString('base64url');
+    return signer.authorization({
+      aud: issuer,
+      sub: options.as,
+      htm,
+      htu,
+      iat,
+      exp: iat + accessSeconds,
+      jti,
+    });
+  };
+  const sendSigned = async (path: string, name: string, text: string, purpose: 'decision' | 'delegation') => {
     const evidence = await signer.sign(text, purpose);
     const body = `{"${name}":${text},"evidence":${JSON.stringify(evidence)}}`;
     const headers = { 'Content-Type': 'application/json' };
@@ -63,27 +78,23 @@ export async function remote(options: RemoteOptions): Promise<Remote> {
     level: signer.level,
     now,
     async get(path) {
-      const iat = Math.floor(now() / 1000);
-      const jti = randomBytes(16).toString('base64url');
-      const claims = {
-        aud: issuer,
-        sub: options.as,
-        htm: 'GET',
-        htu: path,
-        iat,
-        exp: iat + accessSeconds,
-        jti,
-      };
-      const headers = { Authorization: await signer.authorization(claims) };
+      const headers = { Authorization: await authorization('GET', path) };
       return asked(url, path, { headers }, options, signer);
+    },
+    async post(path, body) {
+      const headers = {
+        Authorization: await authorization('POST', path),
+        'Content-Type': 'application/json',
+      };
+      return asked(url, path, { method: 'POST', headers, body: JSON.stringify(body) }, options, signer);
     },
     async decide(decision) {
       const path = `/api/requests/${decision.rid}/decisions`;
-      const answer = await post(path, 'decision', decisionText(decision), 'decision');
+      const answer = await sendSigned(path, 'decision', decisionText(decision), 'decision');
       return answer as { state: string; approvals: number; quorum: number };
     },
     delegate: (delegation) =>
-      post('/api/delegations', 'delegation', delegationText(delegation), 'delegation'),
+      sendSigned('/api/delegations', 'delegation', delegationText(delegation), 'delegation'),
   };
 }
 

@@ -6,6 +6,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import type { Decision } from '../approval/decision.ts';
 import { parameterText } from '../approval/parameter.ts';
 import { commitment, type Level, type Request, requestDigest } from '../approval/request.ts';
+import { readScope, type Scope } from '../approval/scope.ts';
 import { visible, visibleLine, visibleText } from '../approval/visible.ts';
 import { HoldpointError } from '../errors.ts';
 import type { FullView, Summary } from '../http/view.ts';
@@ -22,6 +23,8 @@ interface DecideOptions extends Options {
   readonly digest?: string;
   readonly for?: string;
   readonly rowsMax?: number;
+  readonly similar?: number;
+  readonly usesMax?: number;
 }
 
 /** Adds the `requests` commands. Their exit codes go to process.exitCode. */
@@ -45,18 +48,27 @@ export function register(program: Command): void {
       .option('--digest <digest>', 'only if the request has this digest, as show printed it')
       .option('--for <name>', 'in the name of an approver who has delegated to you');
     if (verdict === 'approve') {
-      command.option('--rows-max <count>', 'undo it and hold it again if it changes more rows', rowCount);
+      command
+        .option('--rows-max <count>', 'undo it and hold it again if it changes more rows', wholeNumber)
+        .option('--similar <minutes>', 'also what differs in literal values alone, for so long', wholeNumber)
+        .option('--uses-max <count>', 'with --similar: statements in all, this one included', wholeNumber);
     }
     command.action((id: string, options: DecideOptions) =>
       finish(decideRequest(verdict, id, options, terminal)),
     );
   }
+  identityOptions(
+    requests.command('revoke').description('end what an approval still covers').argument('<id>'),
+  )
+    .option('--reason <text>', 'kept in the log', '')
+    .action((id: string, options: Options & { reason?: string }) =>
+      finish(revokeGrant(id, options, terminal)),
+    );
 }
 
-function rowCount(text: string): number {
-  const rows = Number(text);
-  if (/^\d{1,15}$/.test(text)) return rows;
-  throw new InvalidArgumentError('it must be a whole number of rows.');
+function wholeNumber(text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('it must be a whole number.');
 }
 
 /** `requests list`. */
@@ -105,6 +117,7 @@ export function decideRequest(
         `this key is ${view.draft.approver}'s, not ${server.approver}'s`,
       );
     }
+    const scope = scopeOf(options, view.draft.nbf);
     if (options.json !== true) output.out(drawn(view, request, server.now()));
     // Of what the server proposes, only its nonce and its clock are taken over: neither says what is being approved.
     const result = await server.decide({
@@ -120,11 +133,36 @@ export function decideRequest(
       nbf: view.draft.nbf,
       exp: request.exp,
       ...(options.for !== undefined && { for: options.for }),
-      ...(options.rowsMax !== undefined && { rowsMax: options.rowsMax }),
+      ...(scope !== undefined ? { scope } : options.rowsMax !== undefined && { rowsMax: options.rowsMax }),
     });
     const missing = result.quorum - result.approvals;
     const words = result.state === 'pending' ? `approved; ${missing} more needed` : result.state;
     return { text: `\nrequest ${id}: ${words}\n`, json: { id, ...result } };
+  });
+}
+
+/** What more than the statement itself is approved. Throws `bad-request` where a limit is missing. */
+function scopeOf({ similar, usesMax, rowsMax }: DecideOptions, nbf: number): Scope | undefined {
+  if (similar === undefined && usesMax === undefined) return undefined;
+  if (similar === undefined || usesMax === undefined || rowsMax === undefined)
+    throw new HoldpointError(
+      'bad-request',
+      '--similar needs --uses-max and --rows-max: how many statements, and how many rows they may change in all',
+    );
+  return readScope({ kind: 'fingerprint', until: nbf + similar * 60_000, usesMax, rowsMax });
+}
+
+/** `requests revoke`: ends what an approval still covers. */
+export function revokeGrant(
+  id: string,
+  options: Options & { reason?: string },
+  output: Output,
+): Promise<number> {
+  return ended(options, output, async () => {
+    const server = await remote(options);
+    const path = `/api/requests/${requestId(id)}/revocations`;
+    const json = await server.post(path, { reason: options.reason ?? '' });
+    return { text: `request ${id}: nothing more is let through by it\n`, json };
   });
 }
 
@@ -175,6 +213,9 @@ function drawn(view: FullView, request: Request, nowMs: number): string {
     ['rule', `${request.policy.rule}: ${request.policy.reason}`],
     ...request.statements.map((one): [string, string] => ['does', effectLine(one)]),
     ['counted', countsLine(request)],
+    ...(request.shape === undefined
+      ? []
+      : [['similar', 'may be covered too; --similar'] as [string, string]]),
     ...(request.reason === undefined ? [] : [['agent says', request.reason] as [string, string]]),
     ['needs', `${request.need.quorum} of level ${request.need.level}`],
     ...view.approvals.map((one): [string, string] => ['approved by', `${one.by} (${one.level})`]),

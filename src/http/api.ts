@@ -3,6 +3,7 @@
 // CONTRACT "What an approver sees".
 
 import { type Context, Hono } from 'hono';
+import { reasonCharactersMax } from '../approval/decision.ts';
 import { isRid } from '../approval/request.ts';
 import { HoldpointError } from '../errors.ts';
 import type { RequestState, StoredRequest } from '../store/store.ts';
@@ -88,6 +89,21 @@ export function requestsApi(ports: AccessPorts, doorkeeper: Doorkeeper): Hono {
     const row = await desk.decide(rid, decision, evidence);
     const approvals = row.votes.filter((vote) => vote.verdict === 'approve').length;
     return c.json({ id: rid, state: row.state, approvals, quorum: row.quorum }, 201);
+  });
+
+  api.post('/:rid/revocations', async (c) => {
+    const rid = ridOf(c);
+    const reader = await doorkeeper.reader(c);
+    if (reader.kind !== 'approver')
+      throw new HoldpointError('forbidden', 'a grant is ended by an approver, with their own credential');
+    const { reason = '' } = await jsonBody(c, decisionBytesMax);
+    if (typeof reason !== 'string' || reason.length > reasonCharactersMax || !reason.isWellFormed())
+      throw new HoldpointError(
+        'bad-request',
+        `reason must be text of at most ${reasonCharactersMax} characters`,
+      );
+    await desk.grants.revoke(rid, reader.name, reason);
+    return c.json({ id: rid, revoked: true }, 201);
   });
 
   return api;

@@ -1,6 +1,7 @@
 // Bookkeeping of one session: turns its gates into log records, metrics and approval requests. The relay says what
 // happened; this says how it is written down. Refuses to know sockets and frames' meaning.
 
+import type { Grant } from '../approval/hold.ts';
 import {
   buildRequest,
   type Request,
@@ -15,7 +16,7 @@ import type { Catalog } from '../catalog/names.ts';
 import type { HoldpointError } from '../errors.ts';
 import type { Action, Actor } from '../policy/verdict.ts';
 import { boundsOf } from '../session/enclosable.ts';
-import type { Gate, OutcomeState, Parameter } from '../session/gate.ts';
+import { type Gate, type OutcomeState, type Parameter, rowsSpent } from '../session/gate.ts';
 import type { Session } from '../session/session.ts';
 import { leadingReason } from '../session/settings.ts';
 import { classOf } from '../sql/class.ts';
@@ -67,6 +68,8 @@ export interface BookOptions {
   readonly metrics: BookMetrics;
   readonly publicUrl: string;
   readonly policyDigest: () => string;
+  /** What statements must share with a gate for its approval to cover them; undefined where it covers none. */
+  readonly shape: (gate: Gate) => string | undefined;
   readonly approval: TargetNeed;
   readonly hold: { readonly waitMs: number; readonly expiresMs: number; readonly heartbeatMs: number };
   /** `clear`: texts and parameters are logged as they are, less secrets. `none`: literals are lifted and committed to. */
@@ -102,8 +105,11 @@ export class SessionBook implements RelayBook {
   /** The context that an approver was shown, by gate. */
   readonly #shown = new WeakMap<Gate, { readonly context: Context; readonly wire: string }>();
 
-  /** The request by which a gate was released, until its outcome is known. */
-  readonly #released = new Map<Gate, string>();
+  /** The approval by which a gate was released, until its outcome is known. */
+  readonly #released = new Map<Gate, Grant>();
+
+  /** Those of them for which rows are reserved, until it is known how many they changed. */
+  readonly #reserved = new Map<Gate, Grant>();
 
   constructor(options: BookOptions) {
     this.#options = options;
@@ -141,6 +147,9 @@ export class SessionBook implements RelayBook {
       this.#shown.set(gate, { context: this.#context(), wire: wireDigest(frames, values) });
       return escorted;
     }
+    // Behind others of a pipeline: what those have counted is certain enough for the next one.
+    for (const before of [...this.#reserved.keys()])
+      if (before.state === 'ok' && before.owed === 0) this.#giveBack(before, before.rows);
     const request = buildRequest(this.#draft(gate, frames, values), values);
     this.#shown.set(gate, { context: this.#context(), wire: request.wire });
     return new Parking({
@@ -149,6 +158,7 @@ export class SessionBook implements RelayBook {
       values,
       ...this.#measuring(gate, request),
       ref: gate.ref,
+      again: gate.again,
       waitMs: hold.waitMs,
       heartbeatMs: hold.heartbeatMs,
       notify,
@@ -186,10 +196,14 @@ export class SessionBook implements RelayBook {
   }
 
   superseded(gate: Gate, end: Extract<ParkingEnd, { kind: 'release' }>, error: HoldpointError): void {
+    const { escort, desk } = this.#options;
     this.#released.delete(gate);
-    const planned = this.#options.escort?.escorts(gate) === true;
+    this.#reserved.delete(gate);
+    const planned = escort?.escorts(gate) === true;
     this.unreleased(gate, error, end.grant.rid);
-    if (!planned) void this.#options.desk.finish(end.grant.rid, 'failed', error.message);
+    if (planned) return;
+    void desk.finish(end.grant.rid, 'failed', error.message);
+    void desk.grants.settle(end.grant, 0);
   }
 
   async intent(gate: Gate, end: Extract<ParkingEnd, { kind: 'release' }>): Promise<void> {
@@ -197,7 +211,9 @@ export class SessionBook implements RelayBook {
     const { rid, rowsMax } = end.grant;
     const seq = this.#options.log.append({ kind: 'intent', rid, ref: gate.ref, wire, rowsMax });
     await this.#options.log.durable(seq);
-    if (this.#options.escort?.escorts(gate) !== true) this.#released.set(gate, rid);
+    if (this.#options.escort?.escorts(gate) === true) return;
+    this.#released.set(gate, end.grant);
+    if (end.grant.reserved !== undefined) this.#reserved.set(gate, end.grant);
   }
 
   unreleased(gate: Gate, error: HoldpointError | undefined, rid?: string): void {
@@ -231,23 +247,32 @@ export class SessionBook implements RelayBook {
     });
   }
 
+  /** What a gate changed of the rows reserved for it; undefined: nobody knows. What is rolled back later counts too. */
+  #giveBack(gate: Gate, rows: number | undefined): void {
+    const grant = this.#reserved.get(gate);
+    this.#reserved.delete(gate);
+    if (grant !== undefined && rows !== undefined) void this.#options.desk.grants.settle(grant, rows);
+  }
+
   /** It was released, and its client went away before it was sent. */
   #unsent(gate: Gate): void {
-    const rid = this.#released.get(gate);
-    if (rid === undefined) return;
+    const grant = this.#released.get(gate);
+    if (grant === undefined) return;
     this.#released.delete(gate);
-    void this.#options.desk.finish(rid, 'failed', 'the client went away before it was sent');
+    void this.#options.desk.finish(grant.rid, 'failed', 'the client went away before it was sent');
+    this.#giveBack(gate, 0);
   }
 
   /** Tells the desk what became of a released statement. */
   #settle(gate: Gate, st: OutcomeState): void {
     this.#options.escort?.finished(gate, st, gate.sqlstate ?? '');
-    const rid = this.#released.get(gate);
-    if (rid === undefined) return;
+    const grant = this.#released.get(gate);
+    if (grant === undefined) return;
     this.#released.delete(gate);
     const state = st === 'ok' ? 'executed' : st === 'unknown' ? 'unknown' : 'failed';
     const undone = gate.undone === undefined ? undefined : `undone: it ${gate.undone}`;
-    void this.#options.desk.finish(rid, state, undone ?? gate.sqlstate ?? gate.tags.join('; '));
+    void this.#options.desk.finish(grant.rid, state, undone ?? gate.sqlstate ?? gate.tags.join('; '));
+    this.#giveBack(gate, rowsSpent(gate));
   }
 
   #append(gate: Gate, dec: Decided): number {
@@ -327,6 +352,7 @@ export class SessionBook implements RelayBook {
     const reason = settings?.reason ?? leadingReason(text);
     const status = this.#session?.transactionStatus;
     const counts = boundsOf(gate);
+    const shape = this.#options.shape(gate);
     return {
       rid: ridFrom(random(16)),
       aud: publicUrl,
@@ -356,6 +382,7 @@ export class SessionBook implements RelayBook {
       policy: { digest: policyDigest(), rule: verdict.rule, reason: verdict.reason },
       need: jointNeed(this.#options.approval, verdict.need),
       ...(counts === undefined ? {} : { counts }),
+      ...(shape === undefined ? {} : { shape }),
       ...(this.#comparable(gate) ? {} : { once: true as const }),
       ...(reason === undefined ? {} : { reason }),
     };

@@ -24,6 +24,7 @@ import { type Login, LoginFailure, type LoginOptions, login } from './login.ts';
 import type { TargetNeed } from './need.ts';
 import type { ParkingDesk } from './parking.ts';
 import { Relay } from './relay.ts';
+import { shapeOf } from './shape.ts';
 import type { RelayLog } from './uplink.ts';
 import { type Admit, cancelUpstream, connectUpstream, type Upstream } from './upstream.ts';
 
@@ -313,6 +314,7 @@ export class Listener {
       metrics: options.metrics.book(target.name),
       publicUrl: options.publicUrl,
       policyDigest: () => target.policy().digest,
+      shape: (gate) => shapeOf(gate, (sql) => options.analyzer.syntax(sql)),
       approval: target.approval,
       hold: target.hold,
       values: options.values,

@@ -22,6 +22,12 @@ export interface ParkingDesk {
   recall(request: Request, ref: number): Promise<Hold | Rejection | undefined>;
   open(request: Request, values: RequestValues, ref: number): Promise<Hold>;
   claimApproved(match: string, agent: string, ref: number): Promise<Grant | undefined>;
+  readonly grants: {
+    /** A use of an approval that covers statements like this one. */
+    claim(request: Request, ref: number): Promise<Grant | undefined>;
+    /** How many of the rows that were reserved for a use it changed. Never rejects. */
+    settle(grant: Grant, rows: number): Promise<void>;
+  };
   /** What became of a released statement, for people to read. Never rejects. */
   finish(rid: string, state: 'executed' | 'failed' | 'unknown', detail: string): Promise<void>;
 }
@@ -47,6 +53,8 @@ export interface ParkingOptions {
    * After `signal` nobody waits for it.
    */
   readonly measured?: (signal: AbortSignal) => Promise<Request>;
+  /** It was released before and did not run: only a person who is asked about it releases it now. */
+  readonly again?: boolean;
   /** Sequence number of the gate's `stmt` record. */
   readonly ref: number;
   /** How long the session waits before it gets its answer; the request stays open after that. */
@@ -85,13 +93,20 @@ export class Parking {
       if (known !== undefined && 'state' in known) {
         return { kind: 'refuse', error: rejectedError(known, request.policy.rule), rid: known.rid };
       }
-      const hold = known ?? (await this.#open());
+      const covered = known ?? (await this.#covered());
+      if (covered !== undefined && 'by' in covered) return this.#released(covered, undefined);
+      const hold = covered ?? (await this.#open());
       // The client had gone before anybody was asked.
       if (hold === undefined) return this.#interruptedEnd(this.#cause ?? 'client', undefined);
       return await this.#wait(hold);
     } catch (error) {
       return { kind: 'refuse', error: storeError(error), rid: undefined };
     }
+  }
+
+  #covered(): Promise<Grant | undefined> | undefined {
+    const { desk, request, ref, again } = this.#options;
+    return again === true ? undefined : desk.grants.claim(request, ref);
   }
 
   /** A new request; undefined if an interruption came while its effect was measured. */
@@ -143,6 +158,7 @@ export class Parking {
     if (this.#cause === undefined) return { kind: 'release', grant };
     // Its one use is spent all the same.
     void this.#options.desk.finish(grant.rid, 'failed', 'it was canceled before it was sent');
+    void this.#options.desk.grants.settle(grant, 0);
     if (hold !== undefined) return this.#interruptedBy(this.#cause, hold);
     const { exp } = this.#options.request;
     return this.#interruptedEnd(this.#cause, { rid: grant.rid, expiresAt: exp });

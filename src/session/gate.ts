@@ -62,6 +62,8 @@ export interface Gate {
   sqlstate: string | undefined;
   /** Why it was undone by us, in words that go on after `it `; undefined if it was not. */
   undone: string | undefined;
+  /** It was released before and did not run, so that only a person releases it now. */
+  again: boolean;
   /** Forwarded frames of this gate that the server has not answered yet. */
   owed: number;
   /** A COMMIT of the same pipeline made its effects permanent. */
@@ -99,6 +101,7 @@ export function createGate(
     rows: 0,
     sqlstate: undefined,
     undone: undefined,
+    again: false,
     owed: 0,
     final: false,
     state: 'waiting',

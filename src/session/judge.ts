@@ -81,13 +81,14 @@ export class Judge {
   /** A text with its verdict. Copies what it must keep while a person thinks; otherwise the views die with the frame. */
   gate({ proto, sql, own, resolved, parameterTypes, parameters }: Text): Gate {
     this.#gates += 1;
-    this.#fresh = this.#looked || this.#again !== undefined || this.#undone !== undefined;
+    const again = this.#again !== undefined || this.#undone !== undefined;
+    this.#fresh = this.#looked || again;
     this.#looked = false;
     const statements = this.explain(resolved.statements, parameterTypes);
     const verdict = this.#verdict(statements, own, sql);
     const held = verdict.action === 'hold';
     const kept = held || verdict.enclosure !== undefined;
-    return createGate({
+    const gate = createGate({
       n: this.#gates,
       proto,
       sql: proto === 'simple' && held ? Buffer.from(sql) : sql,
@@ -100,6 +101,8 @@ export class Judge {
       parameters: kept ? parameters.map(copyParameter) : parameters,
       behind: resolved.behind,
     });
+    gate.again = again;
+    return gate;
   }
 
   /**

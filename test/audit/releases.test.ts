@@ -219,6 +219,58 @@ describe('a bound of rows', () => {
   });
 });
 
+describe('a grant', () => {
+  const grant = { kind: 'fingerprint', until: 4_000_000_000_000, usesMax: 3, rowsMax: 20 };
+  /** A log in which statements ran by one approval; each use says what was reserved and what was changed. */
+  const passed = async (
+    uses: { rowsMax: number; rows: number; use?: number }[],
+    scope: object = grant,
+  ): Promise<Report> => {
+    const path = temporaryFolder();
+    const { log } = await openTestLog(path);
+    const D = decision({ scope });
+    log.append(enrolment);
+    const first = log.append(statement(1, { dec: 'hold', cls: 'destroy' }));
+    log.append({ kind: 'hold', rid, rd, R: request, ref: first });
+    const vote = log.append({ kind: 'decision', rid, D, ev: await evidence(D) });
+    for (const [at, { rowsMax, rows, use }] of uses.entries()) {
+      const ref = at === 0 ? first : log.append(statement(at + 1, { dec: 'hold', cls: 'destroy' }));
+      log.append({ kind: 'grant_use', rid, ref, by: ['alice'], decisions: [vote], rowsMax, use });
+      log.append({ kind: 'intent', rid, ref, wire, rowsMax });
+      log.append({ kind: 'outcome', ref, st: 'ok', tags: [`DELETE ${rows}`], rows, dur_us: 1 });
+    }
+    await log.close();
+    return verifyLog(snapshot(path));
+  };
+  const first = { rowsMax: 20, rows: 5 };
+
+  test('used within its limits is proved', async () => {
+    const uses = [first, { rowsMax: 15, rows: 5, use: 2 }, { rowsMax: 10, rows: 10, use: 3 }];
+    expect(await passed(uses)).toMatchObject({ ok: true, releases: { proved: 3 } });
+  });
+
+  test.each<[string, { rowsMax: number; rows: number; use?: number }[], object]>([
+    [
+      'used once more',
+      [
+        first,
+        { rowsMax: 15, rows: 0, use: 2 },
+        { rowsMax: 15, rows: 0, use: 3 },
+        { rowsMax: 15, rows: 0, use: 4 },
+      ],
+      grant,
+    ],
+    ['used once more on another node', [first, { rowsMax: 15, rows: 0, use: 4 }], grant],
+    ['used for more rows in sum', [first, { rowsMax: 16, rows: 0, use: 2 }], grant],
+    ['used without a bound of rows', [{ rowsMax: 21, rows: 5 }], grant],
+    ['used after its end', [first, { rowsMax: 15, rows: 0, use: 2 }], { ...grant, until: 1 }],
+    ['that nobody signed for', [first, { rowsMax: 15, rows: 0, use: 2 }], { kind: 'statement' }],
+    ['used twice as if for the first time', [first, first], grant],
+  ])('%s is found', async (_, uses, scope) => {
+    expect(await passed(uses, scope)).toMatchObject({ ok: false, code: 21 });
+  });
+});
+
 describe('a plan', () => {
   const plan = { statements: [{ sql: 'begin' }, { sql: 'drop table a' }, { sql: 'commit' }], root: 'r' };
   const R = canonical({ ...JSON.parse(request), plan });

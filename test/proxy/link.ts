@@ -36,6 +36,11 @@ export class FakeDesk implements ParkingDesk {
   /** Set to let `open` wait for the test. */
   opening: Promise<void> = Promise.resolve();
   failure: Error | undefined;
+  covering: Grant | undefined;
+  readonly grants = {
+    claim: async () => this.covering,
+    settle: async () => undefined,
+  };
 
   async open(request: Request): Promise<Hold> {
     this.calls.push('open');

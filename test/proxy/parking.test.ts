@@ -59,6 +59,27 @@ function refusal(end: ParkingEnd): { code: string; detail: unknown; message: str
   return { code, message, detail: detail === undefined ? undefined : JSON.parse(detail) };
 }
 
+test('what an approval of a similar statement covers is released at once, unless it was released before', async () => {
+  const desk = new FakeDesk();
+  desk.covering = { rid: 'g', by: ['dba'], decisions: [1], rowsMax: 9, reserved: 9, seq: 3 };
+  expect(await park(desk).end).toEqual({ kind: 'release', grant: desk.covering });
+  expect(desk.calls).toEqual(['claimApproved']);
+  const again = new Parking({
+    desk,
+    request,
+    values: { params: [] },
+    again: true,
+    ref: 4,
+    waitMs: 60_000,
+    heartbeatMs: 15_000,
+    notify: () => undefined,
+  });
+  void again.run();
+  await settle();
+  expect(desk.calls).toEqual(['claimApproved', 'claimApproved', 'open']);
+  again.interrupt('gone');
+});
+
 test('the client is told at once and then every heartbeat, in a shape that a program can read', async () => {
   const { notices, desk, end } = park();
   await settle();

@@ -159,6 +159,7 @@ export class RelayServer {
       desk: {
         claimApproved: async () => undefined,
         recall: async () => undefined,
+        grants: { claim: async () => undefined, settle: async () => undefined },
         open: async () => ({
           rid,
           expiresAt: 1_700_000_000_000,
