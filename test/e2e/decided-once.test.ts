@@ -216,7 +216,7 @@ describe('one person', () => {
   );
 });
 
-describe('an approval in the moment', () => {
+describe('B8: an approval in the moment', () => {
   test.each(rounds)(
     'of a cancel request: it ran or it did not, and everybody knows which (%i)',
     async (round) => {

@@ -222,6 +222,8 @@ export async function newBench(
     pendingMax?: number;
     node?: string;
     like?: Bench;
+    /** Of its own; else that of `like`. */
+    clock?: FakeClock;
     publicUrl?: string;
     events?: DeskEvents;
     oidc?: OidcPort;
@@ -230,7 +232,7 @@ export async function newBench(
   } = {},
 ): Promise<Bench> {
   const { like } = options;
-  const clock = like?.clock ?? new FakeClock();
+  const clock = options.clock ?? like?.clock ?? new FakeClock();
   if (options.publicUrl !== undefined) clock.live = true;
   const store = options.store ?? new MemoryStore();
   const log = new FakeLog();
