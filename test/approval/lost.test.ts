@@ -186,6 +186,22 @@ test('a retry on another node than the one that opened it records there what it 
   expect(grant).toMatchObject({ by: ['ann'], decisions: [0] });
 });
 
+test('a request in a store that was set back is joined by nobody, also while the session that opened it waits', async () => {
+  const { hold } = await ask(near);
+  await redis.admin.save();
+  await redis.kill();
+  await redis.start();
+  await eventually('the store is back', async () => {
+    await Promise.all(stores.map((store) => store.ping()));
+    return true;
+  });
+  const other = await ask(far);
+  expect(other.hold.rid).not.toBe(hold.rid);
+  await decideAs(far, 'ann', hold.rid);
+  expect(await hold.settled).toMatchObject({ state: 'approved' });
+  expect(await hold.claim()).toBeDefined();
+});
+
 test('each node counts the requests that it opened, whoever decides them, once', async () => {
   const waiting = await ask(near);
   const left = await ask(near, { sql: 'DROP TABLE left_alone' });

@@ -1,5 +1,6 @@
 // The same contract on real servers in the three shapes, and what only a shared store can get wrong.
 
+import net from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RedisStore } from '../../src/store/redis.ts';
 import { type RedisAddress, readStoreUrl } from '../../src/store-url.ts';
@@ -229,6 +230,37 @@ test('whoever listens hears that announcements were missed when the connection f
     expect(await told).toBe(one.rid);
     await store.close();
   }
+});
+
+test('a command whose answer was lost is not sent a second time', async () => {
+  // A wire that carries everything to the server and, once cut, nothing back.
+  let cut = false;
+  const wires = new Set<net.Socket>();
+  const wire = net.createServer((client) => {
+    const onward = net.connect(server.port, '127.0.0.1');
+    for (const end of [client, onward]) wires.add(end.on('error', () => {}));
+    client.on('data', (chunk) => onward.write(chunk));
+    onward.on('data', (chunk) => {
+      if (cut) client.destroy();
+      else client.write(chunk);
+    });
+    client.on('close', () => onward.end());
+  });
+  await new Promise<void>((resolve) => wire.listen(0, '127.0.0.1', resolve));
+  const store = await open(`redis://127.0.0.1:${(wire.address() as net.AddressInfo).port}`);
+  const one = row({ quorum: 2 });
+  await store.create(one, 1000, Date.now());
+  const votes = () => server.admin.llen(`hp:{${one.rid}}:votes`);
+  cut = true;
+  await expect(store.vote(one.rid, one.rd, vote('ann'))).rejects.toMatchObject({ code: 'store-unreachable' });
+  expect(await votes()).toBe(1);
+  cut = false;
+  await eventually('it is connected again', async () => (await store.ping()) === undefined);
+  expect(await votes()).toBe(1);
+  expect(await store.vote(one.rid, one.rd, vote('ann'))).toEqual({ counted: false, why: 'voted' });
+  await store.close();
+  for (const each of wires) each.destroy();
+  await new Promise((resolve) => wire.close(resolve));
 });
 
 test('a Redis that is away, or does not let us in, is one clear error without a secret', async () => {
