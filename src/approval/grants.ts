@@ -57,10 +57,14 @@ export class Grants {
     row: StoredRequest,
     claimant: Claimant & { readonly ref: number },
   ): Promise<Grant | undefined> {
-    const use = await this.#uses.release(held, row, claimant);
-    if (use?.reach.grant === undefined) return use;
+    const released = await this.#uses.release(held, row, claimant);
+    if (released === undefined) return undefined;
+    const {
+      reach: { grant: reach },
+      ...use
+    } = released;
+    if (reach === undefined) return use;
     const { rid, rowsMax = 0, decisions } = use;
-    const { grant: reach } = use.reach;
     const { store, log, now } = this.#options;
     const reserved = { uses: 1, rows: rowsMax };
     const begun = await store

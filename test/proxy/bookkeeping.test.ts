@@ -46,6 +46,7 @@ function parked(): {
     metrics: { statement: () => undefined, refusal: () => undefined, overhead: () => undefined },
     publicUrl: 'http://holdpoint.test',
     policyDigest: () => 'p'.repeat(43),
+    shape: () => undefined,
     approval: { level: 'key', quorum: 1 },
     hold: { waitMs: 1000, expiresMs: 60_000, heartbeatMs: 1000 },
     values: 'clear',
