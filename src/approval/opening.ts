@@ -33,6 +33,10 @@ export interface OpeningDesk {
   opened(request: Request): void;
 }
 
+/** How long one node keeps the others from asking for the same statement; longer than it takes to ask. */
+const leaseMs = 5_000;
+const momentMs = 100;
+
 /** One a desk. */
 export class Opening {
   readonly #options: DeskOptions;
@@ -58,16 +62,54 @@ export class Opening {
     }
     // One after the other: two sessions that send the same in the same moment ask once.
     return this.#turns.take(`${request.agent.id} ${request.match}`, async () => {
-      const known = await this.recall(request, ref);
-      if (known === undefined) return this.#turns.take(request.rid, () => this.#create(request, values, ref));
-      if (known instanceof LiveHold) return known;
-      return this.#desk.refused(request, known, {
-        holder: holderOf(request),
-        ref,
-        joined: true,
-        vouched: undefined,
-      });
+      const opened = await this.#alone(request, ref, () =>
+        this.#turns.take(request.rid, () => this.#create(request, values, ref)),
+      );
+      if (opened instanceof LiveHold) return opened;
+      const gate = { holder: holderOf(request), ref, joined: true, vouched: undefined };
+      return this.#desk.refused(request, opened, gate);
     });
+  }
+
+  /** Creates unless there is something to recall, while no other node does so for the same statement. */
+  async #alone(
+    request: Request,
+    ref: number,
+    create: () => Promise<LiveHold>,
+  ): Promise<LiveHold | StoredRequest> {
+    const { store, mono } = this.#options;
+    const lease = { name: `ask:${request.match}`, holder: request.rid, text: '' };
+    // A request that rests on its session is joined by nobody. And asking twice is better than not at all.
+    for (const end = mono() + 2 * leaseMs; !request.once && mono() < end; ) {
+      const moment = this.#moment();
+      try {
+        if ((await store.lease(lease, leaseMs)).holder === lease.holder) break;
+        const known = await this.recall(request, ref);
+        if (known !== undefined) return known;
+        await moment.over;
+      } finally {
+        moment.stop();
+      }
+    }
+    try {
+      return (await this.recall(request, ref)) ?? (await create());
+    } finally {
+      if (!request.once) await store.release(lease.name, lease.holder).catch(() => undefined);
+    }
+  }
+
+  /** Is over when a row changes from now on, or at the latest a moment from now. */
+  #moment(): { over: Promise<void>; stop: () => void } {
+    let stop = (): void => {};
+    const over = new Promise<void>((resolve) => {
+      const leave = this.#options.store.watch({ changed: () => resolve() });
+      const disarm = this.#options.after(momentMs, resolve);
+      stop = () => {
+        leave();
+        disarm();
+      };
+    });
+    return { over, stop };
   }
 
   /** As Desk.recall. In that order: a request that is rejected between the two looks is found by the second. */
@@ -92,30 +134,19 @@ export class Opening {
         { hint: 'Wait until one of them is decided. SHOW holdpoint.requests lists them.' },
       );
     }
-    const abandoned = (reason: string) =>
-      store.end(row.rid, ['pending'], 'canceled', { by: 'holdpoint', reason, at: now() });
     try {
-      const before = await this.#joinOlder(request, ref);
-      if (before !== undefined) {
-        await abandoned(`request ${before.rid} asks for the same`).catch(() => false);
-        return before;
-      }
       await this.#desk.record({ kind: 'hold', rid: row.rid, rd: row.rd, R: row.request, ref });
     } catch (error) {
-      await abandoned('not recorded');
+      await store.end(row.rid, ['pending'], 'canceled', {
+        by: 'holdpoint',
+        reason: 'not recorded',
+        at: now(),
+      });
       throw error;
     }
     const hold = this.#desk.park(request, row, { holder: row.holder, ref, joined: false, vouched: values });
     this.#desk.opened(request);
     return hold;
-  }
-
-  /** Another node may have opened a request for the same since this one looked: the one that was created first is it. */
-  async #joinOlder(request: Request, ref: number): Promise<LiveHold | undefined> {
-    const { store, now } = this.#options;
-    const same = await store.open(request.agent.id, now());
-    const own = same.findIndex(({ rid }) => rid === request.rid);
-    return this.#join(request, ref, own < 0 ? [] : same.slice(0, own));
   }
 
   /** Joins the first of the rows that asks for the same and is pending. */

@@ -333,7 +333,13 @@ test('whatever the order of asking, leaving and deciding: at most one release, a
           doing.push(each.do === 'cancel' ? one.hold.cancel('client') : Promise.resolve(one.hold.detach()));
         }
       }
-      await Promise.all(doing);
+      // A node that waits for another to have asked looks again after a moment.
+      let done = false;
+      const all = Promise.all(doing).finally(() => {
+        done = true;
+      });
+      while (!done) await benches[0].clock.pass(100);
+      await all;
       await turn();
       const waiting = (rid: string) => here.filter((one) => one.hold.rid === rid && !one.gone && !one.used);
       // Everybody who is told of an approval claims it, as a session does; one after the other they are.

@@ -2,7 +2,6 @@
 // store of one node and with a shared one. After the restart nothing runs that had not, what may have run is told as
 // unknown, and the log, verified offline, has a decision for everything that ran.
 
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,16 +12,17 @@ import { query } from '../../src/wire/messages/frontend.ts';
 import { type Guard, startGuard } from '../support/holdpoint.ts';
 import { personAt } from '../support/person.ts';
 import { createDatabase, type TestDatabase } from '../support/postgres.ts';
-import { errorFields, RawClient } from '../support/raw.ts';
+import { errorFields, type RawClient } from '../support/raw.ts';
 import { startRedis, type TestRedis } from '../support/redis.ts';
 import { records, statements, verifies } from '../support/trail.ts';
-import type { Listening, Step } from '../support/victim.ts';
+import type { Step } from '../support/victim.ts';
+import { startVictim, type Victim } from '../support/victims.ts';
 
 let database: TestDatabase;
 let redis: TestRedis;
 let direct: pg.Client;
 let dataDir: string;
-let child: ChildProcess | undefined;
+let victim: Victim | undefined;
 let guard: Guard | undefined;
 
 beforeAll(async () => {
@@ -33,7 +33,7 @@ beforeAll(async () => {
 });
 
 afterEach(async () => {
-  child?.kill('SIGKILL');
+  victim?.child.kill('SIGKILL');
   await guard?.close();
   guard = undefined;
   rmSync(dataDir, { recursive: true, force: true });
@@ -47,31 +47,14 @@ afterAll(async () => {
 
 let serial = 0;
 
-/** A Holdpoint in a process of its own, with an own folder. */
-async function victim(
-  step: Step,
-  store: 'memory' | 'redis',
-): Promise<{ at: Listening; options: Parameters<typeof startGuard>[0] }> {
+/** A Holdpoint in a process of its own, with a folder of its own. */
+async function doomed(step: Step, store: 'memory' | 'redis') {
   dataDir = mkdtempSync(join(tmpdir(), 'holdpoint-killed-'));
   serial += 1;
   const shared = store === 'redis' ? { store: { url: `${redis.url}/0`, node: `n${serial}` } } : {};
   const options = { url: database.url, dataDir, hold: { waitMs: 20_000 }, ...shared };
-  const program = join(import.meta.dirname, '..', 'support', 'victim.ts');
-  child = spawn(process.execPath, [program, JSON.stringify({ options, step })], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let output = '';
-  child.stdout!.on('data', (chunk) => {
-    output += chunk;
-  });
-  await expect.poll(() => output, { timeout: 30_000 }).toContain('\n');
-  return { at: JSON.parse(output), options };
-}
-
-async function connected(port: number): Promise<RawClient> {
-  const client = await RawClient.connect('127.0.0.1', port);
-  await client.login({ user: 'claude', password: 'agent secret', database: 'shop' });
-  return client;
+  victim = await startVictim(options, step);
+  return { victim, options };
 }
 
 async function noticeOf(client: RawClient, sql: string): Promise<string> {
@@ -89,14 +72,14 @@ async function story(
   store: 'memory' | 'redis',
   until: (name: string) => Promise<void> = async () => {},
 ) {
-  const { at, options } = await victim(step, store);
+  const { victim, options } = await doomed(step, store);
   const name = `run ${serial} ${step}`;
   const sql = `with gone as (delete from kept) insert into runs values ('${name}')`;
-  const client = await connected(at.port);
+  const client = await victim.connect();
   const rid = await noticeOf(client, sql);
-  const dba = personAt(at.http, 'dba', at.keyFile);
+  const dba = personAt(victim.http, 'dba', victim.keyFile);
   const signed = await dba.sign(rid, 'approve');
-  const gone = once(child!, 'exit');
+  const gone = once(victim.child, 'exit');
   const said = dba.send(signed).then(
     ({ status }) => status,
     () => 'no answer',
@@ -213,7 +196,7 @@ describe('B14: what was decided, sent and run is known after a kill, or known to
         'select count(*)::int as n from pg_stat_activity where wait_event_type = $1 and query like $2';
       const blocked = async () => (await direct.query(waiting, ['Lock', `%${name}%`])).rows[0].n;
       await expect.poll(blocked, { timeout: 10_000 }).toBe(1);
-      child!.kill('SIGKILL');
+      victim!.child.kill('SIGKILL');
       await locker.query('commit');
       await expect.poll(() => runs(name)).toBe(1);
     }).finally(() => locker.end());
