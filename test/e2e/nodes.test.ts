@@ -183,7 +183,13 @@ test('a link made on one node is viewed on another, and decides only where the k
   const path = `/api/requests/${rid}`;
   for (const guard of [near, far, twin]) expect(await statusOf(guard, path, token)).toBe(200);
   expect(await statusOf(one, path, token)).toBe(200);
-  expect(await statusOf(far, path.replace(/.$/, 'A'), token)).toBe(401);
+  expect(
+    await statusOf(
+      far,
+      path.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A')),
+      token,
+    ),
+  ).toBe(401);
   const answer = await fetch(far.http + path, { headers: { Authorization: `Bearer ${token}` } });
   const view = (await answer.json()) as FullView;
   const { jti } = JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString());
