@@ -87,9 +87,10 @@ function records(guard: Guard): Line[] {
     .map((line) => JSON.parse(line));
 }
 
+/** But for what is recorded whenever it happens: that somebody looked, or was told. */
 const kindsOf = (guard: Guard, rid: string) =>
   records(guard)
-    .filter((record) => record.rid === rid && record.kind !== 'view')
+    .filter((record) => record.rid === rid && record.kind !== 'view' && record.kind !== 'notify')
     .map(({ kind }) => kind);
 
 /** By an auditor's command, from the files alone. */
