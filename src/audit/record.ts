@@ -87,7 +87,10 @@ export type RecordBody =
    */
   | { kind: 'intent'; rid: string; ref: number; wire: string; rowsMax?: number | undefined }
   | { kind: 'reject'; rid: string; by: string; reason: string }
-  /** People were told of a request: through which channel, under which of its message ids, who. */
+  /**
+   * People were told of a request: through which channel, under which of its message ids, who. Channel `link`: who was
+   * given the link whose jti is `message`.
+   */
   | { kind: 'notify'; rid: string; channel: string; message: string; to: readonly string[] }
   /** An approval covers further statements of the shape `fp` until `until`. `decisions`: the seqs it rests on. */
   | {

@@ -20,6 +20,7 @@ import { SlackClient } from '../notify/slack-client.ts';
 import { SlackForms } from '../notify/slack-forms.ts';
 import { WebhookChannel, webhookKey } from '../notify/webhook.ts';
 import type { Registry } from '../registry.ts';
+import type { Approver } from '../registry-book.ts';
 import type { Parts } from './parts.ts';
 
 /** Told of every new request with the link that shows it. The link is for approvers. */
@@ -62,7 +63,7 @@ export function courierOf(parts: Omit<Parts, 'desk' | 'courier'>, desk: () => De
       new SlackChannel({
         client: new SlackClient(config.slack),
         channel: config.slack.channel,
-        people: (request) => peopleOf(parts.registry, request),
+        people: (request) => slackPeople(parts.registry, request),
         link,
         told: told('slack'),
       }),
@@ -138,12 +139,15 @@ export function slackPorts(
 }
 
 /** The approvers in Slack who may count for this request. */
-function peopleOf(registry: Registry, { need, agent }: Request): SlackPerson[] {
+export function slackPeople(
+  registry: { approvers(): readonly Pick<Approver, 'name' | 'slack' | 'retiredAt'>[] },
+  { need, agent }: Request,
+): SlackPerson[] {
   const never = new Set([agent.id, ...(agent.obo ?? [])].map(foldName));
   const only = need.of === undefined ? undefined : new Set(need.of.map(foldName));
   return registry.approvers().flatMap(({ name, slack, retiredAt }) => {
-    const counts =
-      retiredAt === undefined && !never.has(foldName(name)) && (only?.has(foldName(name)) ?? true);
-    return counts ? slack.map(({ team, user }) => ({ name, team, user })) : [];
+    const folded = foldName(name);
+    if (retiredAt !== undefined || never.has(folded) || only?.has(folded) === false) return [];
+    return slack.map(({ team, user }) => ({ name, team, user }));
   });
 }

@@ -20,6 +20,9 @@ const messagesMax = 20_000;
 const overMs = 24 * 3_600_000;
 /** The message of a crowd is changed at most so often: it changes with every request of an agent in haste. */
 const crowdEveryMs = 5_000;
+/** Every message is looked at so often, so many of them: the event that should have changed one can be lost. */
+const lookEveryMs = 60_000;
+const looksMax = 500;
 /** A queue that stands for so long is worth a warning. */
 const lateMs = 30_000;
 
@@ -55,12 +58,14 @@ export class Courier implements DeskNotify {
   readonly #options: CourierOptions;
   readonly #posts: readonly Post[];
   readonly #crowds = new Crowds();
+  #stopLooking: () => void = () => {};
   /** Crowds whose message was changed a moment ago; `again` if there is more to tell. */
   readonly #crowdTurns = new Map<string, { again: boolean }>();
 
   constructor(options: CourierOptions) {
     this.#options = options;
     this.#posts = options.channels.map((channel) => this.#post(channel));
+    if (this.#posts.length > 0) this.#lookAgain();
   }
 
   /** Takes up the messages of the process before. What became of their requests, the store tells, or its silence. */
@@ -120,8 +125,22 @@ export class Courier implements DeskNotify {
 
   /** Sends what it can within `ms`, and then nothing more. */
   async close(ms: number): Promise<void> {
+    this.#stopLooking();
     await Promise.all(this.#posts.map(({ lane }) => lane.close(ms)));
     await this.#save();
+  }
+
+  #lookAgain(): void {
+    this.#stopLooking = this.#options.after(lookEveryMs, () => {
+      for (const { messages, lane } of this.#posts) {
+        let looks = 0;
+        for (const [name, { subject }] of messages) {
+          if (looks >= looksMax) break;
+          if ('rid' in subject && lane.put(name)) looks += 1;
+        }
+      }
+      this.#lookAgain();
+    });
   }
 
   #post(channel: Channel): Post {

@@ -3,6 +3,7 @@
 // the channel's. Values of parameters are left out: a message goes further than a page. Pure. audit-approval §17.10.
 
 import type { Cascade, MeasuredEffect, RowCount } from '../approval/effect.ts';
+import { type Lookalike, lookalikes } from '../approval/lookalike.ts';
 import { matchCode } from '../approval/match-code.ts';
 import type { IntactRequest } from '../approval/release.ts';
 import type { Level } from '../approval/request.ts';
@@ -23,6 +24,8 @@ export interface Notice {
   readonly target: string;
   readonly environment: Environment;
   readonly database: string;
+  /** Statements of the plan that is asked for; undefined for one text. */
+  readonly plan: number | undefined;
   readonly commands: readonly string[];
   readonly relations: readonly string[];
   /** One line each: what was counted or estimated of what it touches; empty where nothing was measured. */
@@ -37,6 +40,8 @@ export interface Notice {
   /** Invisible or reordering characters in the first `lookedAtMax` of the text, and drawn ones beyond ASCII. */
   readonly hidden: number;
   readonly foreign: number;
+  /** Words in it, or in the names, that are read as other words: a sentence each. */
+  readonly lookalikes: readonly string[];
   readonly parameters: number;
   readonly created: number;
   readonly expires: number;
@@ -53,11 +58,13 @@ const lookedAtMax = 4_000;
 /** Names of objects told in a message; the rest are counted. */
 const namesMax = 12;
 const rowLinesMax = 6;
+const lookalikesMax = 5;
 
 /** The notice of a stored request whose digest was checked. `publicUrl` is what pages are addressed by. */
 export function noticeOf(row: StoredRequest, intact: IntactRequest, publicUrl: string): Notice {
   const { request, rd } = intact;
-  const { hidden, foreign } = visible(request.sql.slice(0, lookedAtMax));
+  const looked = request.sql.slice(0, lookedAtMax);
+  const { hidden, foreign } = visible(looked);
   const relations = [...new Set(request.statements.flatMap((statement) => statement.relations))];
   return {
     rid: request.rid,
@@ -69,6 +76,7 @@ export function noticeOf(row: StoredRequest, intact: IntactRequest, publicUrl: s
     target: request.db.target,
     environment: request.db.environment,
     database: request.db.name,
+    plan: request.plan?.statements.length,
     commands: some([...new Set(request.statements.map((statement) => statement.command))]),
     relations: some(relations),
     rows: request.effect === undefined ? [] : rowLines(request.effect),
@@ -79,6 +87,7 @@ export function noticeOf(row: StoredRequest, intact: IntactRequest, publicUrl: s
     secret: textDigest(request.sql, { params: [] }) !== request.sha,
     hidden,
     foreign,
+    lookalikes: lookalikes([looked, ...relations.slice(0, namesMax)].join('\n'), lookalikesMax).map(likeness),
     parameters: request.params.length,
     created: request.created,
     expires: request.exp,
@@ -91,9 +100,16 @@ export function noticeOf(row: StoredRequest, intact: IntactRequest, publicUrl: s
   };
 }
 
+/** `DROP TABLE`, or `plan of 3 statements: CREATE TABLE, INSERT`. */
+export function kindOf({ plan, commands }: Notice): string {
+  const kinds = commands.join(', ');
+  if (plan === undefined) return kinds;
+  return `plan of ${plan} ${plan === 1 ? 'statement' : 'statements'}: ${kinds}`;
+}
+
 /** What stands in a list of messages: `claude: DROP TABLE public.orders on shop (production)`. */
 export function headline(notice: Notice): string {
-  const what = [notice.commands.join(', '), notice.relations.join(', ')].filter((part) => part !== '');
+  const what = [kindOf(notice), notice.relations.join(', ')].filter((part) => part !== '');
   const text = `${notice.agent}: ${what.join(' ')} on ${notice.target} (${notice.environment})`;
   return text.length <= 200 ? text : `${text.slice(0, 199).toWellFormed()}…`;
 }
@@ -132,6 +148,11 @@ export function endingWords(notice: Notice): string | undefined {
   const { state, ending } = notice;
   if (ending === undefined || ending.reason === '' || state === 'expired') return undefined;
   return visibleLine(ending.reason);
+}
+
+function likeness({ word, like, codes }: Lookalike): string {
+  const shown = `“${shortened(word, 40)}” (${codes.slice(0, 5).join(', ')})`;
+  return like === null ? `${shown} mixes alphabets` : `${shown} is not “${shortened(like, 40)}”`;
 }
 
 function some(names: readonly string[]): string[] {

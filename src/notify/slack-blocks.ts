@@ -4,7 +4,7 @@
 
 import { actionValue } from '../approval/slack-callback.ts';
 import type { Crowd, Lost } from './channel.ts';
-import { endingWords, headline, type Notice, standing } from './notice.ts';
+import { endingWords, headline, kindOf, type Notice, standing } from './notice.ts';
 import { codeBlock, escaped, marked, plain, type TextObject } from './slack-text.ts';
 
 const headerCharactersMax = 150;
@@ -85,6 +85,7 @@ function obstacle(notice: Notice, bytesLeftOut: number): string | undefined {
   if (notice.parameters > 0) return 'the values of its parameters are on its page only';
   if (notice.secret) return 'the statement carries a secret that is not shown here';
   if (notice.hidden > 0) return 'the statement has characters that no screen shows';
+  if (notice.lookalikes.length > 0) return 'the statement has words that are read as other words';
   return undefined;
 }
 
@@ -127,16 +128,16 @@ function title(notice: Notice): string {
     expired: 'Expired',
     canceled: 'Withdrawn',
   };
-  return `${states[notice.state]}: ${notice.commands.join(', ')} on ${notice.target} (${notice.environment})`;
+  return `${states[notice.state]}: ${kindOf(notice)} on ${notice.target} (${notice.environment})`;
 }
 
 function fieldsOf(notice: Notice): TextObject[] {
-  const { agent, onBehalfOf, target, environment, database, commands, relations, rows } = notice;
+  const { agent, onBehalfOf, target, environment, database, relations, rows } = notice;
   const field = (name: string, value: string): TextObject => plain(`${name}\n${value}`, fieldCharactersMax);
   return [
     field('Agent', onBehalfOf.length === 0 ? agent : `${agent}, for ${onBehalfOf.join(', ')}`),
     field('Target', `${target} (${environment}), database ${database}`),
-    field('Kind', commands.join(', ')),
+    field('Kind', kindOf(notice)),
     field('Objects', relations.length === 0 ? 'none named' : relations.join('\n')),
     field('Rows', rows.length === 0 ? 'not measured' : rows.join('\n')),
     field('Held by', `rule ${notice.rule}: ${notice.ruleReason}`),
@@ -171,7 +172,7 @@ function hintsOf(notice: Notice, bytesLeftOut: number): string[] {
     `${count} ${count === 1 ? 'character in it is' : 'characters in it are'}`;
   if (hidden > 0) hints.push(`${some(hidden)} invisible or reordering text, and marked ⟨…⟩.`);
   if (foreign > 0) hints.push(`${some(foreign)} beyond ASCII and may look like others.`);
-  return hints;
+  return [...hints, ...notice.lookalikes.map((likeness) => `${likeness}.`)];
 }
 
 /** In the reader's own time zone. */

@@ -178,6 +178,7 @@ function dataOf(notice: Notice, link: string): Record<string, unknown> {
     onBehalfOf,
     target,
     environment,
+    plan: notice.plan ?? null,
     commands,
     relations,
     rows,

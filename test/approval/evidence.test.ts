@@ -231,7 +231,7 @@ test('an ID token in time when it came still counts at the release, one that com
   expect(await hold.claim()).toBeDefined();
 });
 
-async function slackScene(environment?: 'staging') {
+async function slackScene(environment?: 'staging', draft: Partial<RequestDraft> = {}) {
   const need = { level: environment === undefined ? 'key' : 'slack', quorum: 1 } as const;
   const scene = await parked({ slackSecret }, { need, counts: 'all', shape: 's'.repeat(43), ...(environment && staging) });
   scene.bench.book.accounts.set('T012AB3CD/U012AB3CD', { approver: 'ann' });
@@ -264,7 +264,6 @@ test.each([
   ['of another account', { user: 'U999AB3CD' }],
   ['of another button', { value: 'reject.x.y' }],
   ['that is no press of a button', { payload: { type: 'shortcut' } }],
-  ['of a form that approves', { payload: { type: 'view_submission' } }],
   ['of a guest', { payload: { user: { id: 'U012AB3CD', team_id: 'T012AB3CD', is_restricted: true } } }],
   ['of somebody of another workspace', { payload: { team: { id: 'T999AB3CD' } } }],
   ['of two buttons at once', { payload: { actions: [{ value: 'a' }, { value: 'b' }] } }],
@@ -275,13 +274,20 @@ test.each([
 });
 
 test('a button says no more than its verdict: no reason, no scope, no rows, nobody else', async () => {
-  const { decision, refused } = await slackScene('staging');
+  const { decision, refused } = await slackScene('staging', { counts: 'all' });
   const button = slackEvidence(decision, nowMs);
   await refused({ ...decision, reason: 'looks fine' }, button);
   await refused({ ...decision, rowsMax: 5 }, button);
   await refused({ ...decision, for: 'bob' }, button);
   const until = nowMs + 60_000;
   await refused({ ...decision, scope: { kind: 'fingerprint', until, usesMax: 9, rowsMax: 9 } }, button);
+});
+
+test('there is no form that approves', async () => {
+  const { decision, refused } = await slackScene('staging');
+  const value = `approve.${decision.rid}.${decision.rd}`;
+  const view = { private_metadata: value, state: { values: {} } };
+  await refused(decision, slackEvidence(decision, nowMs, { payload: { type: 'view_submission', view } }));
 });
 
 test('a form rejects with the reason that was written in it, and with no other', async () => {

@@ -230,6 +230,26 @@ test('Approve is offered where Slack is enough and all of the statement is in si
   expect(approvalObstacle(notice({ ...staging }))).toBeUndefined();
 });
 
+test('a word that is read as another one is named, and not approved from here', () => {
+  const given = notice({ ...staging, sql: 'DROP TABLE \u043erders' });
+  const blocks = blocksOf(given);
+  expect(texts(blocks).join('\n')).toContain('“\u043erders” (U+043E) is not “orders”.');
+  expect(labels(blocks)).toEqual(['Open', 'Reject…']);
+  expect(approvalObstacle(given)).toContain('read as other words');
+  expect(
+    approvalObstacle(notice({ ...staging, sql: "DELETE FROM t WHERE name = 'Müller'" })),
+  ).toBeUndefined();
+});
+
+test('a plan says how many statements it has', () => {
+  const [statement] = gate().request.statements;
+  const one = { ...statement!, sql: 'DROP TABLE orders', sha: 's' };
+  const given = notice({ ...staging, plan: { statements: [one, one, one], root: 'r' } });
+  const blocks = blocksOf(given);
+  expect(blocks[0]?.text.text).toBe('Held for approval: plan of 3 statements: DROP TABLE on shop (staging)');
+  expect(texts(blocks)).toContain('Kind\nplan of 3 statements: DROP TABLE');
+});
+
 test('buttons name the verdict, the request and its digest', () => {
   const given = notice({ ...staging });
   const [open, approve, reject] = buttons(blocksOf(given));

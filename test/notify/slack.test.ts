@@ -232,6 +232,18 @@ test('a message that somebody deleted is not posted again when its request ends'
   expect(slack.messages).toEqual([]);
 });
 
+test('a change that nobody heard of is seen at the next look', async () => {
+  const hasty = (ms: number, then: () => void) => {
+    const timer = setTimeout(then, ms / 2_000).unref();
+    return () => clearTimeout(timer);
+  };
+  const made = await scene(() => [], { deaf: true, after: hasty });
+  const hold = await ask(made);
+  await slack.until(() => slack.messages.length === 1);
+  await hold.cancel('client');
+  await slack.until(() => title(slack.messages[0]!).startsWith('Withdrawn'));
+});
+
 test('a slow Slack delays neither decision nor release', async () => {
   const made = await scene();
   slack.misfortune = () => 'hang';

@@ -26,7 +26,11 @@ export async function newNotifying(
     link: (rid: string, rd: string, recipient: string) => Promise<string>;
     told: (rid: string, message: string, to: string) => void;
   }) => Channel[],
-  options: Parameters<typeof newBench>[0] & Partial<Pick<CourierOptions, 'after' | 'posted'>> = {},
+  options: Parameters<typeof newBench>[0] &
+    Partial<Pick<CourierOptions, 'after' | 'posted'>> & {
+      /** Hears of new requests, and of no change. */
+      deaf?: true;
+    } = {},
 ): Promise<Notifying> {
   const outcomes: string[] = [];
   const reports: string[] = [];
@@ -52,7 +56,10 @@ export async function newNotifying(
     ...(options.posted !== undefined && { posted: options.posted }),
     ...(options.after !== undefined && { after: options.after }),
   });
-  const bench: Bench = await newBench({ ...options, notify: courier });
+  const bench: Bench = await newBench({
+    ...options,
+    notify: options.deaf ? { opened: (request) => courier.opened(request), changed: () => {} } : courier,
+  });
   return { bench, courier, outcomes, reports };
 }
 
