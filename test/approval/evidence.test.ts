@@ -233,7 +233,7 @@ test('an ID token in time when it came still counts at the release, one that com
 
 async function slackScene(environment?: 'staging', draft: Partial<RequestDraft> = {}) {
   const need = { level: environment === undefined ? 'key' : 'slack', quorum: 1 } as const;
-  const scene = await parked({ slackSecret }, { need, counts: 'all', shape: 's'.repeat(43), ...(environment && staging) });
+  const scene = await parked({ slackSecret }, { need, ...(environment && staging), ...draft });
   scene.bench.book.accounts.set('T012AB3CD/U012AB3CD', { approver: 'ann' });
   const decision = await asAnn(scene.bench, scene.hold.rid, { level: 'slack' });
   return { ...scene, decision };
