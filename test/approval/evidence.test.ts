@@ -274,7 +274,7 @@ test.each([
 });
 
 test('a button says no more than its verdict: no reason, no scope, no rows, nobody else', async () => {
-  const { decision, refused } = await slackScene('staging', { counts: 'all' });
+  const { decision, refused } = await slackScene('staging', { counts: 'all', shape: 's'.repeat(43) });
   const button = slackEvidence(decision, nowMs);
   await refused({ ...decision, reason: 'looks fine' }, button);
   await refused({ ...decision, rowsMax: 5 }, button);
