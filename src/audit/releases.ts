@@ -81,6 +81,7 @@ export class Releases {
   readonly #ballots: Ballots;
   readonly #gates = new Map<number, Gated>();
   readonly #holds = new Map<string, Held>();
+  readonly #rejected = new Set<string>();
   /** By the statement that was let through. */
   readonly #granted = new Map<number, Granted>();
   readonly #reaches = new Reaches();
@@ -111,6 +112,9 @@ export class Releases {
         return this.#decide(record, place, fail);
       case 'delegation':
         return told(fail, this.#ballots.lend(members, await this.#sources.wholeText(record, 'D', place)));
+      case 'reject':
+        this.#rejected.add(String(members.rid));
+        return;
       case 'grant_use':
         return this.#grant(record, fail);
       case 'intent':
@@ -158,6 +162,8 @@ export class Releases {
     const ref = Number(members.ref);
     const seqs = Array.isArray(members.decisions) ? (members.decisions as unknown[]) : [];
     const held = this.#holds.get(rid);
+    if (this.#rejected.has(rid))
+      throw fail(`request ${rid} was rejected, which is final, and yet it was used`);
     let released: ReturnType<Ballots['release']>;
     try {
       released = this.#ballots.release(rid, seqs, held?.asked, ts / 1000);

@@ -138,6 +138,10 @@ test('a Slack button proves nobody to an outsider, and releases nothing in produ
 
 test.each([
   ['a held statement that ran without an intent', (r: RecordBody[]) => r.with(5, hb)],
+  [
+    'the use of a request that somebody had rejected',
+    (r: RecordBody[]) => r.with(0, { kind: 'reject', rid, by: 'bob', reason: 'no' }),
+  ],
   ['an intent without a grant', (r: RecordBody[]) => r.with(4, hb)],
   ['a grant without a decision', (r: RecordBody[]) => r.with(3, hb)],
   ['a grant for another statement', replace('grant_use', { ref: 0 })],

@@ -48,6 +48,7 @@ function parked(): {
     policyDigest: () => 'p'.repeat(43),
     shape: () => undefined,
     approval: { level: 'key', quorum: 1 },
+    shape: () => undefined,
     hold: { waitMs: 1000, expiresMs: 60_000, heartbeatMs: 1000 },
     values: 'clear',
     now: () => 1_800_000_000_000,
