@@ -55,6 +55,12 @@ export interface FullView extends Summary {
   statements: { command: string; effects: string[]; relations: string[]; why: string[] }[];
   /** Set for a plan: the text of each of `statements`, in the order in which they will run, and what names them all. */
   plan: { texts: VisibleText[]; root: string } | null;
+  /** What of its rows an approval may bound: `all` that it changes, its `own` without what follows from them, or none. */
+  counts: 'all' | 'own' | null;
+  /** An approval may cover statements of the same shape as well. */
+  similar: boolean;
+  /** What an approval that covers such statements was used for so far; null if none does, or it has ended. */
+  grant: { until: string; uses: number; rows: number } | null;
   database: string;
   /** Where it is, and its system identifier; null where the server does not tell it. */
   server: { address: string; systemIdentifier: string | null };
@@ -133,6 +139,9 @@ export function fullView(
       why: one.why.map(visibleLine),
     })),
     plan: request.plan === undefined ? null : planView(request.plan),
+    counts: request.counts ?? null,
+    similar: request.shape !== undefined && request.once !== true,
+    grant: row.grant && { until: seen(row.grant.until), uses: row.grant.uses, rows: row.grant.rows },
     database: request.db.name,
     server: { address: request.db.addr, systemIdentifier: request.db.systemId },
     user: request.user,
