@@ -5,17 +5,15 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Command } from 'commander';
 import { exportJWK, generateKeyPair, type JWK } from 'jose';
 import { type Delegation, delegationMsMax } from '../approval/delegation.ts';
 import { slackUserShape } from '../credential-shape.ts';
 import { HoldpointError } from '../errors.ts';
-import { enrolmentLink } from '../http/enrolment.ts';
 import type { Registry } from '../registry.ts';
 import { duration } from './agent.ts';
 import { type FolderOptions, folderOptions, openFolder } from './folder.ts';
-import { keyAt } from './keys.ts';
+import { inviteByLink } from './invitation.ts';
 import { ended, type Output, terminal } from './outcome.ts';
 import { identityOptions, type RemoteOptions, remote } from './remote.ts';
 
@@ -29,6 +27,10 @@ export function register(program: Command): void {
     .option('--generate <file>', 'make an Ed25519 key; the private part goes to this new file, mode 0600')
     .option('--ssh <file|line>', 'an OpenSSH public key: its .pub file, or the line in it')
     .option('--passkey', 'a one-time link by which they register a passkey, good for an hour')
+    .option(
+      '--serve',
+      'with --passkey: also serve its page until it is registered, where no Holdpoint runs yet',
+    )
     .option('--oidc <subject>', 'an account at the OpenID provider of the configuration: its `sub`')
     .option('--slack <team/user>', 'a Slack account by its ids, T012AB3CD/U012AB3CD')
     .option('--break-glass', 'may release alone in an emergency, to be reviewed afterwards')
@@ -94,6 +96,7 @@ interface AddOptions extends FolderOptions {
   readonly generate?: string;
   readonly ssh?: string;
   readonly passkey?: boolean;
+  readonly serve?: boolean;
   readonly oidc?: string;
   readonly slack?: string;
   readonly breakGlass?: boolean;
@@ -128,7 +131,7 @@ export function addApprover(name: string, options: AddOptions, output: Output): 
             : slack !== undefined
               ? await addSlackAccount(name, slack, registry)
               : passkey === true
-                ? await makeLink(name, folder)
+                ? await inviteByLink(name, folder, options.serve === true ? output : undefined)
                 : { text: '', json: { name } };
     if (breakGlass !== true) return added;
     await registry.allowBreakGlass(name);
@@ -219,30 +222,6 @@ async function addSlackAccount(name: string, given: string, registry: Registry):
   }
   await registry.addSlack(name, shape.data, Date.now());
   return { text: `${name} may decide in Slack now as ${given}.\n`, json: { name, slack: given } };
-}
-
-/** Nobody is added yet: whoever opens the link makes the passkey, and with it the entry. */
-async function makeLink(
-  name: string,
-  { registry, config }: Awaited<ReturnType<typeof openFolder>>,
-): Promise<Added> {
-  await registry.mayEnrol(name);
-  const publicUrl = config?.publicUrl ?? `http://${process.env.HOLDPOINT_HTTP ?? '127.0.0.1:8432'}`;
-  const { hostname } = new URL(publicUrl);
-  if (/^[\d.]+$|^\[/.test(hostname)) {
-    throw new HoldpointError(
-      'bad-config',
-      `passkeys belong to a host name, and ${publicUrl} has none; set publicUrl, such as http://localhost:8432 on this machine`,
-    );
-  }
-  const key = await keyAt(join(registry.dataDir, 'keys', 'enrol.jwk'));
-  const from = { key, now: Date.now(), random: randomBytes };
-  const { link, until } = await enrolmentLink(publicUrl, name, registry.approver(name), from);
-  const expires = new Date(until).toISOString();
-  return {
-    text: `Send this link to ${name}, and to nobody else. It registers one passkey, once, until ${expires}:\n\n  ${link}\n\n`,
-    json: { name, link, expires },
-  };
 }
 
 /** `approver list`. */

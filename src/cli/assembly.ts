@@ -141,6 +141,7 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
       nodes,
       linkKey,
       registry,
+      enrolled: recordApprovers,
       metrics,
       targets,
       analyzer,

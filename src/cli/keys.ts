@@ -2,7 +2,7 @@
 // alone. Refuses to know what they sign.
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { exportJWK, generateKeyPair } from 'jose';
 import { type SigningKey, signingKey } from '../approval/token.ts';
 import { HoldpointError } from '../errors.ts';
@@ -19,6 +19,14 @@ export async function keyAt(path: string): Promise<SigningKey> {
       { cause },
     );
   }
+}
+
+/** The keys of the pages, each for one kind of token: a key signs nothing else. */
+export async function pageKeys(
+  dataDir: string,
+): Promise<{ visitKey: SigningKey; enrolKey: SigningKey; ceremonyKey: SigningKey }> {
+  const at = (name: string) => keyAt(join(dataDir, 'keys', `${name}.jwk`));
+  return { visitKey: await at('visit'), enrolKey: await at('enrol'), ceremonyKey: await at('ceremony') };
 }
 
 function read(path: string): string | undefined {

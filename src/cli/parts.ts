@@ -25,6 +25,8 @@ export interface Parts {
   /** Signs the links that the desk hands out. */
   readonly linkKey: SigningKey;
   readonly registry: Registry;
+  /** Tells the log of credentials that have just come or gone: before anything they are good for. */
+  readonly enrolled: () => void;
   readonly metrics: Metrics;
   readonly targets: ReadonlyMap<string, Target>;
   readonly analyzer: Analyzer;

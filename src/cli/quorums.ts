@@ -74,6 +74,6 @@ function refuseShortage(
       : ` for ${agent.name}, which works for ${agent.onBehalfOf.join(', ')},`;
   throw new HoldpointError(
     'bad-config',
-    `${asked} is ${environment} and needs${whose} ${wanted} of level ${need.level}${which}, but ${found} registered; add one with: holdpoint approver add NAME ${need.level === 'passkey' ? '--passkey' : '--generate FILE'}`,
+    `${asked} is ${environment} and needs${whose} ${wanted} of level ${need.level}${which}, but ${found} registered; add one with: holdpoint approver add NAME ${need.level === 'passkey' ? '--passkey --serve' : '--generate FILE'}`,
   );
 }

@@ -11,7 +11,7 @@ import { Planner } from '../proxy/planner.ts';
 import { mayEnter, type Registry } from '../registry.ts';
 import type { Analyzer } from '../sql/parse.ts';
 import { parseVerifier, passwordFits } from '../wire/scram.ts';
-import { keyAt } from './keys.ts';
+import { pageKeys } from './keys.ts';
 import { slackPorts } from './notifications.ts';
 import type { Parts } from './parts.ts';
 import { readiness } from './ready.ts';
@@ -36,9 +36,6 @@ export async function serveWeb(parts: Parts, port: number): Promise<HttpListener
   const rootFile = join(config.dataDir, 'audit', log.origin, 'keys', 'root.jwk');
   const root = JSON.parse(readFileSync(rootFile, 'utf8')) as JWK;
   const rootKey = { ...root, kid: await calculateJwkThumbprint(root), use: 'sig' };
-  const [visitKey, enrolKey, ceremonyKey] = await Promise.all(
-    ['visit', 'enrol', 'ceremony'].map((name) => keyAt(join(config.dataDir, 'keys', `${name}.jwk`))),
-  );
   const planner = new Planner({
     targets,
     analyzer,
@@ -52,9 +49,8 @@ export async function serveWeb(parts: Parts, port: number): Promise<HttpListener
     desk,
     registry,
     publicUrl,
-    visitKey: visitKey!,
-    enrolKey: enrolKey!,
-    ceremonyKey: ceremonyKey!,
+    ...(await pageKeys(config.dataDir)),
+    enrolled: parts.enrolled,
     once: (name, until, now) => store.once(name, until, now),
     now: Date.now,
     random: randomBytes,

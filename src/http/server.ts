@@ -10,6 +10,8 @@ import { Doorkeeper } from './access.ts';
 import { requestsApi } from './api.ts';
 import { assets } from './assets.ts';
 import { delegationsApi } from './delegations.ts';
+import { enrolPage } from './draw/account.ts';
+import { type EnrolPorts, enrolApi } from './enrol.ts';
 import { events } from './events.ts';
 import { securityHeaders } from './headers.ts';
 import { oidcApi } from './oidc.ts';
@@ -20,6 +22,7 @@ import { type PlanPorts, plansApi } from './plans-api.ts';
 import { problem, problemOf } from './problem.ts';
 import { sessionApi } from './session.ts';
 import { type SlackPorts, slackApi } from './slack.ts';
+import { Visits } from './visit.ts';
 
 /** One thing that has to work. `problem` is a sentence, absent when it works; `warnings` are for whoever runs it. */
 export interface Check {
@@ -28,7 +31,7 @@ export interface Check {
   readonly warnings?: readonly string[];
 }
 
-export interface HttpPorts extends PagePorts, PasskeyPorts, PlanPorts {
+export interface HttpPorts extends PagePorts, PasskeyPorts, PlanPorts, Pick<EnrolPorts, 'enrolKey'> {
   /** Text and content type of the Prometheus exposition. */
   readonly metrics: () => Promise<{ text: string; contentType: string }>;
   /** Log writable, store reachable, every target reachable and the one that is meant. */
@@ -41,22 +44,37 @@ export interface HttpPorts extends PagePorts, PasskeyPorts, PlanPorts {
   readonly onError?: (error: unknown) => void;
 }
 
-/** The app, without a socket: `app.request('/healthz')` is enough to test it. */
-export function httpApp(ports: HttpPorts): Hono {
+/** An app that answers nothing yet: with the headers, the refusal of foreign pages, and errors as problems. */
+function bare(publicUrl: string, onError?: (error: unknown) => void): Hono {
   const app = new Hono();
   app.use(async (c, next) => {
     await next();
     for (const [name, value] of Object.entries(securityHeaders)) c.res.headers.set(name, value);
   });
-  app.use(sameOriginOnly(ports.publicUrl));
+  app.use(sameOriginOnly(publicUrl));
   app.onError((error) => {
-    if (!(error instanceof HoldpointError)) ports.onError?.(error);
+    if (!(error instanceof HoldpointError)) onError?.(error);
     return problem(error);
   });
   app.notFound((c) => {
     if (c.req.method === 'OPTIONS') return new Response(null, { status: 204 });
     return problemOf(404, 'not-found', `there is nothing at ${c.req.path.slice(0, 200)}`);
   });
+  return app;
+}
+
+/** Only the page that registers passkeys: for the first approvers of a Holdpoint that does not start without them. */
+export function enrolmentApp(ports: EnrolPorts): Hono {
+  const app = bare(ports.publicUrl);
+  app.get('/enrol', (c) => c.html(enrolPage(ports.publicUrl)));
+  app.route('/assets', assets());
+  app.route('/api/enrol', enrolApi(ports, new Visits(ports)));
+  return app;
+}
+
+/** The app, without a socket: `app.request('/healthz')` is enough to test it. */
+export function httpApp(ports: HttpPorts): Hono {
+  const app = bare(ports.publicUrl, ports.onError);
   const doorkeeper = new Doorkeeper(ports);
   app.route('/', pages(ports, doorkeeper));
   app.route('/', events(ports, doorkeeper));
@@ -65,7 +83,8 @@ export function httpApp(ports: HttpPorts): Hono {
   app.route('/api/plans', plansApi(ports, doorkeeper));
   app.route('/api/session', sessionApi(ports, doorkeeper));
   app.route('/api/delegations', delegationsApi(ports));
-  app.route('/api', passkeysApi(ports, doorkeeper));
+  app.route('/api/enrol', enrolApi(ports, doorkeeper.visits));
+  app.route('/api/passkeys', passkeysApi(ports, doorkeeper));
   app.route('/', oidcApi(ports, doorkeeper));
   if (ports.slack !== undefined) app.route('/api/slack', slackApi(ports.slack));
   app.get('/healthz', (c) => c.json({ status: 'up' }));

@@ -15,9 +15,14 @@ let bench: Bench;
 let url: string;
 let listener: HttpListener;
 let browser: Browser;
+/** How often the log was told of a credential that came or went. */
+let enrolments = 0;
 
 beforeAll(async () => {
-  ({ bench, url, listener } = await serve('localhost'));
+  const enrolled = () => {
+    enrolments += 1;
+  };
+  ({ bench, url, listener } = await serve('localhost', async () => ({ app: { enrolled } })));
   browser = await launchBrowser();
 }, 180_000);
 
@@ -91,6 +96,7 @@ test('a passkey is registered by a link, once: neither a reload nor a second tab
     ]);
   expect((await Promise.all([outcome(carol), outcome(second)])).sort()).toEqual(['refused', 'registered']);
   expect(bench.book.approver('carol')?.passkeys).toHaveLength(1);
+  expect(enrolments).toBe(1);
   const third = await atEnrolment(link);
   await third.page.waitForSelector('#gone:not([hidden])');
   expect(await third.page.textContent('#why')).toContain('this link was used');
@@ -243,6 +249,7 @@ test('a passkey that answered without recognising the person, or on a page of an
 
 test('a signed-in approver adds a second passkey by answering with the first, and takes one away', async () => {
   const jan = await enrolled('jan');
+  const before = enrolments;
   await jan.page.goto(`${url}/account`);
   expect(await jan.page.locator('[data-retire]').count()).toBe(1);
   // The last one stays.
@@ -257,6 +264,7 @@ test('a signed-in approver adds a second passkey by answering with the first, an
   await expect.poll(() => jan.page.locator('[data-retire]').count()).toBe(2);
   await jan.page.click('[data-retire] >> nth=1');
   await expect.poll(() => bench.book.approver('jan')?.passkeys.length).toBe(1);
+  expect(enrolments).toBe(before + 2);
   expect(jan.wrong).toEqual([]);
   await jan.done();
 });

@@ -23,7 +23,9 @@ export interface GuardOptions {
   /** Approvers besides `dba`, each with a key of their own in `{dataDir}/NAME.jwk`; and how many have to agree. */
   readonly approvers?: readonly string[];
   readonly quorum?: number;
-  readonly level?: 'key' | 'link' | 'slack';
+  readonly level?: 'key' | 'link' | 'slack' | 'passkey';
+  /** What links are made of; port 0 becomes the one in use. */
+  readonly publicUrl?: string;
   /** Of the agent. */
   readonly access?: 'read-only';
   readonly hold?: { waitMs?: number; expiresMs?: number; pendingMax?: number; heartbeatMs?: number };
@@ -131,6 +133,7 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
     ...(options.effect === undefined ? {} : { effect: options.effect }),
     ...(options.tls === undefined ? {} : { tls: options.tls }),
     ...(options.store === undefined ? {} : { store: options.store.url, node: options.store.node }),
+    ...(options.publicUrl === undefined ? {} : { publicUrl: options.publicUrl }),
     ...(like === undefined ? {} : { publicUrl: like.publicUrl }),
   });
   const config = parseConfig(text, { file: join(dataDir, 'holdpoint.yaml'), env: {} });
