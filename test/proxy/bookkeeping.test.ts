@@ -46,7 +46,6 @@ function parked(): {
     metrics: { statement: () => undefined, refusal: () => undefined, overhead: () => undefined },
     publicUrl: 'http://holdpoint.test',
     policyDigest: () => 'p'.repeat(43),
-    shape: () => undefined,
     approval: { level: 'key', quorum: 1 },
     shape: () => undefined,
     hold: { waitMs: 1000, expiresMs: 60_000, heartbeatMs: 1000 },
