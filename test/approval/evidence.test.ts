@@ -223,8 +223,11 @@ async function secretSigned(maker: TokenMaker, payload: string): Promise<{ decis
 test('an ID token in time when it came still counts at the release, one that comes late does not', async () => {
   const { bench, hold, decision, token, refused } = await oidcScene();
   const idToken = await token();
+  // Good for hours, as some providers have them: the sign-in was for this decision, so it comes soon or not at all.
+  const lasting = await token({ exp: nowMs / 1000 + 7200 });
   bench.clock.ms += 1_200_000;
   await refused(decision, { kind: 'oidc', idToken });
+  await refused(decision, { kind: 'oidc', idToken: lasting });
   bench.clock.ms -= 1_200_000;
   await bench.desk.decide(hold.rid, decision, { kind: 'oidc', idToken });
   bench.clock.ms += 1_200_000;
@@ -279,8 +282,7 @@ test('a button says no more than its verdict: no reason, no scope, no rows, nobo
   await refused({ ...decision, reason: 'looks fine' }, button);
   await refused({ ...decision, rowsMax: 5 }, button);
   await refused({ ...decision, for: 'bob' }, button);
-  const until = nowMs + 60_000;
-  await refused({ ...decision, scope: { kind: 'fingerprint', until, usesMax: 9, rowsMax: 9 } }, button);
+  await refused({ ...decision, scope: { kind: 'statement' } }, button);
 });
 
 test('there is no form that approves', async () => {

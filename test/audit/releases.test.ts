@@ -7,7 +7,13 @@ import { canonical } from '../../src/audit/jcs.ts';
 import { freshKey } from '../../src/audit/keyring.ts';
 import type { RecordBody } from '../../src/audit/record.ts';
 import { type Report, verifyLog } from '../../src/audit/verify.ts';
-import { type AssertionClaims, softPasskey, softwareSshKey, TokenMaker } from '../support/evidence.ts';
+import {
+  type AssertionClaims,
+  type SshSigner,
+  softPasskey,
+  softwareSshKey,
+  TokenMaker,
+} from '../support/evidence.ts';
 import { type MemorySource, openTestLog, origin, snapshot, statement, temporaryFolder } from './fixture.ts';
 
 const rid = 'AAAAAAAAAAAAAAAAAAAAAA';
@@ -69,9 +75,12 @@ const enrolment: RecordBody = {
 async function story(
   change: (records: RecordBody[]) => RecordBody[] | Promise<RecordBody[]> = (same) => same,
   look: (source: MemorySource) => MemorySource = (same) => same,
+  laterMs: (kind: string) => number = () => 0,
 ): Promise<Report> {
   const path = temporaryFolder();
-  const { log } = await openTestLog(path);
+  let step = 0;
+  const clock = { now: () => Date.now() + step, mono: () => performance.now() };
+  const { log } = await openTestLog(path, { clock });
   const base = log.health.records;
   const [ref, vote] = [base + 1, base + 3];
   const D = decision();
@@ -84,7 +93,10 @@ async function story(
     { kind: 'intent', rid, ref, wire },
     { kind: 'outcome', ref, st: 'ok', tags: ['DROP TABLE'], dur_us: 900 },
   ];
-  for (const record of await change(records)) log.append(record);
+  for (const record of await change(records)) {
+    step = laterMs(record.kind);
+    log.append(record);
+  }
   await log.close();
   return verifyLog(look(snapshot(path)), { about: rid });
 }
@@ -194,7 +206,56 @@ test('one person is no quorum of two', async () => {
   const change = (records: RecordBody[]) =>
     replace('hold', { R: two, rd: digest })(replace('decision', { D, ev })(records));
   expect(await story(change)).toMatchObject({ code: 21 });
+  // Nor by deciding twice, under another spelling.
+  const again = decision({ rd: digest, approver: 'Alice', reason: 'again' });
+  const twice = async (records: RecordBody[]) => {
+    const [enrol, stmt, hold, vote, grant, ...rest] = change(records) as RecordBody[];
+    const own = softwareSshKey();
+    const other = { ...sshEnrolmentOf(own), id: 'Alice' } as RecordBody;
+    const second = { ...vote!, D: again, ev: { kind: 'sshsig', signature: own.sign(again) } } as RecordBody;
+    const [first] = (grant as Extract<RecordBody, { kind: 'grant_use' }>).decisions as [number];
+    const use = { ...grant!, decisions: [first, first + 2] } as RecordBody;
+    return [enrol!, stmt!, hold!, vote!, other, second, use, ...rest];
+  };
+  expect(await story(twice)).toMatchObject({
+    code: 21,
+    findings: [{ message: expect.stringContaining('1 are here') }],
+  });
 });
+
+test('an approval that was used after its time is found', async () => {
+  const hoursMs = (n: number) => n * 3_600_000;
+  const late = (kind: string) => (['grant_use', 'intent', 'outcome'].includes(kind) ? hoursMs(2) : 0);
+  expect(await story(undefined, undefined, late)).toMatchObject({ ok: false, code: 21 });
+});
+
+test('a request that stands under the name of another is found', async () => {
+  const other = 'B'.repeat(22);
+  const R = requestOf({ rid: other });
+  expect(await story(replace('hold', { R, rd: digestOf(R) }))).toMatchObject({
+    code: 21,
+    findings: [{ message: expect.stringContaining('holds another request') }],
+  });
+});
+
+test('who was enrolled before a restart and not since is not known any more', async () => {
+  const boot: RecordBody = { kind: 'boot', version: '0', pid: 1, host: 'x' };
+  const report = await story(([enrol, ...rest]) => [
+    enrol!,
+    boot,
+    ...rest.map((record) => movedBy(record, 1)),
+  ]);
+  expect(report).toMatchObject({ ok: true, releases: { proved: 0, unproved: 1 } });
+});
+
+/** A record that names others by their places, which are so many further. */
+function movedBy(record: RecordBody, by: number): RecordBody {
+  return {
+    ...record,
+    ...('ref' in record && { ref: Number(record.ref) + by }),
+    ...('decisions' in record && { decisions: record.decisions.map((seq) => seq + by) }),
+  } as RecordBody;
+}
 
 describe('a bound of rows', () => {
   const D = decision({ rowsMax: 5 });
@@ -349,14 +410,15 @@ test('a credential that was retired before the decision is not taken for proof',
 });
 
 const ssh = softwareSshKey();
-const sshEnrolment: RecordBody = {
+const sshEnrolmentOf = ({ fingerprint: kid, line }: SshSigner): RecordBody => ({
   kind: 'approver',
   id: 'alice',
   act: 'enrol',
-  kid: ssh.fingerprint,
+  kid,
   form: 'ssh',
-  line: ssh.line,
-};
+  line,
+});
+const sshEnrolment = sshEnrolmentOf(ssh);
 const sshsig = (text: string) => ({ kind: 'sshsig', signature: ssh.sign(text) });
 
 test('an SSH signature is proved by a key that the log enrols, or by one that the verifier brings', async () => {
@@ -434,6 +496,14 @@ test('an ID token is proved while it is kept beside the log; without it, or chan
   expect(await seen((same) => same)).toMatchObject({ ok: true, releases: { unproved: 1 } });
   expect(await seen(kept(), '43')).toMatchObject({ ok: true, releases: { unproved: 1 } });
   expect(await seen(kept('x'))).toMatchObject({ ok: false, code: 21 });
+  // A second token of the same sign-in is as good, and is not the one that the chain names.
+  let second = '';
+  const twice = async (text: string) => {
+    second = await maker.token(JSON.parse(text) as Decision, '42', Date.now(), { jti: 'second' });
+    return oidc(text);
+  };
+  const report = await story(told({}, {}, twice, [enrol('42')]), (source) => kept(second)(source));
+  expect(report).toMatchObject({ ok: false, code: 21 });
 });
 
 test('a decision for somebody is proved with the delegation that both signatures stand for', async () => {
@@ -465,13 +535,7 @@ test('a decision for somebody is proved with the delegation that both signatures
   const seen = (delegation: RecordBody, enrol: RecordBody = enrolBob) =>
     story(async (records) => {
       const [first, ...rest] = await told(ofBob, { for: 'bob' })(records);
-      const by = 2;
-      const moved = rest.map((record) => ({
-        ...record,
-        ...('ref' in record && { ref: Number(record.ref) + by }),
-        ...('decisions' in record && { decisions: record.decisions.map((seq) => seq + by) }),
-      }));
-      return [first!, enrol, delegation, ...(moved as RecordBody[])];
+      return [first!, enrol, delegation, ...rest.map((record) => movedBy(record, 2))];
     });
   expect(await seen(lent(D, signed))).toMatchObject({ ok: true, releases: { proved: 1 } });
   expect(await seen(lent(D, signed), hb)).toMatchObject({ ok: true, releases: { unproved: 1 } });
@@ -493,6 +557,46 @@ test('a decision for somebody is proved with the delegation that both signatures
     code: 21,
   });
   expect(await seen(lent(D, await evidence(D, bob)))).toMatchObject({ code: 21 });
+});
+
+test('a vote that takes a passkey is not lent with a key in software', async () => {
+  const D = canonical({
+    typ: 'holdpoint.delegation.v1',
+    aud,
+    from: 'bob',
+    to: 'alice',
+    nonce: 'n',
+    ...times,
+  });
+  const soft = softPasskey();
+  const { id: kid, jwk } = soft.passkey;
+  const mine: RecordBody = {
+    kind: 'approver',
+    id: 'alice',
+    act: 'enrol',
+    kid,
+    form: 'passkey',
+    jwk: { ...jwk },
+  };
+  const theirs: RecordBody = { kind: 'approver', id: 'bob', act: 'enrol', kid: bob.kid, jwk: { ...bob.jwk } };
+  const lent: RecordBody = {
+    kind: 'delegation',
+    id: 'x',
+    from: 'bob',
+    to: 'alice',
+    D,
+    ev: await evidence(D, bob, 'holdpoint-delegation+jws'),
+  };
+  const report = await story(async (records) => {
+    const asked = { need: { level: 'passkey', quorum: 1, of: ['bob'] } };
+    const change = told(asked, { for: 'bob', level: 'passkey' }, (text) => soft.evidence(text), [mine]);
+    const [first, ...rest] = await change(records);
+    return [first!, theirs, lent, ...rest.map((record) => movedBy(record, 2))];
+  });
+  expect(report).toMatchObject({
+    code: 21,
+    findings: [{ message: expect.stringContaining('without a delegation') }],
+  });
 });
 
 test('a retry that sends another text than was approved is found', async () => {
