@@ -1,13 +1,13 @@
 // The messages that stand in Slack, over real HTTP against a server that speaks Slack's API.
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { messagesAtOnce } from '../../src/notify/crowd.ts';
 import { Posted } from '../../src/notify/posted.ts';
-import { decideAs, gate, linkGate, turn, until } from '../support/approvals.ts';
-import { type Notifying, newNotifying, slackChannel } from '../support/notifying.ts';
+import { decideAs, gate, linkGate, turn } from '../support/approvals.ts';
+import { eventually, type Notifying, newNotifying, slackChannel } from '../support/notifying.ts';
 import { type FakeSlack, type PostedMessage, startSlack } from '../support/slack.ts';
 
 let slack: FakeSlack;
@@ -51,7 +51,7 @@ test('a request is one message in the channel, with its page and no token, and n
   expect(told(message)).toContain(`/r/${hold.rid}"`);
   expect(told(message)).not.toContain('#');
   expect(slack.calls[0]?.args).toMatchObject({ parse: 'none' });
-  await until(() => made.outcomes.length > 0);
+  await eventually(() => made.outcomes.length > 0);
   expect(made.bench.log.told).toContainEqual({
     kind: 'notify',
     rid: hold.rid,
@@ -186,9 +186,9 @@ test('a rate limit is kept to: no call before Retry-After is over', async () => 
   };
   const made = await scene();
   await ask(made);
-  await until(() => made.outcomes.length > 0);
+  await eventually(() => made.outcomes.length > 0);
   await ask(made, { sql: 'DROP TABLE customers' });
-  await until(() => made.outcomes.length === 3);
+  await eventually(() => made.outcomes.length === 3);
   expect(slack.messages).toHaveLength(2);
   expect(early).toEqual([]);
   expect(made.outcomes).toEqual(['slack retried', 'slack sent', 'slack sent']);
@@ -239,9 +239,24 @@ test('a change that nobody heard of is seen at the next look', async () => {
   };
   const made = await scene(() => [], { deaf: true, after: hasty });
   const hold = await ask(made);
-  await slack.until(() => slack.messages.length === 1);
+  await eventually(() => made.outcomes.filter((each) => each === 'slack unchanged').length >= 3);
+  expect(slack.calls).toHaveLength(1);
   await hold.cancel('client');
   await slack.until(() => title(slack.messages[0]!).startsWith('Withdrawn'));
+});
+
+test('a message whose request is over is remembered no longer', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'holdpoint-posted-'));
+  const file = join(dir, 'messages.json');
+  const made = await scene(() => team, { posted: new Posted(file, () => {}) });
+  const hold = await ask(made);
+  await slack.until(() => slack.messages.length === 3);
+  await eventually(() => existsSync(file));
+  await hold.cancel('client');
+  await slack.until(() => slack.messages.every((message) => title(message).startsWith('Withdrawn')));
+  await made.courier.close(60_000);
+  expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual({ messages: [] });
+  rmSync(dir, { recursive: true });
 });
 
 test('a slow Slack delays neither decision nor release', async () => {

@@ -4,8 +4,8 @@ import { randomBytes } from 'node:crypto';
 import { Webhook } from 'standardwebhooks';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { WebhookChannel, type WebhookOptions, webhookKey } from '../../src/notify/webhook.ts';
-import { decideAs, gate, until } from '../support/approvals.ts';
-import { type Notifying, newNotifying } from '../support/notifying.ts';
+import { decideAs, gate } from '../support/approvals.ts';
+import { eventually, type Notifying, newNotifying } from '../support/notifying.ts';
 import { type Delivered, type Receiver, startReceiver } from '../support/receiver.ts';
 
 const secret = `whsec_${randomBytes(32).toString('base64')}`;
@@ -127,7 +127,7 @@ test('a delivery that fails comes again under the same id, and with a signature 
     receiver.delivered.length === 1 ? 'reset' : { status: receiver.delivered.length < 4 ? 500 : 200 };
   await ask(made);
   await receiver.until(() => receiver.delivered.length === 4);
-  await until(() => made.outcomes.includes('webhook sent'));
+  await eventually(() => made.outcomes.includes('webhook sent'));
   expect(new Set(receiver.delivered.map(({ headers }) => headers['webhook-id'])).size).toBe(1);
   expect(types()).toEqual(Array(4).fill('request.opened'));
   expect(made.outcomes).toEqual(['webhook retried', 'webhook retried', 'webhook retried', 'webhook sent']);
@@ -158,7 +158,7 @@ test('Retry-After is kept to, and 410 is the last word', async () => {
     return { status: 429, headers: { 'Retry-After': '10' } };
   };
   await ask(made);
-  await until(() => made.outcomes.length === 2);
+  await eventually(() => made.outcomes.length === 2);
   expect(made.outcomes).toEqual(['webhook retried', 'webhook refused']);
   expect(receiver.delivered).toHaveLength(2);
 });
@@ -168,7 +168,7 @@ test('a redirect is not followed: what is told goes where the operator said', as
   const made = await scene();
   receiver.answer = () => ({ status: 307, headers: { Location: elsewhere.url } });
   await ask(made);
-  await until(() => made.outcomes.length > 0);
+  await eventually(() => made.outcomes.length > 0);
   expect(made.outcomes[0]).toBe('webhook retried');
   expect(elsewhere.delivered).toEqual([]);
   await elsewhere.close();

@@ -20,6 +20,11 @@ export interface Notifying {
 /** Waits of the queues are divided by this. */
 const haste = 50;
 
+/** Waits for a condition that work under way, or a timer, will bring about; the test's own limit ends it. */
+export async function eventually(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((done) => setTimeout(done, 2));
+}
+
 /** `channels` is asked with the bench, because channels ask the desk for links. */
 export async function newNotifying(
   channels: (ports: {
