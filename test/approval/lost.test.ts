@@ -89,24 +89,34 @@ test('a session puts its request back as it was, undecided; what was signed befo
   expect(await hold.claim()).toBeDefined();
 });
 
-test('whoever joined others does not put a request back, and takes its place again when it is', async () => {
+test('whoever joined others does not put a request back', async () => {
   const first = await ask(near);
   const second = await ask(far);
-  const { rid } = first.hold;
-  expect(second.hold.rid).toBe(rid);
-  await redis.admin.flushall();
-  await near.clock.pass(sweepMs);
-  await eventually('both wait for it again', async () => {
-    await near.clock.pass(sweepMs);
-    return (await stores[0]!.get(rid))?.holder.split(' ').length === 2;
-  });
-  expect(told.filter((event) => event.endsWith('restored'))).toEqual(['n1 restored']);
+  expect(second.hold.rid).toBe(first.hold.rid);
   near.desk.close();
   await redis.admin.flushall();
   await near.clock.pass(sweepMs);
-  await redis.admin.ping();
-  await turn();
-  expect(await stateOf(rid)).toBeUndefined();
+  await heardBy(far);
+  expect(told.filter((event) => event.endsWith('restored'))).toEqual([]);
+  expect(await stateOf(first.hold.rid)).toBeUndefined();
+});
+
+test('whoever joined others takes a place again when the request is back, and vouches for nothing', async () => {
+  const first = await ask(near);
+  const second = await ask(far);
+  const { rid } = second.hold;
+  for (let losses = 0; losses < 2; losses += 1) {
+    await redis.admin.flushall();
+    await eventually('both wait for it again', async () => {
+      await near.clock.pass(sweepMs);
+      return (await stores[0]!.get(rid))?.holder.split(' ').length === 2;
+    });
+  }
+  expect(told.filter((event) => event.endsWith('restored'))).toEqual(['n1 restored', 'n1 restored']);
+  await decideAs(far, 'ann', rid);
+  expect(await first.hold.settled).toMatchObject({ state: 'approved' });
+  expect(await second.hold.claim()).toBeUndefined();
+  expect(await first.hold.claim()).toBeDefined();
 });
 
 test('what nobody waits for is not put back; who took it up alone vouches for it like whoever opened it', async () => {

@@ -233,31 +233,34 @@ test('whoever listens hears that announcements were missed when the connection f
 });
 
 test('a command whose answer was lost is not sent a second time', async () => {
-  // A wire that carries everything to the server and, once cut, nothing back.
-  let cut = false;
+  const now = Date.now();
+  // A wire that carries everything to the server, and breaks when the next answer comes back.
+  let breaks = false;
   const wires = new Set<net.Socket>();
   const wire = net.createServer((client) => {
     const onward = net.connect(server.port, '127.0.0.1');
     for (const end of [client, onward]) wires.add(end.on('error', () => {}));
     client.on('data', (chunk) => onward.write(chunk));
     onward.on('data', (chunk) => {
-      if (cut) client.destroy();
+      if (breaks) client.destroy();
       else client.write(chunk);
+      breaks = false;
     });
     client.on('close', () => onward.end());
   });
   await new Promise<void>((resolve) => wire.listen(0, '127.0.0.1', resolve));
   const store = await open(`redis://127.0.0.1:${(wire.address() as net.AddressInfo).port}`);
-  const one = row({ quorum: 2 });
+  const one = row({ exp: Date.now() + 60_000 });
   await store.create(one, 1000, Date.now());
-  const votes = () => server.admin.llen(`hp:{${one.rid}}:votes`);
-  cut = true;
-  await expect(store.vote(one.rid, one.rd, vote('ann'))).rejects.toMatchObject({ code: 'store-unreachable' });
-  expect(await votes()).toBe(1);
-  cut = false;
+  await store.vote(one.rid, one.rd, vote('ann'));
+  await store.consume(one.rid, one.rd, one.holder);
+  await store.grant(one.rid, one.rd, now + 60_000);
+  const spend = () => store.spend(one.rid, one.rd, { uses: 1, rows: 0 }, { uses: 9, rows: 0 }, now);
+  expect(await spend()).toEqual({ uses: 1, rows: 0 });
+  breaks = true;
+  await expect(spend()).rejects.toMatchObject({ code: 'store-unreachable' });
   await eventually('it is connected again', async () => (await store.ping()) === undefined);
-  expect(await votes()).toBe(1);
-  expect(await store.vote(one.rid, one.rd, vote('ann'))).toEqual({ counted: false, why: 'voted' });
+  expect((await store.get(one.rid))?.grant?.uses).toBe(2);
   await store.close();
   for (const each of wires) each.destroy();
   await new Promise((resolve) => wire.close(resolve));
