@@ -25,7 +25,7 @@ beforeAll(async () => {
   await direct.connect();
   await direct.query(`CREATE FUNCTION dawdle(bigint) RETURNS bool LANGUAGE sql STABLE AS 'SELECT pg_sleep(0.05) IS NOT NULL';
 CREATE FUNCTION wipe(bigint) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN DELETE FROM coupons; RETURN true; END $$`);
-  guard = await startGuard({ url: database.url, effect: { measureMs: 20_000, countMs: 4_000 } });
+  guard = await startGuard({ url: database.url, effect: { measureMs: 20_000, countMs: 15_000 } });
 });
 
 afterAll(async () => {

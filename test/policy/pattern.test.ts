@@ -56,9 +56,10 @@ test('three parts, empty parts and blanks are refused with a sentence', () => {
 });
 
 test('a run of wildcards is one wildcard, so that a long name cannot stall the proxy', () => {
-  const started = process.hrtime.bigint();
+  const started = performance.now();
   expect(may(`${'*'.repeat(150)}x`, 'a'.repeat(10_000))).toBe(false);
-  expect(Number(process.hrtime.bigint() - started) / 1e6).toBeLessThan(500);
+  // One by one they would take longer than anybody waits.
+  expect(performance.now() - started).toBeLessThan(20_000);
 });
 
 test('commands ignore case, agents do not', () => {
