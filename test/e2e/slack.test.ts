@@ -13,6 +13,7 @@ import { type Guard, type GuardOptions, startGuard } from '../support/holdpoint.
 import { createDatabase, type TestDatabase } from '../support/postgres.ts';
 import { errorFields, type RawClient, type Reply } from '../support/raw.ts';
 import { startReceiver } from '../support/receiver.ts';
+import { startRedis } from '../support/redis.ts';
 import { type FakeSlack, type PostedMessage, type SignedCallback, startSlack } from '../support/slack.ts';
 
 let database: TestDatabase;
@@ -281,4 +282,23 @@ test('a webhook is told of the same request in signed events', async () => {
     expect(data).toMatchObject({ id: rid, link: `${guard.http}/r/${rid}`, code });
   client.destroy();
   await receiver.close();
+});
+
+test('of two proxies on one Redis the holding one tells, either takes the callback, and once in all', async () => {
+  const redis = await startRedis();
+  const shared = (node: string) => ({ ...staging, store: { url: `${redis.url}/0`, node } });
+  const one = await guarded(shared('n1'));
+  const two = await guarded({ ...shared('n2'), like: one });
+  await direct.query('create table doomed as select 1 as a');
+  const { client, message } = await held(one, 'drop table doomed');
+  const callback = slack.press(message, 'holdpoint.approve', 'UDBA');
+  expect((await send(two, callback)).status).toBe(200);
+  expect((await client.until('Z')).map(({ summary }) => summary)).toEqual(['DROP TABLE', 'I']);
+  await slack.until(() => title(message).startsWith('Executed'));
+  for (const guard of [one, two]) expect((await send(guard, callback)).status).toBe(409);
+  expect(inChannel()).toHaveLength(1);
+  client.destroy();
+  for (const guard of guards) await guard.close();
+  guards = [];
+  await redis.stop();
 });
