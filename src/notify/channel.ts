@@ -27,7 +27,7 @@ export interface Crowd {
   readonly page: string;
 }
 
-/** A request that is gone from the store: its process ended before it did. */
+/** A request that is gone from the store: its process ended before it did, or somebody emptied the store. */
 export interface Lost {
   readonly rid: string;
   readonly headline: string;

@@ -44,6 +44,8 @@ export interface CourierOptions extends Pick<LaneOptions, 'mono' | 'after' | 'ra
 interface Message extends Kept {
   readonly address: Address;
   memo: Memo;
+  /** False for one of the process before. */
+  readonly own: boolean;
 }
 
 interface Post {
@@ -74,7 +76,7 @@ export class Courier implements DeskNotify {
     for (const { channel, ...message } of kept) {
       const post = this.#posts.find((each) => each.channel.name === channel);
       const name = letterOf(message.subject, message.address);
-      post?.messages.set(name, { ...message, memo: { ...message.memo } });
+      post?.messages.set(name, { ...message, memo: { ...message.memo }, own: false });
       post?.lane.put(name);
     }
   }
@@ -89,7 +91,7 @@ export class Courier implements DeskNotify {
       const told = each ? addresses : addresses.slice(0, 1);
       const subject = each ? { rid } : admission;
       for (const address of told)
-        this.#begin(post, { subject, address, memo: {}, until: request.exp, headline: '' });
+        this.#begin(post, { subject, address, memo: {}, until: request.exp, headline: '', own: true });
     }
   }
 
@@ -209,19 +211,28 @@ export class Courier implements DeskNotify {
     }
     const found = await this.#look(subject.rid);
     if ('later' in found || 'refused' in found) return found;
-    if ('lost' in found) {
-      const lost = { rid: subject.rid, headline: message.headline, page: `${this.#options.publicUrl}/` };
-      const told = Object.keys(memo).length > 0 ? await channel.deliverLost(lost, address, memo) : undefined;
-      if (told === undefined || 'done' in told) messages.delete(letter);
-      void this.#save();
-      return told ?? { done: 'unchanged' };
-    }
+    if ('lost' in found) return this.#deliverLost(channel, messages, letter, message);
     const notice = noticeOf(found.row, found.intact, this.#options.publicUrl);
     message.headline = headline(notice);
     const delivery = await channel.deliver(notice, address, memo);
     if ('done' in delivery && isEnd(notice.state)) messages.delete(letter);
     if ('done' in delivery && delivery.done !== 'unchanged') void this.#save();
     return delivery;
+  }
+
+  /** The request is not in the store. A store that was emptied gets back what this process waits for, in a while. */
+  async #deliverLost(
+    channel: Channel,
+    messages: Map<string, Message>,
+    letter: string,
+    { subject, address, memo, headline, own, until }: Message,
+  ): Promise<Delivery> {
+    if (!('rid' in subject) || (own && this.#options.now() < until)) return { done: 'unchanged' };
+    const lost = { rid: subject.rid, headline, page: `${this.#options.publicUrl}/` };
+    const told = Object.keys(memo).length > 0 ? await channel.deliverLost(lost, address, memo) : undefined;
+    if (told === undefined || 'done' in told) messages.delete(letter);
+    void this.#save();
+    return told ?? { done: 'unchanged' };
   }
 
   async #look(
@@ -257,7 +268,7 @@ export class Courier implements DeskNotify {
     const kept = this.#posts.flatMap(({ channel, messages }) =>
       [...messages.values()]
         .filter(({ subject, memo }) => 'rid' in subject && Object.keys(memo).length > 0)
-        .map((message) => ({ ...message, channel: channel.name })),
+        .map(({ own: _, ...message }) => ({ ...message, channel: channel.name })),
     );
     await posted.save(kept);
   }

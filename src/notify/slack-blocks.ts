@@ -104,9 +104,9 @@ export function crowdMessage(crowd: Crowd): SlackMessage {
   };
 }
 
-/** The message of a request that ended with the process that held it. */
+/** The message of a request that is gone from the store. */
 export function lostMessage({ headline: what, rid }: Lost): SlackMessage {
-  const told = `Withdrawn: Holdpoint was started anew, and request ${rid} ended with it; nothing was released.`;
+  const told = `Withdrawn: request ${rid} is gone from the store, and nothing comes of it any more: Holdpoint was started anew, or the store was emptied.`;
   return {
     text: escaped(`${what}. ${told}`),
     blocks: [

@@ -90,7 +90,7 @@ export class WebhookChannel implements Channel {
 
   async deliverLost({ rid, headline: what, page }: Lost, _address: Address, memo: Memo): Promise<Delivery> {
     if (memo.opened === undefined) return { done: 'unchanged' };
-    const summary = `${what}. Withdrawn: Holdpoint was started anew; nothing was released.`;
+    const summary = `${what}. Withdrawn: gone from the store, since Holdpoint was started anew or the store was emptied.`;
     const data = { id: rid, state: 'canceled', link: page, summary };
     return this.#send({ id: `msg_${rid}.ended`, type: 'request.ended', data });
   }

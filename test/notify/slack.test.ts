@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { messagesAtOnce } from '../../src/notify/crowd.ts';
 import { Posted } from '../../src/notify/posted.ts';
+import { MemoryStore } from '../../src/store/memory.ts';
 import { decideAs, gate, linkGate, turn } from '../support/approvals.ts';
 import { eventually, type Notifying, newNotifying, slackChannel } from '../support/notifying.ts';
 import { type FakeSlack, type PostedMessage, startSlack } from '../support/slack.ts';
@@ -259,6 +260,28 @@ test('a message whose request is over is remembered no longer', async () => {
   rmSync(dir, { recursive: true });
 });
 
+test('a store that is empty for a while takes nothing back; one that stays empty does, once the time is over', async () => {
+  const store = new MemoryStore();
+  let empty = false;
+  const get = store.get.bind(store);
+  store.get = async (rid) => (empty ? undefined : get(rid));
+  const made = await scene(() => [], { store });
+  const holds = [await ask(made), await ask(made, { sql: 'DROP TABLE customers' })];
+  await slack.until(() => slack.messages.length === 2);
+  await eventually(() => made.outcomes.length === 2);
+  empty = true;
+  for (const { rid } of holds) made.courier.changed(rid);
+  await eventually(() => made.outcomes.length === 4);
+  expect(made.outcomes.slice(2)).toEqual(['slack unchanged', 'slack unchanged']);
+  empty = false;
+  await holds[0]!.cancel('client');
+  await slack.until(() => title(slack.messages[0]!).startsWith('Withdrawn: DROP TABLE'));
+  empty = true;
+  made.bench.clock.ms += 3_600_000;
+  made.courier.changed(holds[1]!.rid);
+  await slack.until(() => told(slack.messages[1]!).includes('is gone from the store'));
+});
+
 test('a slow Slack delays neither decision nor release', async () => {
   const made = await scene();
   slack.misfortune = () => 'hang';
@@ -300,7 +323,7 @@ test('a message outlives the process: its request, gone with the memory of the l
     slack.messages.every((message) => title(message).startsWith('Withdrawn: claude: DROP TABLE')),
   );
   for (const message of slack.messages) {
-    expect(told(message)).toContain(`request ${hold.rid} ended with it`);
+    expect(told(message)).toContain(`request ${hold.rid} is gone from the store`);
     expect(told(message)).not.toContain('holdpoint.approve');
   }
   await after.courier.close(60_000);
