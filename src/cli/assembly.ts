@@ -185,6 +185,14 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
         }
         recordPolicies(log, policies);
         changed();
+        // Said, not refused: a reload may be a revocation, and that has to come into force.
+        try {
+          requireApprovers({ targets: config.targets, agents: fresh.agents }, registry.approvers(), policies);
+        } catch (error) {
+          report('warn', 'what some rules hold can be released by nobody', {
+            cause: (error as Error).message,
+          });
+        }
       },
       async close() {
         clearInterval(refresh);

@@ -23,6 +23,9 @@ export interface GuardOptions {
   /** Approvers besides `dba`, each with a key of their own in `{dataDir}/NAME.jwk`; and how many have to agree. */
   readonly approvers?: readonly string[];
   readonly quorum?: number;
+  /** The approvers that count on the target, and the people behind the agent. */
+  readonly counting?: readonly string[];
+  readonly onBehalfOf?: readonly string[];
   readonly level?: 'key' | 'link' | 'slack' | 'passkey';
   /** What links are made of; port 0 becomes the one in use. */
   readonly publicUrl?: string;
@@ -104,11 +107,20 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
         url: options.url,
         environment,
         rules: options.rules ?? 'default',
-        approval: { level: options.level ?? 'key', quorum: options.quorum ?? 1 },
+        approval: {
+          level: options.level ?? 'key',
+          quorum: options.quorum ?? 1,
+          ...(options.counting && { approvers: options.counting }),
+        },
       },
     },
     agents: {
-      claude: { password: 'agent secret', targets: ['shop'], access: options.access ?? 'read-write' },
+      claude: {
+        password: 'agent secret',
+        targets: ['shop'],
+        access: options.access ?? 'read-write',
+        ...(options.onBehalfOf && { onBehalfOf: options.onBehalfOf }),
+      },
     },
     approvers: {
       dba: {
