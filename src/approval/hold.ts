@@ -40,7 +40,7 @@ export interface Hold {
   cancel(by: CancelCause): Promise<void>;
 }
 
-export type CancelCause = 'client' | 'disconnect' | 'shutdown' | 'restart' | 'lost';
+export type CancelCause = 'client' | 'disconnect' | 'shutdown' | 'restart' | 'lost' | 'unopened';
 
 /** For the log and for people. */
 export const cancelReasons: Readonly<Record<CancelCause, string>> = {
@@ -49,6 +49,7 @@ export const cancelReasons: Readonly<Record<CancelCause, string>> = {
   shutdown: 'the proxy is shutting down',
   restart: 'the proxy was started again',
   lost: 'the proxy that held it is gone',
+  unopened: 'it could not be opened',
 };
 
 /** What a hold asks of the desk. */

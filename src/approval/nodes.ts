@@ -160,10 +160,10 @@ export class Nodes {
 
   async #refresh(): Promise<void> {
     this.#refreshedAt = this.#options.mono();
-    const leases = await this.#options.store.leases();
+    const leases = await this.#options.store.leases(prefix);
     this.#others.clear();
     for (const { name, text } of leases) {
-      const card = name.startsWith(prefix) ? readCard(text) : undefined;
+      const card = readCard(text);
       const node = name.slice(prefix.length);
       if (card === undefined || node === this.#options.name) continue;
       this.#others.set(node, card);

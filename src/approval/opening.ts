@@ -4,7 +4,7 @@
 
 import { HoldpointError } from '../errors.ts';
 import type { StoredRequest } from '../store/store.ts';
-import { LiveHold } from './hold.ts';
+import { cancelReasons, LiveHold } from './hold.ts';
 import type { DeskOptions, DeskRecord } from './ports.ts';
 import { fitsGate, type IntactRequest, intactRequest } from './release.ts';
 import { type Request, type RequestValues, valuesFit } from './request.ts';
@@ -127,7 +127,9 @@ export class Opening {
   async #create(request: Request, values: RequestValues, ref: number): Promise<LiveHold> {
     const { store, pendingMax, now, random } = this.#options;
     const row = newRow(request, values, random(16).toString('base64url'));
-    if ((await store.create(row, pendingMax(request.db.target), now())) === 'too-many') {
+    const most = pendingMax(request.db.target);
+    const made = await store.create(row, most, now()).catch((error: unknown) => this.#unopened(row, error));
+    if (made === 'too-many') {
       throw new HoldpointError(
         'too-many-pending',
         `agent ${request.agent.id} has as many requests waiting for approval as it may have; the statement did not run`,
@@ -137,16 +139,20 @@ export class Opening {
     try {
       await this.#desk.record({ kind: 'hold', rid: row.rid, rd: row.rd, R: row.request, ref });
     } catch (error) {
-      await store.end(row.rid, ['pending'], 'canceled', {
-        by: 'holdpoint',
-        reason: 'not recorded',
-        at: now(),
-      });
-      throw error;
+      await this.#unopened(row, error);
     }
     const hold = this.#desk.park(request, row, { holder: row.holder, ref, joined: false, vouched: values });
     this.#desk.opened(request);
     return hold;
+  }
+
+  /** Nothing of it may stay open, also where the store cannot be told so now. Rejects with what went wrong. */
+  async #unopened({ rid, holder, exp }: StoredRequest, error: unknown): Promise<never> {
+    const ending = { by: 'holdpoint', reason: cancelReasons.unopened, at: this.#options.now() };
+    await this.#options.store
+      .end(rid, ['pending'], 'canceled', ending)
+      .catch(() => this.#waiting.remember({ rid, holder, expiresAt: exp }, 'unopened'));
+    throw error;
   }
 
   /** Joins the first of the rows that asks for the same and is pending. */

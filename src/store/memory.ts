@@ -188,8 +188,8 @@ export class MemoryStore implements Store {
     if (this.#leases.get(name)?.holder === holder) this.#leases.delete(name);
   }
 
-  async leases(): Promise<Lease[]> {
-    return [...this.#leases.values()];
+  async leases(prefix: string): Promise<Lease[]> {
+    return [...this.#leases.values()].filter(({ name }) => name.startsWith(prefix));
   }
 
   async ping(): Promise<void> {}

@@ -90,8 +90,8 @@ export async function releaseLease(link: RedisLink, name: string, holder: string
 }
 
 /** As Store.leases. */
-export async function leasesOf(link: RedisLink): Promise<Lease[]> {
-  const known = (await link.run(named, [names])) as string[];
+export async function leasesOf(link: RedisLink, prefix: string): Promise<Lease[]> {
+  const known = ((await link.run(named, [names])) as string[]).filter((name) => name.startsWith(prefix));
   const found = await Promise.all(
     known.map(async (name) => {
       const now = (await link.run(read, [leaseKeys(name)[0]])) as [string, string] | null;

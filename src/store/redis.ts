@@ -241,8 +241,8 @@ export class RedisStore implements Store {
     return releaseLease(this.#link, name, holder);
   }
 
-  leases(): Promise<Lease[]> {
-    return leasesOf(this.#link);
+  leases(prefix: string): Promise<Lease[]> {
+    return leasesOf(this.#link, prefix);
   }
 
   ping(): Promise<void> {

@@ -172,8 +172,8 @@ export interface Store {
   lease(lease: Lease, forMs: number, over?: string): Promise<Lease>;
   /** Gives a name back before its time. */
   release(name: string, holder: string): Promise<void>;
-  /** Every lease in force. Texts are untrusted. */
-  leases(): Promise<Lease[]>;
+  /** Every lease in force whose name begins so. Texts are untrusted. */
+  leases(prefix: string): Promise<Lease[]>;
   /** Rejects when the store cannot be used. */
   ping(): Promise<void>;
   close(): Promise<void>;

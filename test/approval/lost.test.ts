@@ -4,6 +4,7 @@
 
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { Used } from '../../src/approval/used.ts';
+import { HoldpointError } from '../../src/errors.ts';
 import { RedisStore } from '../../src/store/redis.ts';
 import type { Vote } from '../../src/store/store.ts';
 import { type RedisAddress, readStoreUrl } from '../../src/store-url.ts';
@@ -168,6 +169,26 @@ test('a statement canceled while the store is away is canceled at once, and for 
     return (await stateOf(hold.rid)) === 'canceled';
   });
   await eventually('it is recorded', async () => near.log.kinds().includes('cancel'));
+});
+
+test('a request of which the store did not say whether it was made is not left open', async () => {
+  const [store] = stores;
+  const [create, end] = [store!.create.bind(store), store!.end.bind(store)];
+  const away = new HoldpointError('store-unreachable', 'away');
+  store!.create = async (...args) => {
+    await create(...args);
+    throw away;
+  };
+  store!.end = async () => {
+    throw away;
+  };
+  const { request, values } = gate({ node: 'n1' });
+  await expect(near.desk.open(request, values, 1)).rejects.toMatchObject({ code: 'store-unreachable' });
+  expect(await stateOf(request.rid)).toBe('pending');
+  store!.create = create;
+  store!.end = end;
+  await near.clock.pass(sweepMs);
+  await becomes(request.rid, 'canceled');
 });
 
 test('what the store says of where a decision was recorded is not believed', async () => {

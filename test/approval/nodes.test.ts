@@ -30,9 +30,9 @@ class Leases {
     if (this.#held.get(name)?.holder === holder) this.#held.delete(name);
   }
 
-  async leases(): Promise<Lease[]> {
+  async leases(prefix = ''): Promise<Lease[]> {
     this.#answer();
-    return [...this.#held.values()];
+    return [...this.#held.values()].filter(({ name }) => name.startsWith(prefix));
   }
 }
 

@@ -335,12 +335,14 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
     expect(results).toEqual([lease(holder), lease(holder), lease(holder)]);
     expect(await s.lease(lease(holder, 'again'), 60_000)).toEqual(lease(holder, 'again'));
     expect(await s.lease(lease('d'), 60_000, 'somebody')).toEqual(lease(holder, 'again'));
-    expect(await s.leases()).toEqual([lease(holder, 'again')]);
+    expect(await s.leases('node:')).toEqual([lease(holder, 'again')]);
     expect(await s.lease(lease('d'), 60_000, holder)).toEqual(lease('d'));
     await s.release('node:n1', holder);
-    expect(await s.leases()).toEqual([lease('d')]);
+    expect(await s.leases('node:')).toEqual([lease('d')]);
+    await s.lease({ name: 'other', holder: 'x', text: '' }, 60_000);
+    expect(await s.leases('node:')).toEqual([lease('d')]);
     await s.release('node:n1', 'd');
-    expect(await s.leases()).toEqual([]);
+    expect(await s.leases('node:')).toEqual([]);
   });
 
   test(`${name}: every change is announced, until the watcher leaves`, async () => {

@@ -292,7 +292,7 @@ test('a Redis that is away, or does not let us in, is one clear error without a 
         () => store.vote('x', 'y', vote('ann')),
         () => store.consume('x', 'y', ''),
         () => store.once('x', 1, 0),
-        () => store.leases(),
+        () => store.leases(''),
         () => store.ping(),
         () => open(url),
       ].map((run) =>
