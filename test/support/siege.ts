@@ -12,8 +12,8 @@ import { RawClient, type Reply, transcript } from './raw.ts';
 
 export interface Siege {
   readonly guard: Guard;
-  /** Another Holdpoint in front of the same database, to be closed by whoever asks for it. */
-  another(hold: NonNullable<GuardOptions['hold']>): Promise<Guard>;
+  /** Another Holdpoint in front of the same database, in which a hold outlasts any test: somebody comes. */
+  patient(): Promise<Guard>;
   /** As the superuser, past the guard, for looking. */
   readonly direct: pg.Client;
   /** Major version of the server. */
@@ -39,6 +39,7 @@ export interface SiegeOptions extends Omit<GuardOptions, 'url'> {
 
 /** The shortest that can be configured: nobody comes. */
 const waitMs = 100;
+const patientMs = 600_000;
 
 export async function besiege(options: SiegeOptions): Promise<Siege> {
   const { fixture, version, ordinary, settings, ...rest } = options;
@@ -65,12 +66,16 @@ export async function besiege(options: SiegeOptions): Promise<Siege> {
   await direct.query(fixture);
   await direct.query('reset role');
   const { rows } = await direct.query("select current_setting('server_version_num')::int / 10000 as major");
-  const another = (hold: GuardOptions['hold']): Promise<Guard> =>
+  const guarding = (hold: GuardOptions['hold']): Promise<Guard> =>
     startGuard({ ...rest, url: url(role), hold: { waitMs, pendingMax: 1000, ...hold } });
-  const guard = await another(rest.hold);
+  const guard = await guarding(rest.hold);
+  let patient: Promise<Guard> | undefined;
   return {
     guard,
-    another,
+    patient() {
+      patient ??= guarding({ ...rest.hold, waitMs: patientMs });
+      return patient;
+    },
     direct,
     version: rows[0].major,
     async unguarded() {
@@ -82,6 +87,7 @@ export async function besiege(options: SiegeOptions): Promise<Siege> {
     digest: () => digestOf(direct),
     async close() {
       await guard.close();
+      await (await patient)?.close();
       await direct.end();
       if (ordinary && database !== undefined) await dropRole(database, role);
       await database?.drop();

@@ -8,7 +8,7 @@ import { knownAgain, nameScripts } from './names.ts';
 let siege: Siege;
 
 beforeAll(async () => {
-  siege = await besiege({ fixture, hold: { waitMs: 300 } });
+  siege = await besiege({ fixture });
 });
 
 afterAll(() => siege?.close());

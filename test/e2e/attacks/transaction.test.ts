@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { query } from '../../../src/wire/messages/frontend.ts';
 import { besiege, type Siege, withstands } from '../../support/siege.ts';
 import { fixture } from './fixture.ts';
-import { patientMs, transactionScripts } from './transaction.ts';
+import { transactionScripts } from './transaction.ts';
 
 let siege: Siege;
 
@@ -19,7 +19,7 @@ test.each(transactionScripts)('%s', async (...script) => {
 });
 
 test('D5, D6 an approved DELETE is undone by its savepoint, and its approval is used up', async () => {
-  const guard = await siege.another({ waitMs: patientMs });
+  const guard = await siege.patient();
   const client = await guard.connect();
   client.send(query('BEGIN; SAVEPOINT a'));
   await client.until('Z');
@@ -36,7 +36,6 @@ test('D5, D6 an approved DELETE is undone by its savepoint, and its approval is 
   client.send(query('ROLLBACK TO a; COMMIT'));
   await client.until('Z');
   client.destroy();
-  await guard.close();
   const { rows } = await siege.direct.query('select count(*)::int as n from orders where id = 7');
   expect(rows[0].n).toBe(1);
 });

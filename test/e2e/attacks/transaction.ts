@@ -7,9 +7,6 @@ import type { Guard } from '../../support/holdpoint.ts';
 import { errorFields, RawClient } from '../../support/raw.ts';
 import { refused, type Script, type Siege, sent } from '../../support/siege.ts';
 
-/** Longer than any test waits. */
-export const patientMs = 60_000;
-
 /** The answers to each text, as long as the session lives; fails if a text that is marked `!` was not refused. */
 async function steps(siege: Siege, ...texts: string[]): Promise<void> {
   const client = await siege.guard.connect();
@@ -81,16 +78,16 @@ export const transactionScripts: readonly Script[] = [
     'D3 the client is gone when its statement in a transaction is approved',
     async (siege) => {
       // A wait that is over by itself leaves the request open for a retry.
-      const guard = await siege.another({ waitMs: patientMs });
+      const guard = await siege.patient();
+      const known = await ids({ guard });
       const client = await guard.connect();
       client.send(query('BEGIN; INSERT INTO b VALUES (3)'));
       await client.until('Z');
       client.send(query('DELETE FROM t WHERE id = 1'));
-      const id = await opened({ guard }, new Set());
+      const id = await opened({ guard }, known);
       client.destroy();
       await expect.poll(async () => (await ids({ guard })).has(id)).toBe(false);
       await expect(guard.decide(id, 'approve')).rejects.toThrow();
-      await guard.close();
     },
   ],
   [

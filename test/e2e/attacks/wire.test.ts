@@ -5,7 +5,6 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { bind, execute, parse, sync } from '../../../src/wire/messages/frontend.ts';
 import { besiege, type Siege, withstands } from '../../support/siege.ts';
 import { fixture } from './fixture.ts';
-import { patientMs } from './transaction.ts';
 import { wireScripts } from './wire.ts';
 
 let siege: Siege;
@@ -21,8 +20,8 @@ test.each(wireScripts)('%s', async (...script) => {
 });
 
 test('E2 an approval of one Bind serves no other: other parameters are held again', async () => {
-  const patient = await besiege({ fixture, hold: { waitMs: patientMs } });
-  const { guard } = patient;
+  const besieged = await besiege({ fixture });
+  const guard = await besieged.patient();
   try {
     const client = await guard.connect();
     const deletes = (id: string): Buffer[] => [bind('', 'd', [Buffer.from(id)]), execute(''), sync()];
@@ -39,9 +38,9 @@ test('E2 an approval of one Bind serves no other: other parameters are held agai
       expect((await client.until('Z')).find(({ letter }) => letter === 'E')?.summary).toContain('42501');
     }
     client.destroy();
-    const { rows } = await patient.direct.query('select count(*)::int as n from t');
+    const { rows } = await besieged.direct.query('select count(*)::int as n from t');
     expect(rows[0].n).toBe(9);
   } finally {
-    await patient.close();
+    await besieged.close();
   }
 });
