@@ -307,6 +307,22 @@ test('an agent in haste causes a handful of messages, and one that gathers the r
   expect(slack.messages).toHaveLength(messagesAtOnce * 3 + 1);
 });
 
+test('the message of a crowd is changed once in a while, not with each request', async () => {
+  const waits: number[] = [];
+  const never = (ms: number): (() => void) => {
+    waits.push(ms);
+    return () => {};
+  };
+  const made = await scene(() => [], { pendingMax: 1000, after: never });
+  for (let count = 0; count <= messagesAtOnce; count += 1) await ask(made, { sql: `DROP TABLE t${count}` });
+  await eventually(() => made.outcomes.length === messagesAtOnce + 1);
+  for (let count = 0; count < 10; count += 1) await ask(made, { sql: `DROP TABLE more${count}` });
+  await turn();
+  expect(made.outcomes).toHaveLength(messagesAtOnce + 1);
+  expect(made.courier.queues()).toMatchObject([{ letters: 0 }]);
+  expect(waits).toContain(5_000);
+});
+
 test('a message outlives the process: its request, gone with the memory of the last one, is told as withdrawn', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'holdpoint-posted-'));
   const file = join(dir, 'messages.json');
