@@ -75,10 +75,9 @@ export class Visits {
     return visit?.visitor.kind === 'approver' ? visit : undefined;
   }
 
-  /** The visit to one request by its link, or undefined. Whether it is still the same request is the caller's to ask. */
+  /** What the cookie of one request opens, or undefined. Whether that is this request as it is now, is the caller's to ask. */
   async link(c: Context, rid: string): Promise<Visit | undefined> {
-    const visit = await this.#open(getCookie(c, this.#linkName(rid)));
-    return visit?.visitor.kind === 'link' && visit.visitor.rid === rid ? visit : undefined;
+    return this.#open(getCookie(c, this.#linkName(rid)));
   }
 
   /** Ends the approver's visit and those by link, here and for whoever has a copy of the cookie. */

@@ -1,7 +1,7 @@
 // Visits: what a cookie opens, for how long, and what never becomes one.
 
 import { expect, test } from 'vitest';
-import { signToken } from '../../src/approval/token.ts';
+import { type SigningKey, signToken } from '../../src/approval/token.ts';
 import { decisionFor, gate, linkGate, newBench, publicUrl, signed, until } from '../support/approvals.ts';
 import { accessToken, appOf, basic } from '../support/http.ts';
 
@@ -114,19 +114,29 @@ test('no other token is a cookie, and a cookie is no other token', async () => {
   const decision = await decisionFor(bench, hold.rid, 'ann');
   const { jws } = await signed(decision, bench.ann);
   const access = await accessToken(bench, bench.ann, path);
-  const forgedByAnn = await signToken(
-    'holdpoint-visit+jws',
-    JSON.stringify({
-      aud: `${publicUrl}/visit`,
-      exp: 2_000_000_000,
-      jti: 'j'.repeat(22),
-      visitor: { kind: 'approver', name: 'ann', by: `key:${bench.ann.kid}` },
-    }),
-    bench.ann,
-  );
+  const claims = {
+    aud: `${publicUrl}/visit`,
+    exp: 2_000_000_000,
+    jti: 'j'.repeat(22),
+    visitor: { kind: 'approver', name: 'ann', by: `key:${bench.ann.kid}` },
+  };
+  const made = (change: object, key: SigningKey) =>
+    signToken('holdpoint-visit+jws', JSON.stringify({ ...claims, ...change }), key);
+  expect((await get(path, `holdpoint-80=${await made({}, bench.visitKey)}`)).status).toBe(200);
+  const forgedByAnn = await made({}, bench.ann);
+  const ofAnother = await made({ aud: 'http://other.test/visit' }, bench.visitKey);
   for (const cookie of cookies) {
     const [name = '', value = ''] = cookie.split('=');
-    for (const token of [link, jws, access, forgedByAnn, `${value.slice(0, -4)}AAAA`, '', 'x'.repeat(9000)]) {
+    for (const token of [
+      link,
+      jws,
+      access,
+      forgedByAnn,
+      ofAnother,
+      `${value.slice(0, -4)}AAAA`,
+      '',
+      'x'.repeat(9000),
+    ]) {
       expect((await get(path, `${name}=${token}`)).status).toBe(401);
     }
     const asBearer = await app.request(publicUrl + path, { headers: { Authorization: `Bearer ${value}` } });
