@@ -324,7 +324,8 @@ export class Desk implements HoldDesk {
   /** Ends a row past its time, or one that nobody may use any more, and returns the error that says so. */
   async #expireRow(row: StoredRequest): Promise<HoldpointError> {
     const { log, now } = this.#options;
-    const late = row.exp <= now();
+    // A holder's own clock may be a moment ahead of the wall clock: a row that is not stale has run out of time.
+    const late = row.stale === undefined || row.exp <= now();
     const reason = late ? 'its time ran out' : staleReason;
     const state = late ? 'expired' : 'canceled';
     if (await this.#end(row.rid, state, { by: 'holdpoint', reason, at: now() })) {

@@ -83,6 +83,16 @@ describe('B8: a request that is over', () => {
   });
 });
 
+test('B8: the clock of the holder ends it a moment before the wall clock would, and it has expired all the same', async () => {
+  const bench = await newBench();
+  const { hold } = await held(bench);
+  bench.clock.stepMs = -2;
+  await bench.clock.pass(hour);
+  expect(await hold.settled).toEqual({ state: 'expired', rid: hold.rid });
+  expect((await bench.store.get(hold.rid))?.state).toBe('expired');
+  expect(bench.log.kinds()).toEqual(['hold', 'expire']);
+});
+
 describe('B8: a node whose clock is off', () => {
   test('ten minutes behind takes a decision after the end, and the node that holds releases nothing', async () => {
     const [near, far, clock] = await skewed(-tenMinutes);
