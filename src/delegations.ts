@@ -51,6 +51,10 @@ export class Delegations implements DelegationShelf {
     return this.#kept.filter((one) => one.from === from && one.to === to);
   }
 
+  all(): readonly (SignedDelegation & { readonly exp: number })[] {
+    return this.#kept;
+  }
+
   keep(given: { text: string; evidence: string }): Promise<void> {
     const kept = keptOf(given);
     const keeping = this.#writing.then(async () => {

@@ -78,6 +78,8 @@ export interface DeskLog {
 export interface DelegationShelf {
   /** Those from one approver to another, by their names as they stand in them. */
   of(from: string, to: string): readonly SignedDelegation[];
+  /** All that are kept. `exp`: milliseconds since the epoch. */
+  all(): readonly (SignedDelegation & { readonly exp: number })[];
   /** Durable when it resolves. */
   keep(signed: { text: string; evidence: string }): Promise<void>;
 }

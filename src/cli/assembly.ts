@@ -34,7 +34,7 @@ import { keyAt } from './keys.ts';
 import { type Announce, courierOf, deskNotify } from './notifications.ts';
 import type { Parts } from './parts.ts';
 import { requireApprovers } from './quorums.ts';
-import { endLeftovers, enterNodes, openStore } from './store.ts';
+import { endLeftovers, enterNodes, openStore, spreadDelegations } from './store.ts';
 import { admissions, meetTargets, requireRootCerts } from './targets.ts';
 import { serveWeb } from './web.ts';
 
@@ -155,6 +155,8 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
       deskNotify(courier, () => desk, options.notify),
     );
     undo.push(() => desk.close());
+    const stopSpread = spreadDelegations(config.store.kind !== 'memory', store, delegations, desk);
+    undo.push(stopSpread);
     await endLeftovers(desk, recovered);
     const parts: Parts = { ...common, desk, courier };
     await meetTargets(targets, report);
@@ -200,6 +202,7 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
         closeCatalogs();
         await http.close();
         await courier.close(Math.min(config.limits.drainMs, farewellMs));
+        stopSpread();
         desk.close();
         await nodes.close();
         await store.close();

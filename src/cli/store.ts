@@ -3,9 +3,11 @@
 
 import type { Desk } from '../approval/desk.ts';
 import { Nodes } from '../approval/nodes.ts';
+import { Spread } from '../approval/spread.ts';
 import type { SigningKey } from '../approval/token.ts';
 import type { AuditLog } from '../audit/log.ts';
 import type { Recovered } from '../audit/opening.ts';
+import type { Delegations } from '../delegations.ts';
 import type { Report } from '../proxy/listener.ts';
 import { MemoryStore } from '../store/memory.ts';
 import { RedisStore } from '../store/redis.ts';
@@ -32,14 +34,24 @@ export async function enterNodes(of: {
     name: of.log.origin,
     card: { boot: of.log.boot, root: of.recovered.root, publicUrl: of.publicUrl, link: { kid, jwk } },
     mono: () => performance.now(),
-    after: (ms, then) => {
-      const timer = setTimeout(then, ms).unref();
-      return () => clearTimeout(timer);
-    },
+    after: later,
     lost: (message) => of.report('error', message, {}),
   });
   for (const warning of nodes.warnings) of.report('warn', warning, {});
   return nodes;
+}
+
+/** Delegations that one node was handed hold on all, where there may be others. The way to stop. */
+export function spreadDelegations(shared: boolean, store: Store, shelf: Delegations, desk: Desk): () => void {
+  if (!shared) return () => {};
+  const take = (delegation: unknown, evidence: unknown) => desk.delegate(delegation, evidence);
+  const spread = new Spread({ store, shelf, take, now: Date.now, after: later });
+  return () => spread.close();
+}
+
+function later(ms: number, then: () => void): () => void {
+  const timer = setTimeout(then, ms).unref();
+  return () => clearTimeout(timer);
 }
 
 /** Sessions of an earlier process of this node are gone; whoever waits behind them must not wait for them. */

@@ -192,6 +192,10 @@ export class TestShelf implements DelegationShelf {
     });
   }
 
+  all(): (SignedDelegation & { exp: number })[] {
+    return this.kept.map((each) => ({ ...each, exp: JSON.parse(each.text).exp }));
+  }
+
   async keep(signed: { text: string; evidence: string }): Promise<void> {
     this.kept.push({ id: delegationId(signed.text), ...signed });
   }
@@ -222,6 +226,8 @@ export async function newBench(
     pendingMax?: number;
     node?: string;
     like?: Bench;
+    /** Else that of `like`. */
+    shelf?: TestShelf;
     /** Of its own; else that of `like`. */
     clock?: FakeClock;
     publicUrl?: string;
@@ -247,7 +253,7 @@ export async function newBench(
     ]);
   const agents = like?.agents ?? new Set(['claude']);
   const book = like?.book ?? new TestBook(keys, agents);
-  const shelf = like?.shelf ?? new TestShelf();
+  const shelf = options.shelf ?? like?.shelf ?? new TestShelf();
   const suspicious: string[] = [];
   const notified: { request: Request; link: string }[] = [];
   const desk: Desk = new Desk({
