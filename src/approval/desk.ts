@@ -15,7 +15,7 @@ import { Links } from './links.ts';
 import { Opening, type OpeningDesk, type WaitingGate } from './opening.ts';
 import { Plans, type PlansDesk } from './plans.ts';
 import type { DeskOptions, DeskRecord } from './ports.ts';
-import { fitsGate, type IntactRequest, intactRequest } from './release.ts';
+import { fitsGate, type IntactRequest, intactRequest, keptEvidence } from './release.ts';
 import type { Rejection, Request, RequestValues } from './request.ts';
 import { endedSettlement, isOpen, isOver, noSuchRequest, rejection, votedAlready } from './row.ts';
 import { Scrutiny } from './scrutiny.ts';
@@ -146,7 +146,7 @@ export class Desk implements HoldDesk {
         verdict: given.verdict,
         level: verified.level,
         decision: text,
-        evidence: JSON.stringify(proof),
+        evidence: keptEvidence(proof, verified),
         reason: given.reason,
         at: now(),
         node,

@@ -110,8 +110,9 @@ export async function verifyEvidence(
       `this ${evidence.kind} is evidence of level ${proof.level}, not ${decision.level}: request ${held.request.rid} needs ${held.request.need.level}`,
     );
   }
-  await refuseUncounted(proof, decision, held.request, ground);
-  return proof;
+  refuseUncounted(proof, decision, held.request, ground.approvers);
+  if (decision.for === undefined) return proof;
+  return { ...proof, lent: await delegationFor(proof, decision.for, held.request, ground) };
 }
 
 /** Verifies a delegation as it is kept, by its own text alone; whether it covers a request is another question. */
@@ -187,13 +188,7 @@ async function signatureProof(
 }
 
 /** Throws `forbidden` for a person whose decision on this request never counts, whatever they prove. */
-async function refuseUncounted(
-  proof: Proof,
-  decision: Decision,
-  request: Request,
-  ground: EvidenceGround,
-): Promise<void> {
-  const { approvers } = ground;
+function refuseUncounted(proof: Proof, decision: Decision, request: Request, approvers: ApproverBook): void {
   const behind = new Set(
     [...(request.agent.obo ?? []), ...approvers.onBehalfOf(request.agent.id)].map(foldName),
   );
@@ -220,15 +215,15 @@ async function refuseUncounted(
       `${counted} is not one of those who decide on request ${request.rid}: ${of.join(', ') || 'nobody is'}`,
     );
   }
-  if (decision.for !== undefined) await refuseUndelegated(proof, decision.for, request, ground);
 }
 
-async function refuseUndelegated(
+/** The delegation by which `proof` is one for `from`. Throws `forbidden` if there is none that covers the request. */
+async function delegationFor(
   proof: Proof,
   from: string,
   request: Request,
   ground: EvidenceGround,
-): Promise<void> {
+): Promise<NonNullable<Proof['lent']>> {
   for (const signed of ground.delegations?.(from, proof.approver) ?? []) {
     const found = await verifyDelegation(signed, ground).catch(() => undefined);
     if (found === undefined) continue;
@@ -236,7 +231,8 @@ async function refuseUndelegated(
     // Whoever could take the vote with less than the request needs could delegate it with less, too.
     const strong = levelReaches(found.proof.level, request.need.level);
     const theirs = delegation.from === from && delegation.to === proof.approver;
-    if (theirs && strong && covers(delegation, request, ground.nowMs)) return;
+    if (theirs && strong && covers(delegation, request, ground.nowMs))
+      return { ...signed, from, to: proof.approver, log: found.proof.log };
   }
   throw new HoldpointError(
     'forbidden',

@@ -45,6 +45,12 @@ export interface Proof {
   readonly log: Readonly<Record<string, unknown>>;
   /** What is kept beside the log, under its SHA-256 in hex: it tells more of a person than the chain should. */
   readonly aside?: { readonly sha256: string; readonly text: string };
+  /** Where it was made for somebody else: the delegation that lets it, as it is kept, and what the log keeps of that. */
+  readonly lent?: SignedDelegation & {
+    readonly from: string;
+    readonly to: string;
+    readonly log: Readonly<Record<string, unknown>>;
+  };
   /** Of a passkey: what its authenticator counted. The caller sees to it that it goes forward. */
   readonly counter?: { readonly id: string; readonly counter: number };
 }

@@ -5,7 +5,8 @@
 import { HoldpointError } from '../errors.ts';
 import type { StoredRequest, Vote } from '../store/store.ts';
 import { checkBinding, type Decision, decisionText, peopleOf, readDecision } from './decision.ts';
-import { readEvidence, verifyEvidence } from './evidence.ts';
+import { delegationId } from './delegation.ts';
+import { type Evidence, readEvidence, verifyEvidence } from './evidence.ts';
 import type { EvidenceGround, Proof } from './ground.ts';
 import { matchDigest, type Request, type RequestValues, requestDigest, valuesFit } from './request.ts';
 
@@ -90,12 +91,28 @@ async function provenVote(
     const decision = readDecision(JSON.parse(vote.decision));
     if (decision.verdict !== 'approve' || decisionText(decision) !== vote.decision) return undefined;
     checkBinding(decision, held, ground.nowMs);
-    const proof = await verifyEvidence(readEvidence(JSON.parse(vote.evidence)), decision, held, ground);
+    const { delegation, ...evidence } = JSON.parse(vote.evidence) as { delegation?: unknown };
+    const proof = await verifyEvidence(readEvidence(evidence), decision, held, withLent(ground, delegation));
     return { people: peopleOf(decision), proof };
   } catch {
     // A vote that does not verify is a vote that was not cast.
     return undefined;
   }
+}
+
+/** Evidence as a vote keeps it: with the delegation that it rests on, for nodes that do not have it. */
+export function keptEvidence(evidence: Evidence, { lent }: Proof): string {
+  if (lent === undefined) return JSON.stringify(evidence);
+  return JSON.stringify({ ...evidence, delegation: { text: lent.text, evidence: lent.evidence } });
+}
+
+/** The ground, with a delegation that came along. It is no more believed than any other: it is verified with each use. */
+function withLent(ground: EvidenceGround, given: unknown): EvidenceGround {
+  const { text, evidence } = (given ?? {}) as { text?: unknown; evidence?: unknown };
+  if (typeof text !== 'string' || typeof evidence !== 'string') return ground;
+  const own = ground.delegations;
+  const lent = { id: delegationId(text), text, evidence };
+  return { ...ground, delegations: (from, to) => [...(own?.(from, to) ?? []), lent] };
 }
 
 /** True if a vote among these is already that of somebody whose vote `decision` would be. */

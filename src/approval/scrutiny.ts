@@ -23,6 +23,8 @@ interface Held {
 /** One a desk. */
 export class Scrutiny {
   readonly #options: DeskOptions;
+  /** Delegations that this log has been told of since the start. */
+  readonly #lent = new Set<string>();
 
   constructor(options: DeskOptions) {
     this.#options = options;
@@ -53,8 +55,14 @@ export class Scrutiny {
   }
 
   /** The record of a decision. What has to be kept aside of its evidence is on disk before it returns. */
-  record(rid: string, text: string, { log, aside }: Proof): DeskRecord {
+  record(rid: string, text: string, { log, aside, lent }: Proof): DeskRecord {
     if (aside !== undefined) this.#options.log.keepAside(aside.sha256, aside.text);
+    // A delegation that was handed in at another node stands in this log too, before what rests on it.
+    if (lent !== undefined && !this.#lent.has(lent.id)) {
+      const { id, from, to, text: D } = lent;
+      this.#options.log.append({ kind: 'delegation', id, from, to, D, ev: lent.log });
+      this.#lent.add(lent.id);
+    }
     return { kind: 'decision', rid, D: text, ev: log };
   }
 
@@ -80,6 +88,7 @@ export class Scrutiny {
     const id = delegationId(text);
     const { from, to } = delegation;
     await log.durable(log.append({ kind: 'delegation', id, from, to, D: text, ev: proof.log }));
+    this.#lent.add(id);
     await delegations.keep(signed);
     return { ...delegation, id };
   }

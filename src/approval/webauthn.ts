@@ -3,7 +3,9 @@
 
 import { createHash } from 'node:crypto';
 import { verifyAuthenticationResponse } from '@simplewebauthn/server';
+import type { JWK } from 'jose';
 import { HoldpointError } from '../errors.ts';
+import { verifyAssertion as verifyAgain } from '../proof/assertion.ts';
 import type { ApproverBook } from './approvers.ts';
 import { coseFromJwk } from './cose.ts';
 import type { Proof } from './ground.ts';
@@ -66,6 +68,7 @@ export async function verifyAssertion(
       if (!verified) throw refused('its signature is not over this text');
       return { counter: authenticationInfo.newCounter };
     });
+  provable(given, text, publicUrl, passkey.jwk);
   return {
     approver: passkey.approver,
     level: 'passkey',
@@ -85,6 +88,18 @@ function refuseFramed(clientDataJSON: string): void {
   }
   if ((data?.crossOrigin ?? false) !== false || data?.topOrigin !== undefined)
     throw refused('it was made inside a page of another origin');
+}
+
+/**
+ * Those who verify the log look with other code, which takes a signature in its one encoding only. What they would not
+ * take must release nothing.
+ */
+function provable(given: Assertion, text: string, publicUrl: string, jwk: JWK): void {
+  try {
+    verifyAgain(given, text, publicUrl, jwk);
+  } catch (cause) {
+    throw refused((cause as Error).message, cause);
+  }
 }
 
 function refused(why: string, cause?: unknown): HoldpointError {

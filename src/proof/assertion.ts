@@ -1,6 +1,6 @@
 // Assertion: whether a WebAuthn authenticator signed one text for one relying party, with its holder verified. W3C Web
-// Authentication Level 3 §7.2, without state: no counter. For those who verify the log without the proxy; the proxy itself
-// asks another implementation. Pure given the key: refuses to know whose credential it is.
+// Authentication Level 3 §7.2, without state: no counter. For those who verify the log without the proxy, and for the
+// proxy beside another implementation: what could not be verified later releases nothing. Pure given the key: refuses to know whose credential it is.
 
 import { createHash, createPublicKey, verify } from 'node:crypto';
 import type { JWK } from 'jose';

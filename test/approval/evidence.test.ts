@@ -110,6 +110,19 @@ test.each(wrongAssertions)('an assertion %s is refused', async (_, change) => {
   await refused(decision, passkey.evidence(decisionText(decision), change));
 });
 
+test('a signature in another encoding than the one is refused: the log could not be verified by it', async () => {
+  const { bench, hold, refused } = await parked({}, passkeyNeed);
+  const passkey = passkeyPerson(bench, 'ann');
+  const decision = await asAnn(bench, hold.rid, { level: 'passkey' });
+  const good = passkey.evidence(decisionText(decision));
+  const der = Buffer.from(good.signature, 'base64url');
+  // BER may write a length in more bytes than DER does.
+  const ber = Buffer.concat([der.subarray(0, 1), Buffer.of(0x81), der.subarray(1)]);
+  const trailing = Buffer.concat([der, Buffer.of(0)]);
+  for (const signature of [ber, trailing])
+    await refused(decision, { ...good, signature: signature.toString('base64url') });
+});
+
 test("another credential, another person's or another decision's assertion is refused", async () => {
   const { bench, hold, refused } = await parked({}, passkeyNeed);
   const passkey = passkeyPerson(bench, 'ann');

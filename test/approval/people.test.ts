@@ -281,6 +281,34 @@ test('a delegate gains nothing where the one who delegated, or the delegate, nev
   await expect(decideAs(bench, 'bob', hold.rid, forAnn)).rejects.toMatchObject({ code: 'forbidden' });
 });
 
+test('a delegation goes with the decision to the node that releases, and into its log', async () => {
+  const { bench, hold } = await parked(ofAnn);
+  const far = await newBench({ store: bench.store, like: bench, node: 'n2' });
+  await delegated(far);
+  await decideAs(far, 'bob', hold.rid, forAnn);
+  // The node that holds the session was never told of it.
+  bench.shelf.kept.splice(0);
+  expect(await hold.claim()).toMatchObject({ by: ['bob'] });
+  expect(bench.log.kinds()).toEqual(['hold', 'delegation', 'decision', 'grant_use']);
+});
+
+test('a delegation that only stands in the store, and that nobody signed, lends nothing', async () => {
+  const { bench, hold } = await parked(ofAnn);
+  await delegated(bench);
+  await decideAs(bench, 'bob', hold.rid, forAnn);
+  bench.shelf.kept.splice(0);
+  const row = (await bench.store.get(hold.rid))!;
+  const [vote] = row.votes as [(typeof row.votes)[number]];
+  const evidence = JSON.parse(vote.evidence) as { delegation: { text: string; evidence: string } };
+  const longer = evidence.delegation.text.replace(/"exp":\d+/, `"exp":${startMs + 9 * hourMs}`);
+  const forged = { ...evidence, delegation: { ...evidence.delegation, text: longer } };
+  const { get } = bench.store;
+  bench.store.get = async () => ({ ...row, votes: [{ ...vote, evidence: JSON.stringify(forged) }] });
+  expect(await hold.claim()).toBeUndefined();
+  bench.store.get = get.bind(bench.store);
+  expect(await hold.claim()).toBeDefined();
+});
+
 test('a delegation is not passed on', async () => {
   const { bench, hold } = await parked(ofAnn);
   const eve = await newKey();
