@@ -51,18 +51,30 @@ const asciiOf = new Map(
   drawn.flatMap(([from, to]) => [...from].map((letter, index) => [letter, to[index] ?? ''] as const)),
 );
 
-const word = /[\p{L}\p{N}\p{M}_]+/gu;
+const word = /[\p{L}\p{N}\p{M}_]+/uy;
+
+/** Distinct words looked at in one text: what comes behind so many is no text that somebody reads. */
+const distinctMax = 20_000;
 
 /** Every misleading word of a text once, at most `wordsMax` of them. */
 export function lookalikes(text: string, wordsMax = 50): Lookalike[] {
-  const found = new Map<string, Lookalike>();
-  for (const [each] of text.matchAll(word)) {
-    if (found.size >= wordsMax) break;
-    if (/^[\x00-\x7f]*$/.test(each) || found.has(each)) continue;
-    const seen = lookalike(each);
-    if (seen !== undefined) found.set(each, seen);
+  const seen = new Set<string>();
+  const found: Lookalike[] = [];
+  for (let at = 0; at < text.length && found.length < wordsMax && seen.size < distinctMax; at += 1) {
+    // Most texts are ASCII, and some are megabytes: only words with something else in them are looked at.
+    if (text.charCodeAt(at) < 0x80) continue;
+    let start = at;
+    while (start > 0 && /\w/.test(text[start - 1] ?? '')) start -= 1;
+    word.lastIndex = start;
+    const each = word.exec(text)?.[0];
+    if (each === undefined || start + each.length <= at) continue;
+    at = start + each.length - 1;
+    if (seen.has(each)) continue;
+    seen.add(each);
+    const one = lookalike(each);
+    if (one !== undefined) found.push(one);
   }
-  return [...found.values()];
+  return found;
 }
 
 function lookalike(each: string): Lookalike | undefined {

@@ -25,6 +25,9 @@ const marksMax = 5_000;
 const pattern =
   /(?<hidden>(?![ \n\t])[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\p{Zs}\p{DI}\u2800])\k<hidden>*|(?<foreign>(?:(?![\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\p{Zs}\p{DI}\u2800])[^\x00-\x7f])+)/gu;
 
+/** One character of those that `pattern` calls hidden. */
+const hiddenPattern = /^(?![ \n\t])[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\p{Zs}\p{DI}\u2800]$/u;
+
 const names: Readonly<Record<number, string>> = {
   0: 'null',
   7: 'bell',
@@ -82,6 +85,25 @@ export function visible(text: string): VisibleText {
     return segments;
   });
   return { lines, hidden, foreign };
+}
+
+/** How many invisible or reordering characters a text has, line ends apart; for megabytes, where `visible` takes seconds. */
+export function countHidden(text: string): number {
+  const known = new Map<number, boolean>();
+  let count = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const unit = text.charCodeAt(at);
+    if (unit >= 0x20 && unit < 0x7f) continue;
+    const code = text.codePointAt(at) ?? unit;
+    if (code > 0xffff) at += 1;
+    let hidden = known.get(code);
+    if (hidden === undefined) {
+      hidden = hiddenPattern.test(String.fromCodePoint(code));
+      known.set(code, hidden);
+    }
+    if (hidden) count += 1;
+  }
+  return count;
 }
 
 /** The text on a terminal: marks as `⟨U+202E⟩`, so that nothing in it can steer the terminal. Lines stay lines. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Content, partsOf, type Row, rowsOf } from '../../src/http/draw/rows.ts';
+import { blanksInRuns, type Content, partsOf, type Row, rowsOf } from '../../src/http/draw/rows.ts';
 import { analyzer } from '../sql/facts.ts';
 
 const rowsOfAll = async (text: string): Promise<Row[]> => {
@@ -78,6 +78,14 @@ test('a megabyte of blanks is one mark that says how many, and what stands behin
   expect(rows).toHaveLength(1);
   expect(rows[0]!.pieces.flatMap(({ content }) => content)).toContainEqual({ blanks: 1_048_576 });
   expect(JSON.stringify(rows[0]!.pieces.at(-1))).toContain('true');
+});
+
+test('sixteen megabytes of blanks are a mark as well', () => {
+  const text = `DELETE FROM t${' '.repeat(16_000_000)}-- end`;
+  expect(blanksInRuns(text)).toBe(16_000_000);
+  const [part, ...more] = partsOf(text);
+  expect(more).toEqual([]);
+  expect(rowsOf(text, part!, undefined)[0]!.pieces[0]!.content).toContainEqual({ blanks: 16_000_000 });
 });
 
 test('a thousand blank lines are one row, and the numbers behind it are right', async () => {

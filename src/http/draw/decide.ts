@@ -152,7 +152,7 @@ function reachFields(request: Request, { counts, rows, shape }: Reach): Html {
     <label><input type="radio" name="scope" value="statement" checked> this ${word}, once</label>
     <label class="bound" for="rowsmax">at most <input id="rowsmax" type="number" min="0" step="1" inputmode="numeric"
       value="${rows ?? ''}" placeholder="any"> rows; with more it is undone${
-        counts === 'own' ? html` <span class="quiet">what goes along is not counted</span>` : ''
+        counts === 'own' ? html` <span class="quiet">(what goes along is not counted)</span>` : ''
       }</label>
     ${
       shape

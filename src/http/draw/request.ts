@@ -33,11 +33,17 @@ export interface RequestPage extends Panel {
   readonly part: number;
 }
 
-/** `DELETE public.orders`, in one line. */
+/** `DELETE public.orders`, in one line. What it reaches beyond two relations is a number here, and named on the page. */
 export function titleOf(request: Request): string {
   const commands = [...new Set(request.statements.map(({ command }) => command))];
   const relations = [...new Set(request.statements.flatMap((statement) => statement.relations))];
-  return [commands.join('; '), relations.join(', ')].filter(Boolean).map(visibleLine).join(' ');
+  const named = relations.length > 2 ? relations.slice(0, 1) : relations;
+  const more = relations.length - named.length;
+  const words = [commands.slice(0, 6).join('; '), named.join(', ')]
+    .filter(Boolean)
+    .map(visibleLine)
+    .join(' ');
+  return `${words}${commands.length > 6 ? ' …' : ''}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 /** The content of the page. */
@@ -163,7 +169,7 @@ function contextSection({ request, rd }: IntactRequest): Html {
     E: 'failed',
   }[tx.status];
   return html`<section class="context"><h2>Who and where</h2><dl>
-    ${pair('Rule', name(policy.rule), ' ', visibleLine(policy.reason))}
+    ${pair('Rule', name(policy.rule))}
     ${pair('Agent', name(request.agent.id), ' ', html`<span class="quiet">${request.agent.auth}, session ${request.sid}</span>`)}
     ${pair('Target', `${db.target}, database ${db.name}`)}
     ${pair('Server', `${db.addr}, PostgreSQL ${db.version}, system identifier ${db.systemId ?? 'not known'}`)}

@@ -38,6 +38,21 @@ const rowCharactersMax = 2000;
 const blanksMin = 64;
 const blankLinesMin = 5;
 
+/** Blanks and line ends in runs that are drawn as their number. By hand: an expression overflows on megabytes of them. */
+export function blanksInRuns(text: string): number {
+  let [sum, run] = [0, 0];
+  for (let at = 0; at <= text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === 0x20 || code === 0x09 || code === 0x0a) {
+      run += 1;
+      continue;
+    }
+    if (run >= blanksMin) sum += run;
+    run = 0;
+  }
+  return sum;
+}
+
 /** Where a text is cut; one part for most. Runs of blanks weigh nothing, whatever their length. */
 export function partsOf(text: string): Part[] {
   const parts: Part[] = [];
@@ -106,35 +121,46 @@ function* piecesOf(
 
 /** Finds what must not be overlooked within one line. */
 class Cutter {
-  readonly #pattern: RegExp;
+  readonly #words: RegExp | undefined;
 
   constructor(slice: string) {
     const words = lookalikes(slice).map(({ word }) => word);
-    const misleading =
-      words.length === 0
-        ? ''
-        : `|(?<word>(?<![\\p{L}\\p{N}\\p{M}_])(?:${words.join('|')})(?![\\p{L}\\p{N}\\p{M}_]))`;
-    this.#pattern = new RegExp(`(?<blanks>[ \\t]{${blanksMin},})${misleading}`, 'gu');
+    const letter = '[\\p{L}\\p{N}\\p{M}_]';
+    this.#words =
+      words.length === 0 ? undefined : new RegExp(`(?<!${letter})(${words.join('|')})(?!${letter})`, 'u');
   }
 
   contentOf(fragment: string): Content[] {
     // Most tokens are short and plain, and there may be tens of thousands of them.
     if (fragment.length < blanksMin && /^[\t\x20-\x7e]*$/.test(fragment)) return [{ segments: [fragment] }];
     const content: Content[] = [];
-    const plain = (text: string): void => {
-      for (const row of chopped(text)) content.push({ segments: visible(row).lines[0] ?? [] });
-    };
-    let at = 0;
-    for (const match of fragment.matchAll(this.#pattern)) {
-      plain(fragment.slice(at, match.index));
-      at = match.index + match[0].length;
-      const { blanks, word } = match.groups ?? {};
-      if (blanks !== undefined) content.push({ blanks: blanks.length });
-      else if (word !== undefined) content.push({ lookalike: word, segments: visible(word).lines[0] ?? [] });
+    let begin = 0;
+    for (let at = 0; at < fragment.length; ) {
+      let end = at;
+      while (isBlank(fragment.charCodeAt(end))) end += 1;
+      if (end - at >= blanksMin) {
+        content.push(...this.#worded(fragment.slice(begin, at)), { blanks: end - at });
+        begin = end;
+      }
+      at = Math.max(end, at + 1);
     }
-    plain(fragment.slice(at));
+    content.push(...this.#worded(fragment.slice(begin)));
     return content;
   }
+
+  #worded(text: string): Content[] {
+    const parts = this.#words === undefined ? [text] : text.split(this.#words);
+    // What stands between brackets in the expression comes back at every odd place.
+    return parts.flatMap((part, index): Content[] =>
+      index % 2 === 1
+        ? [{ lookalike: part, segments: visible(part).lines[0] ?? [] }]
+        : chopped(part).map((row) => ({ segments: visible(row).lines[0] ?? [] })),
+    );
+  }
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
 }
 
 /** A text in pieces that fit a row; never cut within a pair of surrogates. */
@@ -153,11 +179,11 @@ function chopped(text: string): string[] {
 /** Numbers the lines, folds runs of blank ones, and lets long ones go on. */
 function folded(lines: readonly (readonly Piece[])[], part: Part): Row[] {
   const rows: Row[] = [];
-  const isBlank = (index: number) =>
+  const isEmpty = (index: number) =>
     lines[index]?.every(({ kind }) => kind === 'plain') === true && blankText(lines[index]);
   for (let index = 0; index < lines.length; ) {
     let end = index;
-    while (end < lines.length && isBlank(end)) end += 1;
+    while (end < lines.length && isEmpty(end)) end += 1;
     const line = index > 0 || part.fresh ? part.line + index : undefined;
     if (end - index >= blankLinesMin) {
       rows.push({ line, pieces: [], skipped: end - index });

@@ -4,10 +4,10 @@
 import { html } from 'hono/html';
 import { type Lookalike, lookalikes } from '../../approval/lookalike.ts';
 import type { Request } from '../../approval/request.ts';
-import { visible } from '../../approval/visible.ts';
+import { countHidden } from '../../approval/visible.ts';
 import type { Token } from '../../sql/tokens.ts';
 import { bytes, type Child, grouped, type Html, name, notice, plural, segments } from './marks.ts';
-import { type Content, type Part, type Piece, partsOf, type Row, rowsOf } from './rows.ts';
+import { blanksInRuns, type Content, type Part, type Piece, partsOf, type Row, rowsOf } from './rows.ts';
 
 /** Rows of the text's end that are shown under a part that is not the last. */
 const tailRows = 12;
@@ -49,9 +49,9 @@ export function statementSection(
 
 /** What stands above everything else: what of the request's texts would mislead. */
 export function warnings(request: Request, others: readonly string[]): Html[] {
-  const hidden = [request.sql, ...others].reduce((sum, text) => sum + hiddenIn(text), 0);
+  const hidden = [request.sql, ...others].reduce((sum, text) => sum + countHidden(text), 0);
   const words = [request.sql, ...others].flatMap((text) => lookalikes(text, 10));
-  const blanks = [...request.sql.matchAll(/[ \t]{64,}|\n{20,}/g)].reduce((sum, [run]) => sum + run.length, 0);
+  const blanks = blanksInRuns(request.sql);
   return [
     ...(hidden > 0
       ? [
@@ -71,11 +71,6 @@ export function warnings(request: Request, others: readonly string[]): Html[] {
         ]
       : []),
   ];
-}
-
-function hiddenIn(text: string): number {
-  // Most texts are plain, and the full look is slow on megabytes.
-  return /^[\n\t\x20-\x7e]*$/.test(text) ? 0 : visible(text).hidden;
 }
 
 function lookalikeNotice(words: readonly Lookalike[]): Html {
