@@ -23,6 +23,8 @@ export interface TargetMetrics {
   readonly pending: { inc(): void; dec(): void; set(requests: number): void };
   /** Asked at every scrape: seconds since the target's catalog was last seen as it is known; undefined: not watched. */
   catalogAge(age: () => number | undefined): void;
+  /** A request was released by one person alone, in an emergency. */
+  readonly brokeGlass: { inc(): void };
 }
 
 /** What is counted of one way to tell people. */
@@ -41,6 +43,8 @@ export interface Metrics {
   target(name: string): TargetMetrics;
   /** `channel` must come from the configuration. */
   notifications(channel: string): NotificationMetrics;
+  /** Asked at each scrape for the releases in an emergency that nobody has reviewed. */
+  reviewsOwed(ask: () => readonly { readonly target: string; readonly overdue: boolean }[]): void;
   /** A callback of Slack, by what came of it. `outcome` must come from a fixed set. */
   slackCallback(outcome: string): void;
   /** Frame complete from the client to forwarded; passes only. */
@@ -129,6 +133,17 @@ export function createMetrics(options: { version?: string; process?: boolean } =
     registers,
   }).set({ version: options.version ?? 'unknown', node: process.versions.node }, 1);
 
+  let owed: () => readonly { readonly target: string; readonly overdue: boolean }[] = () => [];
+  new Gauge({
+    name: 'holdpoint_reviews_owed',
+    help: 'Releases in an emergency that nobody has reviewed; with overdue="true", agents only read on the target.',
+    labelNames: ['target', 'overdue'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { target, overdue } of owed()) this.inc({ target, overdue: String(overdue) });
+    },
+  });
   const slackCallbacks = tally('holdpoint_slack_callbacks_total', 'Callbacks of Slack.', ['outcome']);
 
   return {
@@ -136,6 +151,9 @@ export function createMetrics(options: { version?: string; process?: boolean } =
     sessions: gauge('holdpoint_sessions', 'Authenticated client sessions open now.'),
     target: targetMetrics(registry, tally),
     notifications: notificationMetrics(registry, tally),
+    reviewsOwed: (ask) => {
+      owed = ask;
+    },
     slackCallback: (outcome) => slackCallbacks.cell({ outcome }).inc(),
     overheadSeconds: histogram(
       'holdpoint_overhead_seconds',
@@ -204,6 +222,11 @@ function targetMetrics(
   const upstreamErrors = tally('holdpoint_upstream_errors_total', 'Failed or lost connections to a target.', [
     'target',
   ]);
+  const brokeGlass = tally(
+    'holdpoint_breakglass_total',
+    'Requests released by one person alone, in an emergency.',
+    ['target'],
+  );
   const pending = new Gauge({
     name: 'holdpoint_requests_pending',
     help: 'Requests waiting for a decision.',
@@ -247,6 +270,7 @@ function targetMetrics(
         set: (requests) => pending.set({ target }, requests),
       },
       catalogAge: (age) => ages.set(target, age),
+      brokeGlass: brokeGlass.cell({ target }),
     };
     made.pending.set(0);
     known.set(target, made);

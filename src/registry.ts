@@ -115,6 +115,11 @@ export class Registry implements ApproverBook {
     return this.#book.agentNames.has(foldName(name));
   }
 
+  mayBreakGlass(name: string): boolean {
+    const approver = this.#book.approvers.get(name);
+    return approver?.breakGlass === true && approver.retiredAt === undefined;
+  }
+
   isApprover(name: string): boolean {
     return this.#book.approverNames.has(foldName(name));
   }

@@ -73,6 +73,8 @@ export interface ApproverBook {
   isAgent(name: string): boolean;
   /** True while an approver of this name may decide. */
   isApprover(name: string): boolean;
+  /** True while an approver of this name may release alone in an emergency. */
+  mayBreakGlass(name: string): boolean;
   /** The people on whose behalf the agent of this name works now. */
   onBehalfOf(agent: string): readonly string[];
 }

@@ -8,7 +8,7 @@ import { foldName } from './approvers.ts';
 import { canonical } from './canonical.ts';
 import { checkReach } from './reach.ts';
 import { type Level, levelReaches, levels, type Request } from './request.ts';
-import { readScope, type Scope } from './scope.ts';
+import { isBreakGlass, readScope, type Scope } from './scope.ts';
 
 /** Times are milliseconds since the epoch. */
 export interface Decision {
@@ -149,7 +149,7 @@ export function checkBinding(
     throw other(`is addressed to ${JSON.stringify(decision.aud)}, this is ${request.aud}`);
   if (decision.nonce !== held.nonce)
     throw other('carries another nonce: load the request again and sign that');
-  const needed = levelNeeded(decision.verdict, request);
+  const needed = levelNeeded(decision, request);
   if (!levelReaches(decision.level, needed)) {
     throw new HoldpointError(
       'forbidden',
@@ -163,8 +163,13 @@ export function checkBinding(
     throw new HoldpointError('expired', `the decision on request ${request.rid} is past its time`);
 }
 
-/** The level a decision must claim: what the request needs, or for a reject no more than that somebody is known. */
-export function levelNeeded(verdict: Decision['verdict'], request: Request): Level {
+/**
+ * The level a decision must claim: what the request needs; for a reject no more than that somebody is known; in an
+ * emergency a key of theirs.
+ */
+export function levelNeeded(decision: Pick<Decision, 'verdict' | 'scope'>, request: Request): Level {
+  const { verdict } = decision;
+  if (isBreakGlass(decision)) return 'key';
   const { level } = request.need;
   return verdict === 'reject' && levelReaches(level, 'slack') ? 'slack' : level;
 }

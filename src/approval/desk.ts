@@ -8,6 +8,7 @@ import { HoldpointError } from '../errors.ts';
 import type { Ending, ListFilter, StoredRequest } from '../store/store.ts';
 import { checkBinding, decisionText, readDecision, settledError } from './decision.ts';
 import type { Delegation } from './delegation.ts';
+import { Emergencies } from './emergency.ts';
 import { readEvidence } from './evidence.ts';
 import { Grants } from './grants.ts';
 import { type CancelCause, cancelReasons, type Grant, type Hold, type HoldDesk, LiveHold } from './hold.ts';
@@ -17,14 +18,15 @@ import { Plans, type PlansDesk } from './plans.ts';
 import type { DeskOptions, DeskRecord } from './ports.ts';
 import { fitsGate, type IntactRequest, intactRequest, keptEvidence } from './release.ts';
 import type { Rejection, Request, RequestValues } from './request.ts';
-import { endedSettlement, isOpen, isOver, noSuchRequest, rejection, votedAlready } from './row.ts';
+import { endedSettlement, isOpen, isOver, newRow, noSuchRequest, rejection, votedAlready } from './row.ts';
+import { isBreakGlass } from './scope.ts';
 import { Scrutiny } from './scrutiny.ts';
 import { Tally } from './tally.ts';
 import { Turns } from './turns.ts';
 import { isAway, Upkeep, type UpkeepDesk } from './upkeep.ts';
 import { Uses } from './uses.ts';
 import { type Gate, Waiting } from './waiting.ts';
-import { isFirst, waiters, withdrawn } from './waitlist.ts';
+import { isFirst } from './waitlist.ts';
 
 /** Views remembered, so that a page that reloads does not fill the log. */
 const viewsMax = 10_000;
@@ -38,6 +40,7 @@ const staleReason =
 export class Desk implements HoldDesk {
   readonly plans: Plans;
   readonly grants: Grants;
+  readonly emergencies: Emergencies;
   readonly #options: DeskOptions;
   readonly #scrutiny: Scrutiny;
   readonly #waiting: Waiting;
@@ -76,6 +79,8 @@ export class Desk implements HoldDesk {
     const turn: PlansDesk['turn'] = (rid, step) => this.#turns.take(rid, step);
     this.plans = new Plans(options, { ...desk, turn }, this.#uses);
     this.grants = new Grants(options, { ...desk, turn }, this.#scrutiny, this.#uses);
+    this.emergencies = new Emergencies(options, { ...desk, turn }, this.#scrutiny, this.#uses);
+    this.#uses.released = (held, decisions) => this.emergencies.released(held, decisions);
     this.#upkeep = this.#newUpkeep();
     this.#unwatch = options.store.watch({
       changed: (rid) => this.#changed(rid),
@@ -133,13 +138,20 @@ export class Desk implements HoldDesk {
     const proof = readEvidence(evidence);
     return this.#turns.take(rid, async () => {
       const { store, node, events, now } = this.#options;
-      const row = await this.#openRow(rid);
+      const alone = isBreakGlass(given);
+      const row = await this.#openRow(rid).catch((error: unknown) => {
+        const own = alone && isAway(error) ? this.#ownHold(rid) : undefined;
+        if (own === undefined) throw error;
+        return this.emergencies.decide(own, given, proof);
+      });
+      if (row.state !== 'pending') return row;
       const held = this.#waiting.of(rid)[0] ?? intactRequest(row);
       checkBinding(given, held, now());
       const verified = await this.#scrutiny.arrived(proof, given, held, row);
       const text = decisionText(given);
       const seq = await this.#record(this.#scrutiny.record(rid, text, verified));
       this.#uses.recorded(text, seq);
+      if (alone) await this.emergencies.broken(held, given);
       if (now() >= held.request.exp) throw await this.#expireRow(row);
       const result = await store.vote(rid, held.rd, {
         approver: verified.approver,
@@ -151,6 +163,7 @@ export class Desk implements HoldDesk {
         at: now(),
         node,
         seq,
+        ...(alone && { alone }),
       });
       if (!result.counted) {
         if (result.why === 'voted') throw votedAlready(rid, verified.approver);
@@ -175,13 +188,18 @@ export class Desk implements HoldDesk {
   /** What became of a released statement, for people to read. Never throws: the log holds the truth of it. */
   async finish(rid: string, state: 'executed' | 'failed' | 'unknown', detail: string): Promise<void> {
     const ending = { by: 'server', reason: detail.slice(0, 200), at: this.#options.now() };
-    await this.#turns.take(rid, () => this.#upkeep.finish(rid, state, ending));
+    const from = this.emergencies.untold(rid) ? (['pending', 'approved', 'consumed'] as const) : undefined;
+    await this.#turns.take(rid, () => this.#upkeep.finish(rid, state, ending, from));
   }
 
   /** A stored request whose digest has been checked. Throws `not-found`, `conflict`. Who may see it is the caller's. */
   async get(rid: string): Promise<{ row: StoredRequest; intact: IntactRequest }> {
     const { store, now } = this.#options;
-    let row = await store.get(rid);
+    let row = await store.get(rid).catch((error: unknown) => {
+      const own = isAway(error) ? this.#ownHold(rid) : undefined;
+      if (own === undefined) throw error;
+      return newRow(own.request, own.vouched ?? { params: [] }, own.nonce);
+    });
     if (row !== undefined && isOver(row, now())) {
       await this.#turns.take(rid, () => this.#expireRow(row as StoredRequest));
       row = await store.get(rid);
@@ -231,21 +249,9 @@ export class Desk implements HoldDesk {
     this.#waiting.close();
   }
 
-  /**
-   * A request that an earlier process of this node left open. Its sessions are gone: whoever waits behind them moves up,
-   * and if nobody does, the request is canceled, unless it waits for a retry anyhow.
-   */
-  async abandoned(rid: string): Promise<void> {
-    const { store, log, node, now } = this.#options;
-    const row = await store.get(rid);
-    if (row !== undefined && isOpen(row)) {
-      const gates = row.holder === withdrawn ? [withdrawn] : waiters(row.holder);
-      const ghosts = gates.filter((gate) => gate === withdrawn || gate.startsWith(`${node}/`));
-      for (const holder of ghosts) await this.#depart({ rid, holder, expiresAt: now() + 1 }, 'restart');
-      return;
-    }
-    const reason = row === undefined ? cancelReasons.restart : `it ended without this node: ${row.state}`;
-    log.append({ kind: 'cancel', rid, by: 'holdpoint', reason });
+  /** A request that an earlier process of this node left open; see Upkeep. */
+  abandoned(rid: string): Promise<void> {
+    return this.#upkeep.abandoned(rid);
   }
 
   /** For LiveHold. */
@@ -253,6 +259,11 @@ export class Desk implements HoldDesk {
     return this.#turns.take(hold.rid, async () => {
       if (!hold.claimable || !this.#waiting.has(hold)) return undefined;
       if (this.#options.mono() >= hold.deadlineMono) return undefined;
+      const aside = await this.emergencies.claim(hold);
+      if (aside !== undefined) {
+        this.#waiting.forget(hold);
+        return aside;
+      }
       const row = await this.#options.store.get(hold.rid);
       if (row === undefined) return undefined;
       const mine = (holder: string) => hold.claimable && isFirst(holder, hold.holder);
@@ -261,6 +272,11 @@ export class Desk implements HoldDesk {
       if (grant !== undefined) this.#waiting.forget(hold);
       return grant;
     });
+  }
+
+  /** The session of this node that waits for a request which nobody else could release, whatever the store says. */
+  #ownHold(rid: string): LiveHold | undefined {
+    return this.#waiting.of(rid).find((hold) => hold.waiting && hold.vouched !== undefined);
   }
 
   /** For LiveHold. */

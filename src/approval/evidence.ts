@@ -14,6 +14,8 @@ import { covers, delegationText, readDelegation, type SignedDelegation } from '.
 import type { EvidenceGround, Proof } from './ground.ts';
 import { verifyOidc } from './oidc.ts';
 import { levelReaches, phraseOf, type Request } from './request.ts';
+import { type Review, reviewText } from './review.ts';
+import { isBreakGlass } from './scope.ts';
 import { verifySlack } from './slack.ts';
 import { callbackBytesMax, type RawCallback } from './slack-callback.ts';
 import { verifySsh } from './sshsig.ts';
@@ -33,11 +35,12 @@ export type Evidence =
   | ({ kind: 'slack' } & RawCallback);
 
 /** What a person signs with a key of theirs. A signature over one never stands for the other. */
-type Purpose = 'decision' | 'delegation';
+type Purpose = 'decision' | 'delegation' | 'review';
 
 const tokenTypes: Readonly<Record<Purpose, TokenType>> = {
   decision: 'holdpoint-decision+jws',
   delegation: 'holdpoint-delegation+jws',
+  review: 'holdpoint-review+jws',
 };
 
 /** Characters of each text member. The longest are a signature by an RSA key, an ID token, a callback of Slack. */
@@ -144,6 +147,27 @@ export async function verifyDelegation(
   return { delegation, proof };
 }
 
+/** Verifies a review, whose shape was read. Throws `unauthorized`, or `forbidden` for what is not signed with a key. */
+export async function verifyReview(
+  review: Review,
+  given: unknown,
+  ground: EvidenceGround,
+): Promise<{ text: string; proof: Proof }> {
+  const text = reviewText(review);
+  const evidence = readEvidence(given);
+  if (evidence.kind !== 'jws' && evidence.kind !== 'sshsig' && evidence.kind !== 'webauthn')
+    throw new HoldpointError('forbidden', `a review is signed with a key, not by ${evidence.kind}`);
+  const proof = await signatureProof(evidence, text, 'review', review.aud, ground.approvers);
+  if (proof.approver !== review.approver)
+    throw new HoldpointError(
+      'unauthorized',
+      `the key is not registered to the approver ${JSON.stringify(review.approver)}`,
+    );
+  if (ground.approvers.isAgent(proof.approver) || !ground.approvers.isApprover(proof.approver))
+    throw new HoldpointError('forbidden', `${proof.approver} is no approver; only approvers review`);
+  return { text, proof };
+}
+
 async function proofOf(
   evidence: Evidence,
   decision: Decision,
@@ -208,6 +232,13 @@ function refuseUncounted(proof: Proof, decision: Decision, request: Request, app
     }
   }
   const counted = decision.for ?? proof.approver;
+  if (isBreakGlass(decision)) {
+    if (approvers.mayBreakGlass(proof.approver)) return;
+    throw new HoldpointError(
+      'forbidden',
+      `${proof.approver} may not release alone in an emergency; that takes somebody enrolled for it`,
+    );
+  }
   const { of } = request.need;
   if (of !== undefined && !of.some((name) => foldName(name) === foldName(counted))) {
     throw new HoldpointError(

@@ -42,6 +42,23 @@ export type DeskRecord =
       readonly rows: number;
       readonly decisions: readonly number[];
     }
+  | {
+      readonly kind: 'breakglass';
+      readonly rid: string;
+      readonly rd: string;
+      readonly target: string;
+      readonly agent: string;
+      readonly by: string;
+      readonly reason: string;
+      readonly due: number;
+    }
+  | {
+      readonly kind: 'review';
+      readonly rid: string;
+      readonly by: string;
+      readonly D: string;
+      readonly ev: Readonly<Record<string, unknown>>;
+    }
   | { readonly kind: 'view'; readonly rid: string; readonly by: string }
   /** Channel `link`: `message` is the jti of the link that `to` was given. */
   | {
@@ -84,12 +101,26 @@ export interface DelegationShelf {
   keep(signed: { text: string; evidence: string }): Promise<void>;
 }
 
+/** A release that nobody has reviewed yet. Times are milliseconds since the epoch. */
+export interface OwedReview {
+  readonly rid: string;
+  readonly rd: string;
+  readonly target: string;
+  readonly agent: string;
+  /** Who released it. */
+  readonly by: string;
+  readonly reason: string;
+  readonly due: number;
+}
+
 /** Told what happens, for metrics and operational logs. Must not throw; never learns values. */
 export interface DeskEvents {
   opened?(request: Request): void;
   decided?(request: Request, verdict: 'approve' | 'reject', level: string): void;
   /** A request that this process opened is pending no more. `waitMs` is from the opening, by the monotonic clock. */
   settled?(target: string, state: string, waitMs: number): void;
+  /** One person released it alone in an emergency; that is on record, and has to be reviewed. */
+  brokeGlass?(request: Request, by: string, reason: string): void;
   /** The store had lost a request that a session waits for; it is there again, undecided. */
   restored?(rid: string): void;
   /** Something in the store claims more than its evidence proves. */
@@ -122,6 +153,8 @@ export interface DeskOptions {
   /** Slack's signing secret. */
   readonly slackSecret?: string | undefined;
   readonly delegations?: DelegationShelf | undefined;
+  /** Releases in an emergency that nobody had reviewed when the log was opened. */
+  readonly owedReviews?: readonly OwedReview[];
   /** Signs links, and nothing else. */
   readonly linkKey: SigningKey;
   /** The public URL: audience of decisions and beginning of links. */

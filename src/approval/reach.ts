@@ -4,7 +4,7 @@
 
 import { HoldpointError } from '../errors.ts';
 import type { Request } from './request.ts';
-import { grantMsMax, type Scope } from './scope.ts';
+import { emergencyMsMax, grantMsMax, type Scope } from './scope.ts';
 
 /** What a decision says of it. Times are milliseconds since the epoch. */
 export interface Asked {
@@ -13,6 +13,8 @@ export interface Asked {
   readonly exp: number;
   readonly scope?: Scope;
   readonly rowsMax?: number;
+  readonly reason?: string;
+  readonly for?: string;
 }
 
 /** Further statements of the same shape: until when, how many with the first one, and how many rows they may change. */
@@ -40,6 +42,7 @@ export function checkReach(decision: Asked, request: Request): void {
       `rowsMax cannot be enforced on request ${request.rid}: ${uncounted(request)}; approve it without, or reject it`,
     );
   if (scope?.kind === 'fingerprint') checkGrant(decision, scope, request);
+  if (scope?.kind === 'break-glass') checkEmergency(decision, request);
 }
 
 /** The narrowest of approvals that all count. */
@@ -77,6 +80,18 @@ function checkGrant(decision: Asked, { until }: GrantReach, request: Request): v
     throw refused(`it may last ${grantMsMax / 60_000} minutes at most; sign for an earlier end`);
   if (until > decision.exp || until <= decision.nbf)
     throw refused('its end must be within that of the decision');
+}
+
+/** What one person alone may release, if they may. */
+function checkEmergency(decision: Asked, { rid, created }: Request): void {
+  const refused = (why: string): HoldpointError =>
+    new HoldpointError('conflict', `request ${rid} cannot be released in an emergency: ${why}`);
+  if ((decision.reason ?? '').trim() === '') throw refused('whoever does it says why; give a reason');
+  if (decision.for !== undefined) throw refused('nobody does it in the name of another');
+  if (decision.exp > created + emergencyMsMax)
+    throw refused(
+      `that ends ${emergencyMsMax / 60_000} minutes after it was asked for; sign for an earlier end, or ask again`,
+    );
 }
 
 /** Why nobody knows how many rows it changes. */

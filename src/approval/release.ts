@@ -9,6 +9,7 @@ import { delegationId } from './delegation.ts';
 import { type Evidence, readEvidence, verifyEvidence } from './evidence.ts';
 import type { EvidenceGround, Proof } from './ground.ts';
 import { matchDigest, type Request, type RequestValues, requestDigest, valuesFit } from './request.ts';
+import { isBreakGlass } from './scope.ts';
 
 /** A row whose request has the digest it says. `values` is undefined when they are gone or are not the committed ones. */
 export interface IntactRequest {
@@ -71,14 +72,17 @@ export async function provenRelease(
   if (ground.nowMs >= held.request.exp || votes.some((vote) => vote.verdict !== 'approve')) return undefined;
   const taken = new Set<string>();
   const proven: { vote: Vote; proof: Proof }[] = [];
+  // Somebody who may released it alone.
+  let alone = false;
   for (const vote of votes) {
     const found = await provenVote(held, vote, ground);
     // A delegate and who delegates are one vote, however many decisions they sign.
     if (found === undefined || found.people.some((name) => taken.has(name))) continue;
     for (const name of found.people) taken.add(name);
     proven.push({ vote, proof: found.proof });
+    alone ||= found.alone;
   }
-  if (proven.length < Math.max(1, held.request.need.quorum)) return undefined;
+  if (!alone && proven.length < Math.max(1, held.request.need.quorum)) return undefined;
   return { by: proven.map(({ proof }) => proof.approver), votes: proven };
 }
 
@@ -86,14 +90,14 @@ async function provenVote(
   held: { request: Request; rd: string; nonce: string },
   vote: Vote,
   ground: EvidenceGround,
-): Promise<{ people: readonly string[]; proof: Proof } | undefined> {
+): Promise<{ people: readonly string[]; proof: Proof; alone: boolean } | undefined> {
   try {
     const decision = readDecision(JSON.parse(vote.decision));
     if (decision.verdict !== 'approve' || decisionText(decision) !== vote.decision) return undefined;
     checkBinding(decision, held, ground.nowMs);
     const { delegation, ...evidence } = JSON.parse(vote.evidence) as { delegation?: unknown };
     const proof = await verifyEvidence(readEvidence(evidence), decision, held, withLent(ground, delegation));
-    return { people: peopleOf(decision), proof };
+    return { people: peopleOf(decision), proof, alone: isBreakGlass(decision) };
   } catch {
     // A vote that does not verify is a vote that was not cast.
     return undefined;

@@ -17,6 +17,20 @@ export type Scope =
 /** Longest life of a fingerprint grant. */
 export const grantMsMax = 15 * 60_000;
 
+/** Until how long after its opening a request can be released by one person alone. */
+export const emergencyMsMax = 15 * 60_000;
+
+/** True for an approval by one person alone, in an emergency. */
+export function isBreakGlass({
+  verdict,
+  scope,
+}: {
+  readonly verdict: 'approve' | 'reject';
+  readonly scope?: Scope;
+}): boolean {
+  return verdict === 'approve' && scope?.kind === 'break-glass';
+}
+
 /** A scope from untrusted JSON: the shape only. Throws `bad-request`. */
 export function readScope(value: unknown): Scope {
   const given = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;

@@ -40,7 +40,7 @@ export class Scrutiny {
   async arrived(evidence: Evidence, decision: Decision, held: Held, row: StoredRequest): Promise<Proof> {
     const proof = await verifyEvidence(evidence, decision, held, this.ground(true));
     if (voted(row.votes, decision)) throw votedAlready(row.rid, proof.approver);
-    await this.#countUp(proof);
+    await this.countUp(proof);
     return proof;
   }
 
@@ -84,7 +84,7 @@ export class Scrutiny {
       );
     if (delegation.exp <= now())
       throw new HoldpointError('expired', 'the delegation is past its time; sign a new one');
-    await this.#countUp(proof);
+    await this.countUp(proof);
     const id = delegationId(text);
     const { from, to } = delegation;
     await log.durable(log.append({ kind: 'delegation', id, from, to, D: text, ev: proof.log }));
@@ -102,7 +102,7 @@ export class Scrutiny {
   }
 
   /** A passkey that was copied, or a signature of it that is presented again, counts backwards. */
-  async #countUp({ counter }: Proof): Promise<void> {
+  async countUp({ counter }: Pick<Proof, 'counter'>): Promise<void> {
     if (counter === undefined) return;
     if (await this.#options.registry.passkeyCounter(counter.id, counter.counter)) return;
     throw new HoldpointError(

@@ -11,6 +11,7 @@ import type { Proof } from './ground.ts';
 export const sshNamespaces = {
   decision: 'holdpoint-decision@v1',
   delegation: 'holdpoint-delegation@v1',
+  review: 'holdpoint-review@v1',
   access: 'holdpoint-access@v1',
 } as const;
 

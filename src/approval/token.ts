@@ -1,6 +1,7 @@
 // Tokens: the compact JWS of the approval side and the one way to open them. RFC 7515, RFC 8037, RFC 9864.
 //   holdpoint-decision+jws  a person's signature over a Decision; the payload is its exact RFC 8785 text
 //   holdpoint-delegation+jws  a person's signature over a Delegation, in the same way
+//   holdpoint-review+jws    a person's signature over a Review, in the same way
 //   holdpoint-access+jws    a person's right to read one method and path for at most a minute, once
 //   holdpoint-link+jws      the right to view one request, made by this Holdpoint, carried in a URL fragment
 //   holdpoint-visit+jws     a browser's session for reading, in a cookie; http/visit.ts
@@ -23,6 +24,7 @@ import { isCompactJws } from '../proof/base64url.ts';
 export type TokenType =
   | 'holdpoint-decision+jws'
   | 'holdpoint-delegation+jws'
+  | 'holdpoint-review+jws'
   | 'holdpoint-access+jws'
   | 'holdpoint-link+jws'
   | 'holdpoint-visit+jws'

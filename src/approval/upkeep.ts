@@ -4,13 +4,13 @@
 
 import { HoldpointError } from '../errors.ts';
 import type { Ending, RequestState, StoredRequest } from '../store/store.ts';
-import type { CancelCause, LiveHold } from './hold.ts';
+import { type CancelCause, cancelReasons, type LiveHold } from './hold.ts';
 import type { DeskOptions } from './ports.ts';
-import { newRow } from './row.ts';
+import { isOpen, newRow } from './row.ts';
 import type { Tally } from './tally.ts';
 import type { Used } from './used.ts';
 import type { Gate, Waiting } from './waiting.ts';
-import { waiters } from './waitlist.ts';
+import { waiters, withdrawn } from './waitlist.ts';
 
 /** How often everything is gone through. */
 const sweepMs = 5_000;
@@ -19,6 +19,8 @@ const sweepRowsMax = 500;
 const searchEvery = 12;
 /** Outcomes that the store could not be told of; beyond it, the log alone has them. */
 const unfinishedMax = 10_000;
+
+type Froms = readonly RequestState[];
 
 /** What the desk does for it. Each takes its turn among the steps of its request. */
 export interface UpkeepDesk {
@@ -42,7 +44,7 @@ export class Upkeep {
   readonly #waiting: Waiting;
   readonly #used: Used;
   readonly #tally: Tally;
-  readonly #unfinished = new Map<string, { state: RequestState; ending: Ending }>();
+  readonly #unfinished = new Map<string, { state: RequestState; ending: Ending; from: Froms }>();
   #sweeps = 0;
   #stop: () => void = () => {};
   #closed = false;
@@ -68,9 +70,9 @@ export class Upkeep {
     for (const rid of this.#tally.overdue(now())) this.#desk.left(rid, 'expired');
     for (const row of await store.overdue(now(), sweepRowsMax)) await this.#desk.expire(row);
     this.#desk.departAgain();
-    for (const [rid, { state, ending }] of this.#unfinished) {
+    for (const [rid, { state, ending, from }] of this.#unfinished) {
       this.#unfinished.delete(rid);
-      await this.finish(rid, state, ending);
+      await this.finish(rid, state, ending, from);
     }
   }
 
@@ -84,11 +86,31 @@ export class Upkeep {
     }
   }
 
-  /** What came of a released statement. Never rejects: while the store is away, it is told later. */
-  async finish(rid: string, state: RequestState, ending: Ending): Promise<void> {
-    await this.#options.store.end(rid, ['consumed'], state, ending).catch((error: unknown) => {
+  /**
+   * A request that an earlier process of this node left open. Its sessions are gone: whoever waits behind them moves up,
+   * and if nobody does, the request is canceled, unless it waits for a retry anyhow.
+   */
+  async abandoned(rid: string): Promise<void> {
+    const { store, log, node, now } = this.#options;
+    const row = await store.get(rid);
+    if (row !== undefined && isOpen(row)) {
+      const gates = row.holder === withdrawn ? [withdrawn] : waiters(row.holder);
+      const ghosts = gates.filter((gate) => gate === withdrawn || gate.startsWith(`${node}/`));
+      for (const holder of ghosts) await this.#desk.depart({ rid, holder, expiresAt: now() + 1 }, 'restart');
+      return;
+    }
+    const reason = row === undefined ? cancelReasons.restart : `it ended without this node: ${row.state}`;
+    log.append({ kind: 'cancel', rid, by: 'holdpoint', reason });
+  }
+
+  /**
+   * What came of a released statement. Never rejects: while the store is away, it is told later. `from`: the states that
+   * it may have in a store that was not told of its release.
+   */
+  async finish(rid: string, state: RequestState, ending: Ending, from: Froms = ['consumed']): Promise<void> {
+    await this.#options.store.end(rid, from, state, ending).catch((error: unknown) => {
       if (isAway(error) && this.#unfinished.size < unfinishedMax)
-        this.#unfinished.set(rid, { state, ending });
+        this.#unfinished.set(rid, { state, ending, from });
     });
   }
 

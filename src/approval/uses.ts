@@ -3,7 +3,7 @@
 // request that this node knows to have been used. Refuses to know who waits. audit-approval §17.4.
 
 import type { StoredRequest } from '../store/store.ts';
-import { readDecision } from './decision.ts';
+import { type Decision, readDecision } from './decision.ts';
 import type { Grant } from './hold.ts';
 import type { DeskOptions } from './ports.ts';
 import { type Reach, reachOf } from './reach.ts';
@@ -37,6 +37,9 @@ export class Uses {
   readonly #scrutiny: Scrutiny;
   /** Where the decisions that this process recorded stand in its log, by their exact texts. */
   readonly #recorded = new Map<string, number>();
+
+  /** Told of a release by this node, before the caller has it. */
+  released: (held: { request: Request; rd: string }, decisions: readonly Decision[]) => void = () => {};
 
   constructor(options: DeskOptions, scrutiny: Scrutiny) {
     this.#options = options;
@@ -89,6 +92,10 @@ export class Uses {
         R: requestText(held.request),
         ...(ref !== undefined && { ref }),
       });
+    this.released(
+      held,
+      release.votes.map(({ vote }) => readDecision(JSON.parse(vote.decision))),
+    );
     return { ...release, decisions: this.decisions(rid, release) };
   }
 

@@ -26,6 +26,16 @@ export interface Asked {
   readonly of: readonly string[] | undefined;
   /** Milliseconds since the epoch; 0 where a request of an earlier version does not say. */
   readonly exp: number;
+  /** 0 where it does not say. */
+  readonly created: number;
+}
+
+/** A release in an emergency: the members of its record. */
+export interface Broken {
+  readonly rid: string;
+  readonly rd: string;
+  readonly agent: string;
+  readonly by: string;
 }
 
 /** One person's decision. */
@@ -144,12 +154,14 @@ export class Ballots {
     const taken = new Set<string>();
     const proofs: Proof['proof'][] = [];
     let people = 0;
+    let alone = false;
     for (const ballot of ballots) {
       if (ballot === undefined || ballot.rid !== rid || !ballot.approves)
         throw new Error(`the release of request ${rid} rests on a decision that does not approve it`);
       if (ballot.rd !== (asked?.rd ?? ballots[0]!.rd))
         throw new Error(`the decisions on request ${rid} are over different digests`);
       if (asked !== undefined) refuseUncounted(ballot, asked, atMs);
+      alone ||= ballot.scope === emergency;
       proofs.push(ballot.proof);
       if (asked !== undefined && ballot.for !== undefined)
         proofs.push(this.#lentProof(ballot, ballot.for, asked));
@@ -159,10 +171,27 @@ export class Ballots {
       people += 1;
     }
     const quorum = asked?.quorum ?? 1;
-    if (people < quorum)
+    if (people < quorum && !alone)
       throw new Error(`request ${rid} needs ${quorum} approvals by different people; ${people} are here`);
     const proof = (['link', 'slack', 'unproved'] as const).find((one) => proofs.includes(one)) ?? 'proved';
     return { ballots: ballots as Ballot[], proof };
+  }
+
+  /** Takes a `review` record and the whole text of its D, of what `broken` says was released. */
+  async review(members: Members, text: string, broken: Broken | undefined): Promise<void> {
+    const given = readSigned(text, 'holdpoint.review.v1');
+    const { rid, by } = members;
+    if (broken === undefined || given.rid !== rid) throw new Error(`request ${rid} owed no review`);
+    if (given.rd !== broken.rd) throw new Error(`the review of request ${rid} is over another digest`);
+    if (given.approver !== by)
+      throw new Error(`the review of request ${rid} is of another person than its record`);
+    const ev = (members.ev ?? {}) as Members;
+    const proof = await lookAt(ev, text, 'review', String(given.aud), this.#known, this.#aside);
+    refuseForeign(proof, String(by));
+    if (!reaches(proof.level, 'key'))
+      throw new Error(`the review of request ${rid} is not signed with a key`);
+    if ([broken.by, broken.agent].map(fold).includes(fold(String(by))))
+      throw new Error(`request ${rid} was reviewed by ${by}, who released it or sent it`);
   }
 
   /** What the delegation proves by which `ballot` is cast for somebody. Throws if there is none. */
@@ -192,6 +221,10 @@ function refuseUncounted(ballot: Ballot, asked: Asked, atMs: number): void {
     if (barred.has(name))
       throw new Error(`request ${rid} was released by ${name}, the agent or who is behind it`);
   const counted = ballot.for ?? ballot.approver;
+  if (ballot.scope === emergency) {
+    refuseEmergency(ballot, asked, atMs);
+    return;
+  }
   if (asked.of !== undefined && !asked.of.some((name) => fold(name) === fold(counted)))
     throw new Error(`request ${rid} was released by ${counted}, who is not one of those who decide on it`);
   if (!reaches(ballot.claimed, level) || !reaches(ballot.level, ballot.claimed))
@@ -204,6 +237,24 @@ function refuseUncounted(ballot: Ballot, asked: Asked, atMs: number): void {
   const ends = Math.min(ballot.exp, asked.exp === 0 ? ballot.exp : asked.exp);
   if (ballot.at < ballot.nbf - skewMs || ballot.at >= ends + skewMs || atMs >= ends + skewMs)
     throw new Error(`the decision of ${counted} on request ${rid} was not in force when it was used`);
+}
+
+/** How long a request can be released in an emergency, and the scope that says so. */
+const emergencyMs = 15 * 60_000;
+const emergency = 'break-glass';
+
+/** Throws unless one person may have released this alone. */
+function refuseEmergency(ballot: Ballot, { rid, created }: Asked, atMs: number): void {
+  const { approver, credential, reason } = ballot;
+  if (credential !== undefined && !credential.breakGlass)
+    throw new Error(`request ${rid} was released in an emergency by ${approver}, who may not do that`);
+  if (!reaches(ballot.level, 'key') || ballot.proof === 'slack' || ballot.proof === 'link')
+    throw new Error(`request ${rid} was released in an emergency without a key of ${approver}`);
+  if (reason.trim() === '' || ballot.for !== undefined)
+    throw new Error(`request ${rid} was released in an emergency without a reason, or for somebody else`);
+  const ends = Math.min(ballot.exp, created === 0 ? ballot.exp : created + emergencyMs);
+  if (ballot.at < ballot.nbf - skewMs || ballot.at >= ends + skewMs || atMs >= ends + skewMs)
+    throw new Error(`request ${rid} was released in an emergency after its time`);
 }
 
 /** Throws unless the credential is of the person named. One that the verifier brought without a name is whose they say. */

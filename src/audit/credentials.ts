@@ -13,6 +13,8 @@ export interface Credential {
   readonly form: string;
   /** The public half, where there is one. */
   readonly jwk: JWK | undefined;
+  /** Its owner may release alone in an emergency, as the log says. */
+  readonly breakGlass: boolean;
   /** True if the verifier brought it: then nobody's word but theirs is taken. */
   readonly given: boolean;
 }
@@ -41,7 +43,8 @@ export class Credentials {
     }
     const form = members.form === undefined ? 'key' : String(members.form);
     const jwk = await publicHalf(form, kid, members);
-    this.#enrolled.set(kid, { kid, id: String(members.id), form, jwk, given: false });
+    const breakGlass = members.breakglass === true;
+    this.#enrolled.set(kid, { kid, id: String(members.id), form, jwk, breakGlass, given: false });
   }
 
   /**
@@ -50,7 +53,10 @@ export class Credentials {
    */
   find(kid: string, form: string): Credential | undefined {
     const [given, enrolled] = [this.#given.get(kid), this.#enrolled.get(kid)];
-    const found = given === undefined ? enrolled : { ...given, id: given.id ?? enrolled?.id };
+    const found =
+      given === undefined
+        ? enrolled
+        : { ...given, id: given.id ?? enrolled?.id, breakGlass: enrolled?.breakGlass ?? given.breakGlass };
     return found?.form === form ? found : undefined;
   }
 }
@@ -85,10 +91,10 @@ export async function givenCredential(value: unknown): Promise<Credential> {
   if (typeof value === 'string') {
     const { fingerprint, key } = readSshLine(value);
     const jwk = key.export({ format: 'jwk' }) as JWK;
-    return { kid: fingerprint, id: undefined, form: 'ssh', jwk, given: true };
+    return { kid: fingerprint, id: undefined, form: 'ssh', jwk, breakGlass: false, given: true };
   }
   const { kid, jwk } = await readPublicKey(value);
-  return { kid, id: undefined, form: 'key', jwk, given: true };
+  return { kid, id: undefined, form: 'key', jwk, breakGlass: false, given: true };
 }
 
 /** The `kid` of an account at an OpenID provider. */

@@ -32,7 +32,7 @@ export interface Proof {
 export type Aside = (sha256: string) => Promise<string | undefined>;
 
 type Members = Readonly<Record<string, unknown>>;
-export type Purpose = 'decision' | 'delegation';
+export type Purpose = 'decision' | 'delegation' | 'review';
 
 /**
  * Looks at the evidence `ev` over `text`, addressed to the Holdpoint at `publicUrl`. Throws Error with a reason if it is

@@ -7,7 +7,7 @@ import { HoldpointError } from '../errors.ts';
 import { canonical } from './jcs.ts';
 import { certify, type FreshKey, freshKey } from './keyring.ts';
 import type { LogHealth, LogState } from './logstate.ts';
-import { OpenWork } from './openwork.ts';
+import type { OpenWork } from './openwork.ts';
 import { Pace } from './pace.ts';
 import { encodeRecord, leafHash, lineBytesMax, moveLongMembers, type RecordBody } from './record.ts';
 import { digest, type Seal, type SigningKey } from './seal.ts';
@@ -311,7 +311,7 @@ export class AuditLog {
     this.#sealingSince = since;
     this.#oldestUnsealed = undefined;
     const payload = this.#sealPayload();
-    const openThen = new OpenWork([...open.intents], [...open.holds]);
+    const openThen = open.copy();
     // From here on records go to the next segment, so that the seal is this one's last line.
     if (closes) this.#segment = new Segment(folder, segment.n + 1, start);
     const line = await this.#at.sign(this.#key, 'holdpoint-seal+jws', payload);

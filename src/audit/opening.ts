@@ -10,6 +10,7 @@ import { certify, freshKey, Keyring } from './keyring.ts';
 import { Lock } from './lock.ts';
 import { AuditLog } from './log.ts';
 import type { LogClock, LogMeter } from './logstate.ts';
+import type { OwedReview } from './openwork.ts';
 import type { RecordBody } from './record.ts';
 import { type Found, recover } from './recovery.ts';
 import { type Seal, type Sign, type SigningKey, signToken } from './seal.ts';
@@ -54,6 +55,8 @@ export interface Recovered {
   readonly unknown: readonly number[];
   /** Requests that were neither used nor ended; their store decides what becomes of them. */
   readonly holds: readonly string[];
+  /** Releases in an emergency that nobody has reviewed. */
+  readonly reviews: readonly OwedReview[];
   /** RFC 7638 thumbprint of the root key: what an outsider pins. */
   readonly root: string;
 }
@@ -145,6 +148,7 @@ async function open(
   });
   const unknown = [...found.open.intents];
   const holds = [...found.open.holds];
+  const reviews = [...found.open.reviews.values()];
   for (const record of first?.records ?? []) log.append(record);
   const resealed = walk.size - found.sealed;
   if (found.torn !== undefined || resealed > 0)
@@ -164,7 +168,15 @@ async function open(
   const root = first?.root ?? rootOf(folder);
   return {
     log,
-    recovered: { records: walk.size, tornBytes: found.torn?.bytes ?? 0, resealed, unknown, holds, root },
+    recovered: {
+      records: walk.size,
+      tornBytes: found.torn?.bytes ?? 0,
+      resealed,
+      unknown,
+      holds,
+      reviews,
+      root,
+    },
   };
 }
 

@@ -1,7 +1,10 @@
-// OpenWork: what the log has begun and not ended: bytes on their way without an outcome, requests without an end.
-// A restart must answer for both. Knows record bodies; refuses to know why.
+// OpenWork: what the log has begun and not ended: bytes on their way without an outcome, requests without an end, releases
+// in an emergency without a review. A restart must answer for all of them. Knows record bodies; refuses to know why.
 
 import type { RecordBody } from './record.ts';
+
+/** A release in an emergency that nobody has reviewed: the members of its record. */
+export type OwedReview = Omit<Extract<RecordBody, { kind: 'breakglass' }>, 'kind'>;
 
 /** Kept while a log is written, carried over segments in the manifest, rebuilt by recovery. */
 export class OpenWork {
@@ -9,10 +12,22 @@ export class OpenWork {
   readonly intents: Set<number>;
   /** Requests that were neither used nor ended. */
   readonly holds: Set<string>;
+  /** By request. */
+  readonly reviews: Map<string, OwedReview>;
 
-  constructor(intents: readonly number[] = [], holds: readonly string[] = []) {
+  constructor(
+    intents: readonly number[] = [],
+    holds: readonly string[] = [],
+    reviews: readonly OwedReview[] = [],
+  ) {
     this.intents = new Set(intents);
     this.holds = new Set(holds);
+    this.reviews = new Map(reviews.map((owed) => [owed.rid, owed]));
+  }
+
+  /** As it is now. */
+  copy(): OpenWork {
+    return new OpenWork([...this.intents], [...this.holds], [...this.reviews.values()]);
   }
 
   /** Takes note of a record. Reads only what the kind has; a foreign value is ignored. */
@@ -32,6 +47,14 @@ export class OpenWork {
       case 'expire':
       case 'cancel':
         this.holds.delete(body.rid);
+        break;
+      case 'breakglass': {
+        const { rid, rd, target, agent, by, reason, due } = body;
+        this.reviews.set(rid, { rid, rd, target, agent, by, reason, due });
+        break;
+      }
+      case 'review':
+        this.reviews.delete(body.rid);
         break;
     }
   }

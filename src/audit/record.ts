@@ -105,7 +105,16 @@ export type RecordBody =
   /** A grant, or a plan that was begun, ended before its time. */
   | { kind: 'revoke'; rid: string; by: string; reason: string }
   /** A request was released in an emergency, and has to be reviewed until `due`. */
-  | { kind: 'breakglass'; rid: string; by: string; reason: string; due: number }
+  | {
+      kind: 'breakglass';
+      rid: string;
+      rd: string;
+      target: string;
+      agent: string;
+      by: string;
+      reason: string;
+      due: number;
+    }
   /** Somebody else has reviewed it. `D`: the exact canonical text that was signed. */
   | { kind: 'review'; rid: string; by: string; D: string; ev: JsonObject }
   /** One approver lets another decide in their name. `D`: the exact canonical text that was signed. */
@@ -117,7 +126,8 @@ export type RecordBody =
   /**
    * A credential of an approver, enrolled or retired, so that an auditor finds it in the chain. `kid`: thumbprint of a
    * `key`, fingerprint of an `ssh` key, id of a `passkey`, `oidc:` and the subject's digest, `slack:TEAM/USER`. `form`
-   * says which; without it, a `key`. `line`: the public key as OpenSSH writes it.
+   * says which; without it, a `key`. `line`: the public key as OpenSSH writes it. `breakglass`: its owner may release
+   * alone in an emergency.
    */
   | {
       kind: 'approver';
@@ -127,6 +137,7 @@ export type RecordBody =
       form?: CredentialForm | undefined;
       jwk?: JsonObject | undefined;
       line?: string | undefined;
+      breakglass?: boolean | undefined;
     }
   /** Heartbeat: nothing else happened. */
   | { kind: 'hb' }
@@ -261,13 +272,29 @@ const forms: { readonly [K in RecordKind]: { readonly [M in MembersOf<K>]-?: For
     decisions: 'integers',
   },
   revoke: { rid: 'text', by: 'text', reason: 'text' },
-  breakglass: { rid: 'text', by: 'text', reason: 'text', due: 'integer' },
+  breakglass: {
+    rid: 'text',
+    rd: 'text',
+    target: 'text',
+    agent: 'text',
+    by: 'text',
+    reason: 'text',
+    due: 'integer',
+  },
   review: { rid: 'text', by: 'text', D: 'text', ev: 'json' },
   delegation: { id: 'text', from: 'text', to: 'text', D: 'text', ev: 'json' },
   expire: { rid: 'text', by: 'text', reason: 'text' },
   cancel: { rid: 'text', by: 'text', reason: 'text' },
   policy: { target: 'text', digest: 'text', source: 'text' },
-  approver: { id: 'text', act: 'text', kid: 'text', form: 'text', jwk: 'json', line: 'text' },
+  approver: {
+    id: 'text',
+    act: 'text',
+    kid: 'text',
+    form: 'text',
+    jwk: 'json',
+    line: 'text',
+    breakglass: 'boolean',
+  },
   hb: {},
   key: { epoch: 'integer', kid: 'text', jwk: 'json', cert: 'text' },
   recover: { from: 'integer', to: 'integer', torn_len: 'integer', torn_sha: 'text' },

@@ -63,7 +63,7 @@ async function read(folder: Folder, origin: string, reseal: Reseal): Promise<Fou
   const manifest = await readManifest(folder, origin);
   const { last } = manifest;
   const walk = new Walk(origin, last === undefined ? undefined : await startBehind(folder, last));
-  const open = new OpenWork(last?.intents, last?.holds);
+  const open = new OpenWork(last?.intents, last?.holds, last?.reviews);
   const numbers = folder.segments();
   for (const [i, n] of numbers.entries()) {
     if (n !== i)
@@ -96,7 +96,7 @@ async function read(folder: Folder, origin: string, reseal: Reseal): Promise<Fou
         'the segment was closed and its last records are under no seal',
       );
     const { size, head, psh } = walk;
-    const then = new OpenWork([...open.intents], [...open.holds]);
+    const then = open.copy();
     segments.push({ n, start, content, size, head, psh, end: walk.tree().range, open: then });
   }
   return { walk, open, segments, pmh: manifest.pmh, closed: manifest.lines, sealed, torn };

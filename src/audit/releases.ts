@@ -4,7 +4,7 @@
 // approvals is checked here, with approvers' public keys from the chain or from whoever verifies.
 
 import { hash } from 'node:crypto';
-import { type Asked, type Ballot, Ballots, levelOf } from './ballots.ts';
+import { type Asked, type Ballot, Ballots, type Broken, levelOf } from './ballots.ts';
 import { type ChainedRecord, Offence, type Place } from './chain.ts';
 import { type Credential, Credentials } from './credentials.ts';
 import type { Aside } from './evidence.ts';
@@ -85,6 +85,8 @@ export class Releases {
   /** By the statement that was let through. */
   readonly #granted = new Map<number, Granted>();
   readonly #reaches = new Reaches();
+  /** Released in an emergency. */
+  readonly #broken = new Map<string, Broken>();
   readonly #intents = new Map<number, Started>();
 
   constructor(sources: ReleaseSources) {
@@ -115,6 +117,11 @@ export class Releases {
       case 'reject':
         this.#rejected.add(String(members.rid));
         return;
+      case 'breakglass':
+        this.#broken.set(String(members.rid), brokenOf(members));
+        return;
+      case 'review':
+        return this.#review(record, place, fail);
       case 'grant_use':
         return this.#grant(record, fail);
       case 'intent':
@@ -157,6 +164,12 @@ export class Releases {
     this.#storyOf(rid)?.ballots.push(ballot);
   }
 
+  async #review(record: ChainedRecord, place: Place, fail: Fail): Promise<void> {
+    const { members } = record;
+    const text = await this.#sources.wholeText(record, 'D', place);
+    await told(fail, this.#ballots.review(members, text, this.#broken.get(String(members.rid))));
+  }
+
   #grant({ members, ts }: ChainedRecord, fail: Fail): void {
     const rid = String(members.rid);
     const ref = Number(members.ref);
@@ -171,6 +184,8 @@ export class Releases {
       throw fail((error as Error).message);
     }
     const { ballots, proof } = released;
+    if (ballots.some(({ scope }) => scope === 'break-glass') && !this.#broken.has(rid))
+      throw fail(`request ${rid} was released in an emergency, and nothing says that it has to be reviewed`);
     const wrong = this.#reaches.use(
       rid,
       held?.plan,
@@ -257,7 +272,12 @@ function askedOf(request: Members, rd: string): Asked {
     quorum: typeof need.quorum === 'number' ? Math.max(1, need.quorum) : 1,
     of: names(need.of),
     exp: Number(request.exp ?? 0),
+    created: Number(request.created ?? 0),
   };
+}
+
+function brokenOf({ rid, rd, agent, by }: Members): Broken {
+  return { rid: String(rid), rd: String(rd), agent: String(agent), by: String(by) };
 }
 
 function planLength(plan: unknown): number | undefined {

@@ -13,6 +13,7 @@ import {
   type JWK,
 } from 'jose';
 import { canonical } from './jcs.ts';
+import type { OwedReview } from './openwork.ts';
 
 /** What a signature is for. A token of one type is never accepted as another. */
 export type TokenType = 'holdpoint-seal+jws' | 'holdpoint-epoch+jws' | 'holdpoint-segment+jws';
@@ -67,6 +68,8 @@ export interface SegmentSeal {
   /** Seqs of intents without outcome, and requests that were open, when it closed. */
   readonly intents: readonly number[];
   readonly holds: readonly string[];
+  /** Releases in an emergency that nobody had reviewed; left out if there were none. */
+  readonly reviews?: readonly OwedReview[];
 }
 
 /** A key that signs. `jwk` is the public half, `kid` its RFC 7638 thumbprint. */

@@ -87,6 +87,7 @@ export class Segment {
       pmh: end.pmh,
       intents: [...end.open.intents],
       holds: [...end.open.holds],
+      ...(end.open.reviews.size > 0 && { reviews: [...end.open.reviews.values()] }),
     };
     return canonical(seal);
   }

@@ -7,7 +7,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { Desk } from '../approval/desk.ts';
-import type { DeskNotify } from '../approval/ports.ts';
+import type { DeskNotify, OwedReview } from '../approval/ports.ts';
 import type { AuditLog } from '../audit/log.ts';
 import { openLog, type Recovered } from '../audit/opening.ts';
 import type { Config } from '../config.ts';
@@ -151,12 +151,15 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
     const courier: Courier = courierOf(common, () => desk);
     undo.push(() => courier.close(0));
     const desk: Desk = openDesk(
-      { ...common, delegations },
+      { ...common, delegations, owedReviews: recovered.reviews },
       deskNotify(courier, () => desk, options.notify),
     );
     undo.push(() => desk.close());
     const stopSpread = spreadDelegations(config.store.kind !== 'memory', store, delegations, desk);
     undo.push(stopSpread);
+    metrics.reviewsOwed(() =>
+      desk.emergencies.owed().map(({ target, due }) => ({ target, overdue: due <= Date.now() })),
+    );
     await endLeftovers(desk, recovered);
     const parts: Parts = { ...common, desk, courier };
     await meetTargets(targets, report);
@@ -295,7 +298,7 @@ function targetsOf(
 }
 
 function openDesk(
-  parts: Omit<Parts, 'desk' | 'courier'> & { delegations: Delegations },
+  parts: Omit<Parts, 'desk' | 'courier'> & { delegations: Delegations; owedReviews: readonly OwedReview[] },
   notify: DeskNotify,
 ): Desk {
   const { config, publicUrl, log, store, nodes, linkKey, registry, metrics, report } = parts;
@@ -305,6 +308,7 @@ function openDesk(
     log,
     registry,
     delegations: parts.delegations,
+    owedReviews: parts.owedReviews,
     oidc: config.oidc && new Issuer(config.oidc, Date.now),
     linkKey,
     publicUrl,
@@ -323,6 +327,19 @@ function openDesk(
       settled: (target, _state, waitMs) => {
         metrics.target(target).pending.dec();
         metrics.requestWaitSeconds.observe(waitMs / 1000);
+      },
+      brokeGlass: (request, by) => {
+        metrics.target(request.db.target).brokeGlass.inc();
+        const { rid } = request;
+        report(
+          'error',
+          'a request was released by one person alone, in an emergency; it has to be reviewed',
+          {
+            rid,
+            by,
+            target: request.db.target,
+          },
+        );
       },
       restored: (rid) =>
         report('warn', 'the store had lost a request that is waited for; it is back', { rid }),
@@ -352,6 +369,7 @@ function proxyListener(parts: Parts): Listener {
     log,
     desk,
     plans: desk.plans,
+    overdue: (target) => desk.emergencies.overdue(target),
     spending: new Ledger(() => performance.now()),
     metrics: {
       book: (target) => {

@@ -22,7 +22,7 @@ export function approverRecorder(log: Pick<AuditLog, 'append'>, registry: Regist
       for (const enrolment of enrolmentsOf(approver)) present.set(enrolment.kid, enrolment);
     }
     for (const [kid, enrolment] of present) {
-      if (!told.has(kid)) log.append(enrolment);
+      if (told.get(kid)?.breakglass !== enrolment.breakglass || !told.has(kid)) log.append(enrolment);
       told.set(kid, enrolment);
     }
     for (const [kid, { id, form }] of told) {
@@ -33,8 +33,13 @@ export function approverRecorder(log: Pick<AuditLog, 'append'>, registry: Regist
   };
 }
 
-function enrolmentsOf({ name, keys, ssh, passkeys, oidc, slack }: Approver): Enrolment[] {
-  const enrol = { kind: 'approver', id: name, act: 'enrol' } as const;
+function enrolmentsOf({ name, keys, ssh, passkeys, oidc, slack, breakGlass }: Approver): Enrolment[] {
+  const enrol = {
+    kind: 'approver',
+    id: name,
+    act: 'enrol',
+    ...(breakGlass && { breakglass: true }),
+  } as const;
   return [
     ...keys.map(({ kid, jwk }): Enrolment => ({ ...enrol, kid, jwk: { ...jwk } })),
     ...ssh.map(({ fingerprint, line }): Enrolment => ({ ...enrol, kid: fingerprint, form: 'ssh', line })),

@@ -7,8 +7,9 @@ import type { Decision } from '../approval/decision.ts';
 import { decisionText } from '../approval/decision.ts';
 import { type Delegation, delegationText } from '../approval/delegation.ts';
 import { isRid, type Level } from '../approval/request.ts';
+import { type Review, reviewText } from '../approval/review.ts';
 import { HoldpointError } from '../errors.ts';
-import { type Signer, type SignerOptions, signerOf } from './signer.ts';
+import { type Purpose, type Signer, type SignerOptions, signerOf } from './signer.ts';
 
 const answerMs = 15_000;
 const accessSeconds = 50;
@@ -43,6 +44,7 @@ export interface Remote {
   post(path: string, body: unknown): Promise<unknown>;
   decide(decision: Decision): Promise<{ state: string; approvals: number; quorum: number }>;
   delegate(delegation: Delegation): Promise<unknown>;
+  review(review: Review): Promise<unknown>;
 }
 
 /** Reads the key and asks the server who it is. Throws HoldpointError with a sentence for whatever is in the way. */
@@ -66,7 +68,7 @@ export async function remote(options: RemoteOptions): Promise<Remote> {
       jti,
     });
   };
-  const sendSigned = async (path: string, name: string, text: string, purpose: 'decision' | 'delegation') => {
+  const sendSigned = async (path: string, name: string, text: string, purpose: Purpose) => {
     const evidence = await signer.sign(text, purpose);
     const body = `{"${name}":${text},"evidence":${JSON.stringify(evidence)}}`;
     const headers = { 'Content-Type': 'application/json' };
@@ -93,6 +95,8 @@ export async function remote(options: RemoteOptions): Promise<Remote> {
       const answer = await sendSigned(path, 'decision', decisionText(decision), 'decision');
       return answer as { state: string; approvals: number; quorum: number };
     },
+    review: (review) =>
+      sendSigned(`/api/requests/${review.rid}/reviews`, 'review', reviewText(review), 'review'),
     delegate: (delegation) =>
       sendSigned('/api/delegations', 'delegation', delegationText(delegation), 'delegation'),
   };

@@ -6,7 +6,8 @@ import { type Command, InvalidArgumentError } from 'commander';
 import type { Decision } from '../approval/decision.ts';
 import { parameterText } from '../approval/parameter.ts';
 import { commitment, type Level, type Request, requestDigest } from '../approval/request.ts';
-import { readScope, type Scope } from '../approval/scope.ts';
+import { readReview } from '../approval/review.ts';
+import { emergencyMsMax, readScope, type Scope } from '../approval/scope.ts';
 import { visible, visibleLine, visibleText } from '../approval/visible.ts';
 import { HoldpointError } from '../errors.ts';
 import type { FullView, Summary } from '../http/view.ts';
@@ -25,6 +26,7 @@ interface DecideOptions extends Options {
   readonly rowsMax?: number;
   readonly similar?: number;
   readonly usesMax?: number;
+  readonly breakGlass?: boolean;
 }
 
 /** Adds the `requests` commands. Their exit codes go to process.exitCode. */
@@ -51,12 +53,21 @@ export function register(program: Command): void {
       command
         .option('--rows-max <count>', 'undo it and hold it again if it changes more rows', wholeNumber)
         .option('--similar <minutes>', 'also what differs in literal values alone, for so long', wholeNumber)
+        .option('--break-glass', 'alone, in an emergency, if you are enrolled for that; to be reviewed')
         .option('--uses-max <count>', 'with --similar: statements in all, this one included', wholeNumber);
     }
     command.action((id: string, options: DecideOptions) =>
       finish(decideRequest(verdict, id, options, terminal)),
     );
   }
+  identityOptions(
+    requests.command('review').description('look at a release in an emergency').argument('<id>'),
+  )
+    .requiredOption('--finding <word>', 'justified or unjustified')
+    .option('--reason <text>', 'kept in the log', '')
+    .action((id: string, options: Options & { finding: string; reason?: string }) =>
+      finish(reviewRequest(id, options, terminal)),
+    );
   identityOptions(
     requests.command('revoke').description('end what an approval still covers').argument('<id>'),
   )
@@ -118,6 +129,7 @@ export function decideRequest(
       );
     }
     const scope = scopeOf(options, view.draft.nbf);
+    const alone = scope?.kind === 'break-glass';
     if (options.json !== true) output.out(drawn(view, request, server.now()));
     // Of what the server proposes, only its nonce and its clock are taken over: neither says what is being approved.
     const result = await server.decide({
@@ -127,13 +139,14 @@ export function decideRequest(
       rd,
       verdict,
       approver: server.approver,
-      level: claimed(server.level, request.need.level),
+      level: alone ? 'key' : claimed(server.level, request.need.level),
       reason: options.reason ?? '',
       nonce: view.draft.nonce,
       nbf: view.draft.nbf,
-      exp: request.exp,
+      exp: alone ? Math.min(request.exp, request.created + emergencyMsMax) : request.exp,
       ...(options.for !== undefined && { for: options.for }),
-      ...(scope !== undefined ? { scope } : options.rowsMax !== undefined && { rowsMax: options.rowsMax }),
+      ...(scope !== undefined && { scope }),
+      ...(scope?.kind !== 'fingerprint' && options.rowsMax !== undefined && { rowsMax: options.rowsMax }),
     });
     const missing = result.quorum - result.approvals;
     const words = result.state === 'pending' ? `approved; ${missing} more needed` : result.state;
@@ -142,7 +155,9 @@ export function decideRequest(
 }
 
 /** What more than the statement itself is approved. Throws `bad-request` where a limit is missing. */
-function scopeOf({ similar, usesMax, rowsMax }: DecideOptions, nbf: number): Scope | undefined {
+function scopeOf(options: DecideOptions, nbf: number): Scope | undefined {
+  const { similar, usesMax, rowsMax, breakGlass } = options;
+  if (breakGlass === true && similar === undefined) return { kind: 'break-glass' };
   if (similar === undefined && usesMax === undefined) return undefined;
   if (similar === undefined || usesMax === undefined || rowsMax === undefined)
     throw new HoldpointError(
@@ -163,6 +178,37 @@ export function revokeGrant(
     const path = `/api/requests/${requestId(id)}/revocations`;
     const json = await server.post(path, { reason: options.reason ?? '' });
     return { text: `request ${id}: nothing more is let through by it\n`, json };
+  });
+}
+
+/** `requests review`: says of a release that one person made alone what another thinks of it. */
+export function reviewRequest(
+  id: string,
+  options: Options & { finding: string; reason?: string },
+  output: Output,
+): Promise<number> {
+  return ended(options, output, async () => {
+    const server = await remote(options);
+    const owed = (await server.get(`/api/requests/${requestId(id)}/reviews`)) as Record<
+      'rd' | 'target' | 'agent' | 'by' | 'reason',
+      string
+    >;
+    const review = readReview({
+      typ: 'holdpoint.review.v1',
+      aud: server.issuer,
+      rid: id,
+      rd: owed.rd,
+      approver: server.approver,
+      finding: options.finding,
+      reason: options.reason ?? '',
+      at: server.now(),
+    });
+    if (options.json !== true) {
+      const said = `${owed.by} released it alone on ${owed.target}, for ${owed.agent}: ${owed.reason}`;
+      output.out(`${visibleLine(said)}\ndigest: ${visibleLine(owed.rd)}\n`);
+    }
+    const json = await server.review(review);
+    return { text: `request ${id}: reviewed, ${review.finding}\n`, json };
   });
 }
 

@@ -26,6 +26,9 @@ export interface SignerOptions {
   readonly sshKey?: string;
 }
 
+/** What is signed; a signature over one never stands for another. */
+export type Purpose = 'decision' | 'delegation' | 'review';
+
 export interface Signer {
   /** The file, for messages. */
   readonly file: string;
@@ -34,7 +37,7 @@ export interface Signer {
   /** The value of an Authorization header. */
   authorization(claims: AccessClaims): Promise<string>;
   /** Evidence over a canonical text. */
-  sign(text: string, purpose: 'decision' | 'delegation'): Promise<Signature>;
+  sign(text: string, purpose: Purpose): Promise<Signature>;
 }
 
 /** Reads the key. Throws HoldpointError with a sentence for whatever is in the way. */

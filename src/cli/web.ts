@@ -4,8 +4,9 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { calculateJwkThumbprint, type JWK } from 'jose';
+import type { Desk } from '../approval/desk.ts';
 import { HoldpointError } from '../errors.ts';
-import { type HttpListener, httpApp, listenHttp } from '../http/server.ts';
+import { type Check, type HttpListener, httpApp, listenHttp } from '../http/server.ts';
 import type { Metrics } from '../metrics.ts';
 import { Planner } from '../proxy/planner.ts';
 import { mayEnter, type Registry } from '../registry.ts';
@@ -75,7 +76,7 @@ export async function serveWeb(parts: Parts, port: number): Promise<HttpListener
       nodes,
       targets,
       () => performance.now(),
-      () => parts.courier.warnings(),
+      () => [...parts.courier.warnings(), ...reviewWarnings(desk)],
     ),
     ...(slack !== undefined && { slack: slackPorts(parts, slack) }),
     publicKeys: () => [{ ...linkKey.jwk, kid: linkKey.kid, use: 'sig' }, rootKey],
@@ -108,4 +109,15 @@ function countParses(metrics: Metrics, analyzer: Analyzer): void {
   metrics.parseCacheHits.inc(hits - before.hits);
   metrics.parseCacheMisses.inc(misses - before.misses);
   counted.set(analyzer, { hits, misses });
+}
+
+/** Reviews that are owed: whoever runs this should know before agents only read. */
+function reviewWarnings(desk: Desk): Check[] {
+  const warnings = desk.emergencies
+    .owed()
+    .map(
+      ({ rid, by, target, due }) =>
+        `request ${rid} on ${target} was released by ${by} alone in an emergency; it has to be reviewed by ${new Date(due).toISOString()}`,
+    );
+  return warnings.length === 0 ? [] : [{ name: 'reviews', warnings }];
 }

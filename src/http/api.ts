@@ -91,6 +91,22 @@ export function requestsApi(ports: AccessPorts, doorkeeper: Doorkeeper): Hono {
     return c.json({ id: rid, state: row.state, approvals, quorum: row.quorum }, 201);
   });
 
+  api.get('/:rid/reviews', async (c) => {
+    const rid = ridOf(c);
+    const reader = await doorkeeper.reader(c);
+    const owed = desk.emergencies.owed().find((one) => one.rid === rid);
+    if (reader.kind !== 'approver' || owed === undefined)
+      throw new HoldpointError('not-found', `request ${rid} owes no review here, or has been reviewed`);
+    return c.json({ ...owed, due: new Date(owed.due).toISOString() });
+  });
+
+  api.post('/:rid/reviews', async (c) => {
+    const rid = ridOf(c);
+    const { review, evidence } = await jsonBody(c, decisionBytesMax);
+    const { by } = await desk.emergencies.review(rid, review, evidence);
+    return c.json({ id: rid, reviewed: true, by }, 201);
+  });
+
   api.post('/:rid/revocations', async (c) => {
     const rid = ridOf(c);
     const reader = await doorkeeper.reader(c);

@@ -73,6 +73,8 @@ export interface ListenerOptions extends LoginOptions {
   readonly log: RelayLog & BookLog & { append(body: RecordBody): number };
   readonly desk: ParkingDesk & Parameters<typeof ownRequests>[0];
   readonly plans: EscortPlans;
+  /** Why agents only read on a target now: a review that is overdue. */
+  readonly overdue: (target: string) => string | undefined;
   readonly spending: Ledger;
   readonly metrics: ListenerMetrics;
   readonly report: Report;
@@ -324,6 +326,7 @@ export class Listener {
     const slot = this.#keys.allocate(startup.minor);
     const session = new Session({
       escort,
+      locked: () => options.overdue(target.name),
       analyzer: options.analyzer,
       catalog,
       policy: target.policy,

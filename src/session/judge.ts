@@ -3,7 +3,7 @@
 
 import { decide } from '../policy/decide.ts';
 import type { Verdict } from '../policy/verdict.ts';
-import type { Statement } from '../sql/statement.ts';
+import type { Effect, Statement } from '../sql/statement.ts';
 import { heldInstead, unenclosable } from './enclosable.ts';
 import { copyParameter, createGate, type Gate, type Parameter } from './gate.ts';
 import { changeOf, explained, usesNames } from './meaning.ts';
@@ -11,6 +11,13 @@ import type { Resolved } from './names.ts';
 import type { Settings } from './settings.ts';
 import type { SessionOptions } from './step.ts';
 import { barsReading } from './unasked.ts';
+
+/** Effects on nothing that outlives the session. */
+const harmless: ReadonlySet<Effect> = new Set<Effect>(['read', 'transaction', 'setting', 'custom-setting']);
+
+function changesNothing({ effects }: Statement): boolean {
+  return effects.every((effect) => harmless.has(effect));
+}
 
 /** A text as a frame brings it: `own` are the facts of `sql` itself, `resolved` what stands behind its names. */
 export interface Text {
@@ -144,7 +151,10 @@ export class Judge {
   }
 
   #decide(statements: readonly Statement[], own: readonly Statement[]): Verdict {
-    const { policy, actor, spending } = this.#options;
+    const { policy, actor, spending, locked } = this.#options;
+    const reason = locked?.();
+    if (reason !== undefined && !statements.every(changesNothing))
+      return { action: 'deny', rule: 'review-overdue', reason };
     return decide(policy(), statements, actor, { spending, alone: own.length === 1 });
   }
 

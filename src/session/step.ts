@@ -49,6 +49,8 @@ export interface SessionOptions {
   /** What agents have changed on the budgets of rules. */
   readonly spending: Pick<Ledger, 'spent' | 'reserve'>;
   readonly escort?: Escort;
+  /** Why nothing may be changed on this target now, in a sentence; undefined while it may. */
+  readonly locked?: () => string | undefined;
   /** Upstream role of the login and the ParameterStatus values that the server reported, for the request. */
   readonly user: string;
   readonly parameters: ReadonlyMap<string, string>;

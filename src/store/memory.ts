@@ -82,7 +82,7 @@ export class MemoryStore implements Store {
     const changed: StoredRequest = {
       ...row,
       votes,
-      state: rejected ? 'rejected' : approvals >= row.quorum ? 'approved' : 'pending',
+      state: rejected ? 'rejected' : approvals >= row.quorum || vote.alone === true ? 'approved' : 'pending',
       ...(rejected && { values: '', ending: { by: vote.approver, reason: vote.reason, at: vote.at } }),
     };
     this.#put(changed);

@@ -77,11 +77,11 @@ announce(rid)
 return 1`,
 );
 
-/** rid, rd, approver, verdict, vote, ending → {'counted', row, votes, stale} or {why, state} */
+/** rid, rd, approver, verdict, vote, ending, alone ('1' or '') → {'counted', row, votes, stale} or {why, state} */
 export const vote = script(
   'vote',
   `
-local rid, rd, approver, verdict, vote, ending = unpack(ARGV)
+local rid, rd, approver, verdict, vote, ending, alone = unpack(ARGV)
 local row = redis.call('HMGET', ROW, 'rd', 'state', 'quorum', 'holder', 'lineage')
 if not row[1] then return {'missing'} end
 if row[1] ~= rd then return {'digest'} end
@@ -94,7 +94,7 @@ redis.call('PEXPIRE', VOTERS, keep)
 redis.call('PEXPIRE', VOTES, keep)
 if verdict == 'reject' then
   redis.call('HSET', ROW, 'state', 'rejected', 'values', '', 'ending', ending)
-elseif redis.call('HINCRBY', ROW, 'approvals', 1) >= tonumber(row[3]) then
+elseif redis.call('HINCRBY', ROW, 'approvals', 1) >= tonumber(row[3]) or alone == '1' then
   redis.call('HSET', ROW, 'state', 'approved')
 end
 announce(rid)

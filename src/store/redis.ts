@@ -145,6 +145,7 @@ export class RedisStore implements Store {
       vote.verdict,
       JSON.stringify(vote),
       JSON.stringify(ending),
+      vote.alone === true ? '1' : '',
     )) as [string, ...unknown[]];
     if (what === 'settled') return { counted: false, why: 'settled', state: rest[0] as RequestState };
     if (what !== 'counted') {

@@ -30,6 +30,8 @@ export interface Vote {
   /** Where the decision was recorded first: node and sequence number in that node's log. */
   readonly node: string;
   readonly seq: number;
+  /** It approves the request whatever the quorum: one person alone, in an emergency. */
+  readonly alone?: true;
 }
 
 /** How a request came to its end, for people to read. */

@@ -139,6 +139,8 @@ export class TestBook implements People {
   readonly counters = new Map<string, number>();
   readonly accounts = new Map<string, { approver: string }>();
   readonly obo = new Map<string, string[]>();
+  /** Names of those who may release alone in an emergency. */
+  readonly breakers = new Set<string>();
   /** Names that decide nothing any more. */
   readonly retired = new Set<string>();
 
@@ -154,6 +156,7 @@ export class TestBook implements People {
   slackUser = (team: string, user: string) => this.accounts.get(`${team}/${user}`);
   isAgent = (name: string) => [...this.agents].some((agent) => foldName(agent) === foldName(name));
   isApprover = (name: string) => !this.isAgent(name) && !this.retired.has(foldName(name));
+  mayBreakGlass = (name: string) => this.breakers.has(name) && this.isApprover(name);
   approver = (name: string): Person | undefined => {
     const of = <T extends { approver: string }>(all: Map<string, T>) =>
       [...all.values()].filter(({ approver }) => approver === name);

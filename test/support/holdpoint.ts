@@ -23,6 +23,8 @@ export interface GuardOptions {
   /** Approvers besides `dba`, each with a key of their own in `{dataDir}/NAME.jwk`; and how many have to agree. */
   readonly approvers?: readonly string[];
   readonly quorum?: number;
+  /** Of them and `dba`, those who may release alone in an emergency. */
+  readonly breakGlass?: readonly string[];
   /** The approvers that count on the target, and the people behind the agent. */
   readonly counting?: readonly string[];
   readonly onBehalfOf?: readonly string[];
@@ -95,9 +97,10 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'holdpoint-guard-'));
   const keyFile = like?.keyFile ?? join(dataDir, 'dba.jwk');
   const jwk = await approverKey(keyFile);
-  const others: Record<string, ReturnType<typeof publicKey>> = {};
+  const others: Record<string, ReturnType<typeof publicKey> & { breakGlass?: boolean }> = {};
+  const emergency = (name: string) => options.breakGlass?.includes(name) === true && { breakGlass: true };
   for (const name of options.approvers ?? [])
-    others[name] = publicKey(await approverKey(join(dataDir, `${name}.jwk`)));
+    others[name] = { ...publicKey(await approverKey(join(dataDir, `${name}.jwk`))), ...emergency(name) };
   const environment = options.environment ?? 'staging';
   const text = stringify({
     listen: { postgres: '127.0.0.1:0', http: '127.0.0.1:0' },
@@ -125,6 +128,7 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
     approvers: {
       dba: {
         ...publicKey(jwk),
+        ...emergency('dba'),
         ...(options.slack && { slack: [{ team: options.slack.team, user: 'UDBA' }] }),
       },
       ...others,

@@ -9,7 +9,8 @@ export type LogRecord = { kind: string; seq: number; rid?: string; ref?: number 
 
 /** All records of the guard's log, oldest first; seals are left out. */
 export function recordsOf(guard: Pick<Guard, 'auditDir'>): LogRecord[] {
-  const folder = join(guard.auditDir, 'holdpoint');
+  // One folder, named after the node.
+  const folder = join(guard.auditDir, readdirSync(guard.auditDir)[0]!);
   return readdirSync(folder)
     .filter((name) => name.endsWith('.jsonl'))
     .sort()
