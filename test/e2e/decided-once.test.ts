@@ -70,6 +70,18 @@ async function held({ guard }: House): Promise<Held> {
   return { rid: JSON.parse(notice.get('D')!).request, client, name, sql };
 }
 
+/** A request and a decision on it that is signed `offset` ms before its end: on a slow machine not the first one. */
+async function signedBefore(offset: number) {
+  for (let tries = 0; tries < 20; tries += 1) {
+    const one = await held(brief);
+    const end = Date.parse((await brief.ann.show(one.rid)).expires);
+    const signed = await brief.ann.sign(one.rid, 'approve').catch(() => undefined);
+    if (signed !== undefined && Date.now() <= end + offset) return { one, signed, end };
+    one.client.destroy();
+  }
+  throw new Error('this machine signs nothing within the life of a request');
+}
+
 /** What the client was told: `ran`, or the SQLSTATE. */
 async function told({ client }: Held): Promise<string> {
   const replies = await client.until('Z');
@@ -271,9 +283,7 @@ describe('B8: an approval in the moment', () => {
   test.each([-40, -20, -10, -5, -2, 0, 2, 5, 20])(
     '%i ms from the end of its time: never a run without a decision that counted',
     async (offset) => {
-      const one = await held(brief);
-      const signed = await brief.ann.sign(one.rid, 'approve');
-      const end = Date.parse((await brief.ann.show(one.rid)).expires);
+      const { one, signed, end } = await signedBefore(offset);
       await pause(Math.max(0, end + offset - Date.now()));
       const late = Date.now() >= end;
       const { status, body } = await brief.ann.send(signed);
