@@ -184,6 +184,12 @@ test('what a person chose is what is signed: the bound on rows, and further stat
   const minutes = (decision.scope.until - Date.now()) / 60_000;
   expect(minutes).toBeGreaterThan(4);
   expect(minutes).toBeLessThanOrEqual(5);
+  // Once it is used, further ones are covered, which the page tells and can end.
+  expect(await hold.claim()).toMatchObject({ rowsMax: 9 });
+  await bench.desk.finish(hold.rid, 'executed', 'DELETE 9');
+  await page.click('#revoke:not([disabled])');
+  await page.waitForSelector('#revoke', { state: 'detached' });
+  expect((await bench.store.get(hold.rid))?.grant).toBeNull();
   expect(wrong).toEqual([]);
   await hold.cancel('client');
   await done();
