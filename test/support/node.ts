@@ -70,11 +70,12 @@ async function fatal(address: RedisAddress, diesAt: Step | undefined): Promise<S
     get(of, name) {
       const member: unknown = Reflect.get(of, name, of);
       if (typeof member !== 'function') return member;
+      if (name !== what) return member.bind(of);
       return async (...args: unknown[]) => {
-        if (name === what && when === 'before') process.kill(process.pid, 'SIGKILL');
+        if (when === 'before') process.kill(process.pid, 'SIGKILL');
         const answer: unknown = await member.apply(of, args);
         // What it had to do for that is done: only a step that took effect is one.
-        if (name === what && when === 'after' && answer !== false) process.kill(process.pid, 'SIGKILL');
+        if (when === 'after' && answer !== false) process.kill(process.pid, 'SIGKILL');
         return answer;
       };
     },
