@@ -25,11 +25,10 @@ import { Tally } from './tally.ts';
 import { Turns } from './turns.ts';
 import { isAway, Upkeep, type UpkeepDesk } from './upkeep.ts';
 import { Uses } from './uses.ts';
+import { Views } from './views.ts';
 import { type Gate, Waiting } from './waiting.ts';
 import { isFirst } from './waitlist.ts';
 
-/** Views remembered, so that a page that reloads does not fill the log. */
-const viewsMax = 10_000;
 /** Node's timers overflow above this and fire at once. */
 const timerMsMax = 2_147_000_000;
 
@@ -50,7 +49,7 @@ export class Desk implements HoldDesk {
   readonly #uses: Uses;
   readonly #tally = new Tally();
   readonly #upkeep: Upkeep;
-  readonly #views = new Set<string>();
+  readonly #views = new Views();
   readonly #links: Links;
   readonly #listeners = new Set<(rid: string) => void>();
   readonly #unwatch: () => void;
@@ -215,11 +214,7 @@ export class Desk implements HoldDesk {
 
   /** Records that somebody looked, once a person and request. Resolves at once; a view is no reason to wait. */
   viewed(rid: string, by: string): void {
-    const view = `${rid} ${by}`;
-    if (this.#views.has(view)) return;
-    if (this.#views.size >= viewsMax) this.#views.clear();
-    this.#views.add(view);
-    this.#options.log.append({ kind: 'view', rid, by });
+    if (this.#views.first(rid, by)) this.#options.log.append({ kind: 'view', rid, by });
   }
 
   /** The address that shows one request to one recipient; the same one whenever it is asked for. */

@@ -37,6 +37,7 @@ export class Emergencies {
   readonly #scrutiny: Scrutiny;
   readonly #uses: Uses;
   readonly #owed = new Map<string, OwedReview>();
+  readonly #reviewed = new Map<string, { readonly review: unknown; readonly evidence: unknown }>();
   /** Decided without the store: the vote, until its session has claimed the release. */
   readonly #aside = new Map<string, Vote>();
   /** Released without the store, which is to be told what became of it. */
@@ -63,6 +64,18 @@ export class Emergencies {
     if (late === undefined) return undefined;
     const due = new Date(late.due).toISOString();
     return `request ${late.rid} was released by ${late.by} alone in an emergency, and nobody has reviewed that until ${due}; until an approver does, agents only read here`;
+  }
+
+  /** Reviews that were taken here since this process began: what was signed, and the evidence. By request. */
+  reviews(): ReadonlyMap<string, { readonly review: unknown; readonly evidence: unknown }> {
+    return this.#reviewed;
+  }
+
+  /** Another node says that a review is owed; this one's log shows it as well. */
+  heard(owed: OwedReview): void {
+    if (this.#owed.has(owed.rid) || this.#reviewed.has(owed.rid)) return;
+    this.#options.log.append({ kind: 'breakglass', ...owed });
+    this.#owed.set(owed.rid, owed);
   }
 
   /** A decision to release alone has been recorded: it is on disk that it owes a review before it has an effect. */
@@ -159,6 +172,7 @@ export class Emergencies {
       const { log } = proof;
       await this.#desk.record({ kind: 'review', rid, by: proof.approver, D: text, ev: log });
       this.#owed.delete(rid);
+      this.#reviewed.set(rid, { review, evidence });
       return owed;
     });
   }

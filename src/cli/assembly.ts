@@ -34,7 +34,7 @@ import { keyAt } from './keys.ts';
 import { type Announce, courierOf, deskNotify } from './notifications.ts';
 import type { Parts } from './parts.ts';
 import { requireApprovers } from './quorums.ts';
-import { endLeftovers, enterNodes, openStore, spreadDelegations } from './store.ts';
+import { endLeftovers, enterNodes, openStore, spreadDelegations, spreadReviews } from './store.ts';
 import { admissions, meetTargets, requireRootCerts } from './targets.ts';
 import { serveWeb } from './web.ts';
 
@@ -157,6 +157,8 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
     undo.push(() => desk.close());
     const stopSpread = spreadDelegations(config.store.kind !== 'memory', store, delegations, desk);
     undo.push(stopSpread);
+    const stopReviews = spreadReviews(config.store.kind !== 'memory', store, desk);
+    undo.push(stopReviews);
     metrics.reviewsOwed(() =>
       desk.emergencies.owed().map(({ target, due }) => ({ target, overdue: due <= Date.now() })),
     );
@@ -206,6 +208,7 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
         await http.close();
         await courier.close(Math.min(config.limits.drainMs, farewellMs));
         stopSpread();
+        stopReviews();
         desk.close();
         await nodes.close();
         await store.close();

@@ -3,6 +3,7 @@
 
 import type { Desk } from '../approval/desk.ts';
 import { Nodes } from '../approval/nodes.ts';
+import { OwedSpread } from '../approval/owed.ts';
 import { Spread } from '../approval/spread.ts';
 import type { SigningKey } from '../approval/token.ts';
 import type { AuditLog } from '../audit/log.ts';
@@ -46,6 +47,13 @@ export function spreadDelegations(shared: boolean, store: Store, shelf: Delegati
   if (!shared) return () => {};
   const take = (delegation: unknown, evidence: unknown) => desk.delegate(delegation, evidence);
   const spread = new Spread({ store, shelf, take, now: Date.now, after: later });
+  return () => spread.close();
+}
+
+/** Reviews that are owed, or made, on one node are so on all, where there may be others. The way to stop. */
+export function spreadReviews(shared: boolean, store: Store, { emergencies }: Desk): () => void {
+  if (!shared) return () => {};
+  const spread = new OwedSpread({ store, emergencies, after: later });
   return () => spread.close();
 }
 

@@ -47,6 +47,8 @@ export interface Notice {
   readonly expires: number;
   readonly need: { readonly level: Level; readonly quorum: number };
   readonly approvals: readonly { readonly by: string; readonly level: string }[];
+  /** One of them was by one person alone, in an emergency. */
+  readonly emergency: boolean;
   /** Who ended it and with which words: a person's, the server's or ours. */
   readonly ending: { readonly by: string; readonly reason: string } | undefined;
   /** Its page, without anything that opens it. */
@@ -95,6 +97,7 @@ export function noticeOf(row: StoredRequest, intact: IntactRequest, publicUrl: s
     approvals: row.votes
       .filter((vote) => vote.verdict === 'approve')
       .map(({ approver, level }) => ({ by: approver, level })),
+    emergency: row.votes.some((vote) => vote.alone === true),
     ending: row.ending === null ? undefined : { by: row.ending.by, reason: row.ending.reason },
     page: `${publicUrl}/r/${request.rid}`,
   };
@@ -118,7 +121,9 @@ export function headline(notice: Notice): string {
 export function standing(notice: Notice): string {
   const { state, approvals, need, ending } = notice;
   const by = approvals.map((each) => `${visibleLine(each.by)} (${each.level})`).join(', ');
-  const so = `Approved by ${by === '' ? 'nobody' : by}.`;
+  const so = notice.emergency
+    ? `Released by ${by} alone, in an emergency: somebody else has to review it.`
+    : `Approved by ${by === '' ? 'nobody' : by}.`;
   switch (state) {
     case 'pending':
       return approvals.length === 0

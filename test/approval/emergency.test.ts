@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import type { Decision } from '../../src/approval/decision.ts';
+import { OwedSpread } from '../../src/approval/owed.ts';
 import { type Review, reviewText } from '../../src/approval/review.ts';
 import { type SigningKey, signToken } from '../../src/approval/token.ts';
 import { HoldpointError } from '../../src/errors.ts';
@@ -272,4 +273,45 @@ describe('the review', () => {
     await hand(review({ at: bench.clock.now() }));
     expect(bench.desk.emergencies.overdue('shop')).toBeUndefined();
   });
+});
+
+test('what is owed on one node is owed on all, and reviewed on one it is reviewed on all, by its signature', async () => {
+  const { bench, hold } = await parked();
+  const other = await newBench({ like: bench, store: bench.store, node: 'n2' });
+  const spreads = [bench, other].map(
+    ({ store, desk, clock }) => new OwedSpread({ store, emergencies: desk.emergencies, after: clock.after }),
+  );
+  const look = async () => {
+    for (const spread of spreads) await spread.look();
+  };
+  await decideAs(bench, 'ann', hold.rid, alone);
+  await look();
+  expect(other.desk.emergencies.owed()).toEqual(bench.desk.emergencies.owed());
+  expect(other.log.kinds()).toEqual(['breakglass']);
+  const review = {
+    typ: 'holdpoint.review.v1',
+    aud: publicUrl,
+    rid: hold.rid,
+    rd: (await bench.store.get(hold.rid))!.rd,
+    approver: 'bob',
+    finding: 'justified',
+    reason: '',
+    at: bench.clock.now(),
+  } as const;
+  const sign = async (key: SigningKey) => ({
+    kind: 'jws',
+    jws: await signToken('holdpoint-review+jws', reviewText(review), key),
+  });
+  const forged = JSON.stringify({ review, evidence: await sign(await newKey()) });
+  await bench.store.lease({ name: `reviewed:${hold.rid}`, holder: 'x', text: forged }, minute);
+  await look();
+  expect(bench.desk.emergencies.owed()).toHaveLength(1);
+  await bench.store.release(`reviewed:${hold.rid}`, 'x');
+  await other.desk.emergencies.review(hold.rid, review, await sign(bench.bob));
+  await look();
+  await look();
+  for (const each of [bench, other]) {
+    expect(each.desk.emergencies.owed()).toEqual([]);
+    expect(each.log.kinds().filter((kind) => kind === 'review')).toHaveLength(1);
+  }
 });

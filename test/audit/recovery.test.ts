@@ -174,6 +174,33 @@ test('a released statement without outcome gets the outcome unknown; open reques
   expect(after.recovered.unknown).toEqual([]);
 });
 
+test('a review that is owed is known after a restart and over closed segments, until it is made', async () => {
+  const path = temporaryFolder();
+  const owed = {
+    rid: 'r1',
+    rd: 'x',
+    target: 'shop',
+    agent: 'claude',
+    by: 'eve',
+    reason: 'the disk is full',
+    due: 1_800_000_000_000,
+  };
+  const small = { segmentBytesMax: 2000 };
+  const before = await openLog(optionsFor(path, small));
+  before.log.append({ kind: 'breakglass', ...owed });
+  before.log.append({ kind: 'breakglass', ...owed, rid: 'r2' });
+  before.log.append({ kind: 'review', rid: 'r2', by: 'zoe', D: '{}', ev: {} });
+  for (let n = 0; n < 20; n += 1) await before.log.durable(before.log.append(statement(n)));
+  await before.log.close();
+  expect(fs.existsSync(join(logFolder(path), 'seg-00000002.jsonl'))).toBe(true);
+  const between = await openLog(optionsFor(path, small));
+  expect(between.recovered.reviews).toEqual([owed]);
+  await between.log.durable(between.log.append({ kind: 'review', rid: 'r1', by: 'zoe', D: '{}', ev: {} }));
+  await between.log.close();
+  const { recovered } = await openTestLog(path, small);
+  expect(recovered.reviews).toEqual([]);
+});
+
 test('what was open is known over closed segments', async () => {
   const path = temporaryFolder();
   const before = await openLog(optionsFor(path, { segmentBytesMax: 2000 }));

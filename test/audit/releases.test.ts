@@ -336,6 +336,70 @@ describe('a grant', () => {
   });
 });
 
+describe('a release by one person alone', () => {
+  const strict = { need: { level: 'passkey', quorum: 2, of: ['bob'] }, created: Date.now() };
+  const alone = { scope: { kind: 'break-glass' }, reason: 'the disk is full', exp: Date.now() + 600_000 };
+  const eve: RecordBody = { ...enrolment, breakglass: true } as RecordBody;
+  const digest = digestOf(requestOf(strict));
+  const owed = { rid, rd: digest, target: 'shop', agent: 'claude', by: 'alice', reason: '', due: 1 };
+  const reviewed = async (change: object = {}, by = 'bob', key = bob): Promise<RecordBody[]> => {
+    const review = {
+      typ: 'holdpoint.review.v1',
+      aud,
+      rid,
+      rd: digest,
+      approver: by,
+      finding: 'justified',
+      reason: '',
+      at: 1,
+    };
+    const D = canonical({ ...review, ...change });
+    return [
+      { kind: 'approver', id: 'bob', act: 'enrol', kid: bob.kid, jwk: { ...bob.jwk } },
+      { kind: 'review', rid, by, D, ev: await evidence(D, key, 'holdpoint-review+jws') },
+    ];
+  };
+  /** The story of such a release; `more` comes behind it. */
+  const broken = (decided: object = {}, who: RecordBody = eve, record = true, more: RecordBody[] = []) =>
+    story(async (records) => {
+      const changed = await told(strict, { ...alone, ...decided }, undefined, [who])(records);
+      // In front of the statement, so that everything keeps its place: it is shown for the request, wherever it stands.
+      const [enrolled, stmt, ...rest] = changed;
+      const breakglass: RecordBody = { kind: 'breakglass', ...owed };
+      const [hold, vote, ...used] = rest;
+      return record
+        ? [enrolled!, stmt!, hold!, vote!, breakglass, ...used, ...more]
+        : [enrolled!, stmt!, hold!, vote!, ...used, ...more];
+    });
+
+  test('who may is proved, whatever the request asks for, and so is its review', async () => {
+    expect(await broken()).toMatchObject({ ok: true, releases: { proved: 1 } });
+    expect(await broken({}, eve, true, await reviewed())).toMatchObject({ ok: true });
+  });
+
+  test.each<[string, object, RecordBody, boolean]>([
+    ['who may not', {}, enrolment, true],
+    ['without a record that it has to be reviewed', {}, eve, false],
+    ['without a reason', { reason: '' }, eve, true],
+    ['for somebody else', { for: 'bob' }, eve, true],
+    ['long after it was asked for', { exp: Date.now() - 1 - 31_000, nbf: 0 }, eve, true],
+  ])('%s is found', async (_, decided, who, record) => {
+    expect(await broken(decided, who, record)).toMatchObject({ ok: false, code: 21 });
+  });
+
+  test('a review by who released it, by another key, of another digest or of nothing is found', async () => {
+    for (const more of [
+      await reviewed({}, 'alice', alice),
+      await reviewed({}, 'bob', alice),
+      await reviewed({ rd: 'x'.repeat(43) }),
+      await reviewed({ approver: 'eve' }),
+    ])
+      expect(await broken({}, eve, true, more)).toMatchObject({ ok: false, code: 21 });
+    const none = await reviewed();
+    expect(await story((records) => [...records, ...none])).toMatchObject({ ok: false, code: 21 });
+  });
+});
+
 describe('a plan', () => {
   const plan = { statements: [{ sql: 'begin' }, { sql: 'drop table a' }, { sql: 'commit' }], root: 'r' };
   const R = canonical({ ...JSON.parse(request), plan });

@@ -93,6 +93,16 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
     expect(await s.get(rid)).toEqual(second.counted ? second.row : undefined);
   });
 
+  test(`${name}: a vote that suffices alone approves whatever the quorum, and is kept as it was`, async () => {
+    const s = await fresh();
+    const { rid, rd } = await added(s, { quorum: 3 });
+    const alone = { ...vote('eve'), alone: true as const };
+    expect(await s.vote(rid, rd, alone)).toMatchObject({
+      counted: true,
+      row: { state: 'approved', votes: [alone] },
+    });
+  });
+
   test(`${name}: a reject ends the row, says by whom, and drops the values`, async () => {
     const s = await fresh();
     const { rid, rd } = await added(s, { quorum: 3 });
