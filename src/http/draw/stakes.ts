@@ -106,28 +106,28 @@ export function changesRows({ action }: Cascade): boolean {
   return action !== 'RESTRICT' && action !== 'NO ACTION';
 }
 
-/** `whole`: the relation itself, not some of its rows. */
-const verbs: Readonly<Record<string, { word: string; whole: boolean }>> = {
-  DROP: { word: 'Drops', whole: true },
-  TRUNCATE: { word: 'Empties', whole: true },
-  ALTER: { word: 'Alters', whole: true },
-  DELETE: { word: 'Deletes', whole: false },
-  UPDATE: { word: 'Changes', whole: false },
-  INSERT: { word: 'Adds', whole: false },
-  MERGE: { word: 'Merges', whole: false },
+/** Worst first: that one is told. `whole`: of the relation itself, not of some of its rows. */
+const verbs: Readonly<Record<string, { word: string; whole: boolean; rows: string }>> = {
+  DROP: { word: 'Drops', whole: true, rows: '' },
+  TRUNCATE: { word: 'Empties', whole: true, rows: '' },
+  DELETE: { word: 'Deletes', whole: false, rows: 'of' },
+  UPDATE: { word: 'Changes', whole: false, rows: 'of' },
+  MERGE: { word: 'Merges', whole: false, rows: 'into' },
+  ALTER: { word: 'Alters', whole: true, rows: '' },
+  INSERT: { word: 'Adds', whole: false, rows: 'to' },
 };
 
 function measuredLine(effect: MeasuredEffect | undefined): string | undefined {
   const meant = (effect?.relations ?? []).filter(({ kind }) => kind !== 'index');
-  const first = meant.find(({ does }) => verbs[does] !== undefined);
-  const verb = first && verbs[first.does];
+  const [does, verb] = Object.entries(verbs).find(([one]) => meant.some((each) => each.does === one)) ?? [];
+  const first = meant.find((each) => each.does === does);
   if (effect === undefined || first === undefined || verb === undefined) return undefined;
-  const what = verb.whole ? wholeOf(first) : partOf(first);
+  const what = verb.whole ? wholeOf(first) : partOf(first, verb.rows);
   if (what === undefined) return undefined;
-  const more = meant.length > 1 ? `, and ${plural(meant.length - 1, 'more relation')}` : '';
   const along = [cascadeWords(effect), dependentWords(effect)].filter((each) => each !== '');
   const tail = along.length > 0 ? `, and with that ${along.join(' and ')}` : '';
-  return `${verb.word} ${what}${more}${tail}.`;
+  const more = meant.length > 1 ? ` Touches ${plural(meant.length - 1, 'more relation')}.` : '';
+  return `${verb.word} ${what}${tail}.${more}`;
 }
 
 function wholeOf({ name, kind, total, bytes: size }: TouchedRelation): string {
@@ -138,13 +138,14 @@ function wholeOf({ name, kind, total, bytes: size }: TouchedRelation): string {
   return `${kind} ${visibleLine(name)}${facts.length > 0 ? ` with ${facts.join(', ')}` : ''}`;
 }
 
-function partOf({ name, touched, total }: TouchedRelation): string | undefined {
+function partOf({ name, touched, total }: TouchedRelation, where: string): string | undefined {
   if (touched === undefined) return undefined;
   const all =
     touched.how === 'count' && total?.how === 'count' && touched.rows >= total.rows && total.rows > 0;
-  if (all) return `all ${countWords(touched)} rows of ${visibleLine(name)}`;
-  const of = total === undefined ? '' : ` of ${countWords(total)}`;
-  return `${countWords(touched)}${of} ${(total ?? touched).rows === 1 ? 'row' : 'rows'} of ${visibleLine(name)}`;
+  if (all && where === 'of') return `all ${countWords(touched)} rows of ${visibleLine(name)}`;
+  const of = total === undefined || where !== 'of' ? '' : ` of ${countWords(total)}`;
+  const rows = (of === '' ? touched : (total ?? touched)).rows === 1 ? 'row' : 'rows';
+  return `${countWords(touched)}${of} ${rows} ${where} ${visibleLine(name)}`;
 }
 
 function cascadeWords({ cascades }: MeasuredEffect): string {
