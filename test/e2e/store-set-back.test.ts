@@ -2,6 +2,9 @@
 // off, written to by hand. What was used is not used again, what nobody vouches for is void and has to be asked for
 // again, and nothing runs without a person's evidence. audit-approval B6, B10.
 
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Guard } from '../support/holdpoint.ts';
@@ -21,7 +24,12 @@ let witness: Witness;
 let one: Guard;
 let two: Guard;
 
+/** The approver and the address are the same for every start. */
+let folder: string;
+const like = () => ({ keyFile: join(folder, 'dba.jwk'), publicUrl: 'http://127.0.0.1:1' });
+
 beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'holdpoint-set-back-'));
   witness = await newWitness();
 });
 
@@ -29,6 +37,7 @@ afterEach(async () => {
   await one?.close();
   await two?.close();
   await witness?.close();
+  rmSync(folder, { recursive: true });
 });
 
 /** On the second node, whose sessions do not wait: asks, and has it approved. */
@@ -55,11 +64,11 @@ const ready = () =>
     return answers.every(({ status }) => status === 200);
   });
 
-/** Restarts both nodes on the folders they had: whatever they remembered is gone. */
+/** Other nodes take their place: whatever the ones before remembered is gone. */
 async function afresh(store: string): Promise<void> {
   await one.close();
   await two.close();
-  [one, two] = await startPair(witness, store);
+  [one, two] = await startPair(witness, store, { like: like() });
 }
 
 describe('restarted from an older copy', () => {
@@ -67,7 +76,7 @@ describe('restarted from an older copy', () => {
 
   beforeEach(async () => {
     redis = await startRedis();
-    [one, two] = await startPair(witness, redis.url);
+    [one, two] = await startPair(witness, redis.url, { like: like() });
   });
 
   afterEach(async () => redis?.stop());
@@ -138,7 +147,7 @@ describe('failed over to a replica that was cut off', () => {
 
   beforeEach(async () => {
     sentinel = await startRedisSentinel();
-    [one, two] = await startPair(witness, sentinel.url);
+    [one, two] = await startPair(witness, sentinel.url, { like: like() });
   });
 
   afterEach(async () => sentinel?.stop());
@@ -185,7 +194,7 @@ describe('written to by hand', () => {
   beforeEach(async () => {
     redis = await startRedis();
     hand = new Redis(redis.url);
-    [one, two] = await startPair(witness, redis.url);
+    [one, two] = await startPair(witness, redis.url, { like: like() });
   });
 
   afterEach(async () => {
