@@ -28,7 +28,7 @@ import { Analyzer } from '../sql/parse.ts';
 import { tlsServerEndPoint } from '../wire/channel-binding.ts';
 import { parseVerifier } from '../wire/scram.ts';
 import { type CatalogParts, catalogOf } from './catalogs.ts';
-import { approverRecorder } from './enrolments.ts';
+import { approverRecorder, withEnrolments } from './enrolments.ts';
 import { Issuer } from './issuer.ts';
 import { keyAt } from './keys.ts';
 import { type Announce, courierOf, deskNotify } from './notifications.ts';
@@ -308,7 +308,7 @@ function openDesk(
   return new Desk({
     store,
     nodes,
-    log,
+    log: withEnrolments(log, parts.enrolled),
     registry,
     delegations: parts.delegations,
     owedReviews: parts.owedReviews,

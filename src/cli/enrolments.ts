@@ -2,6 +2,7 @@
 // checks a signature without asking us. Refuses to know what a credential is good for.
 
 import { createHash } from 'node:crypto';
+import type { DeskLog } from '../approval/ports.ts';
 import type { AuditLog } from '../audit/log.ts';
 import type { RecordBody } from '../audit/record.ts';
 import type { Registry } from '../registry.ts';
@@ -30,6 +31,21 @@ export function approverRecorder(log: Pick<AuditLog, 'append'>, registry: Regist
       log.append({ kind: 'approver', id, act: 'retire', kid, form });
       told.delete(kid);
     }
+  };
+}
+
+/**
+ * The log as the desk writes it: a credential stands in it before anything that it proves, also one that was registered a
+ * moment ago and has not been looked for yet.
+ */
+export function withEnrolments(log: AuditLog, enrolled: () => void): DeskLog {
+  return {
+    append: (record) => {
+      if ('ev' in record) enrolled();
+      return log.append(record);
+    },
+    durable: (seq) => log.durable(seq),
+    keepAside: (sha256, text) => log.keepAside(sha256, text),
   };
 }
 
