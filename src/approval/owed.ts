@@ -6,6 +6,7 @@
 import type { Store } from '../store/store.ts';
 import type { Emergencies } from './emergency.ts';
 import type { OwedReview } from './ports.ts';
+import { rounds } from './rounds.ts';
 
 /** How often the store is looked at. */
 const lookMs = 3_000;
@@ -28,16 +29,14 @@ export interface OwedOptions {
 export class OwedSpread {
   readonly #options: OwedOptions;
   readonly #refused = new Set<string>();
-  #stop: () => void = () => {};
-  #closed = false;
+  readonly #stop: () => void;
 
   constructor(options: OwedOptions) {
     this.#options = options;
-    this.#arm();
+    this.#stop = rounds(lookMs, () => this.look(), options.after);
   }
 
   close(): void {
-    this.#closed = true;
     this.#stop();
   }
 
@@ -74,15 +73,6 @@ export class OwedSpread {
       if (this.#refused.size >= refusedMax) this.#refused.clear();
       this.#refused.add(laidOut);
     }
-  }
-
-  #arm(): void {
-    if (this.#closed) return;
-    this.#stop = this.#options.after(lookMs, () => {
-      void this.look()
-        .catch(() => {})
-        .finally(() => this.#arm());
-    });
   }
 }
 

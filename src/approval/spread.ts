@@ -4,6 +4,7 @@
 
 import type { Store } from '../store/store.ts';
 import type { DelegationShelf } from './ports.ts';
+import { rounds } from './rounds.ts';
 
 /** How often the store is looked at. */
 const lookMs = 3_000;
@@ -26,16 +27,14 @@ export interface SpreadOptions {
 export class Spread {
   readonly #options: SpreadOptions;
   readonly #refused = new Set<string>();
-  #stop: () => void = () => {};
-  #closed = false;
+  readonly #stop: () => void;
 
   constructor(options: SpreadOptions) {
     this.#options = options;
-    this.#arm();
+    this.#stop = rounds(lookMs, () => this.look(), options.after);
   }
 
   close(): void {
-    this.#closed = true;
     this.#stop();
   }
 
@@ -64,14 +63,5 @@ export class Spread {
       if (this.#refused.size >= refusedMax) this.#refused.clear();
       this.#refused.add(laidOut);
     }
-  }
-
-  #arm(): void {
-    if (this.#closed) return;
-    this.#stop = this.#options.after(lookMs, () => {
-      void this.look()
-        .catch(() => {})
-        .finally(() => this.#arm());
-    });
   }
 }
