@@ -1,4 +1,4 @@
-// `npm run build`: dist/ from src/, and beside the modules the files that they read.
+// `npm run build`: dist/ from src/ and verify/src/, and beside the modules the files that they read.
 
 import { spawnSync } from 'node:child_process';
 import { cpSync, rmSync } from 'node:fs';
@@ -10,7 +10,7 @@ const dist = join(root, 'dist');
 rmSync(dist, { recursive: true, force: true });
 const { status } = spawnSync('tsc', ['-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' });
 if (status !== 0) process.exit(1);
-cpSync(join(root, 'src'), dist, {
+cpSync(join(root, 'src'), join(dist, 'src'), {
   recursive: true,
   filter: (source) => !source.endsWith('.ts'),
 });

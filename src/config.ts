@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { JWK } from 'jose';
+import { readSshLine } from '../verify/src/proof/sshkey.ts';
 import {
   foldName,
   type OidcSubject,
@@ -16,7 +17,6 @@ import type { Level } from './approval/request.ts';
 import { type ConfigShape, configShape } from './config-shape.ts';
 import { HoldpointError } from './errors.ts';
 import type { Environment } from './policy/verdict.ts';
-import { readSshLine } from './proof/sshkey.ts';
 import { readStoreUrl, type StoreAddress } from './store-url.ts';
 import { isLoopback, readTargetUrl, type TargetAddress } from './target-url.ts';
 import { type Checked, readYaml } from './yaml.ts';

@@ -4,10 +4,10 @@
 
 import { randomBytes } from 'node:crypto';
 import { calculateJwkThumbprint, type JWK } from 'jose';
+import { readSshLine } from '../verify/src/proof/sshkey.ts';
 import { type ApproverKey, type Credentials, foldName, type Passkey } from './approval/approvers.ts';
 import type { AgentConfig, ApproverConfig } from './config.ts';
 import { HoldpointError } from './errors.ts';
-import { readSshLine } from './proof/sshkey.ts';
 import type { AgentEntry, ApproverEntry } from './registry-file.ts';
 import { buildVerifier, saltBytes } from './wire/scram.ts';
 

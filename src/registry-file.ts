@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JWK } from 'jose';
 import { z } from 'zod';
+import { readSshLine } from '../verify/src/proof/sshkey.ts';
 import type { OidcSubject, Passkey, SlackUser, SshCredential } from './approval/approvers.ts';
 import { passkeyShape, slackUserShape, subjectShape } from './credential-shape.ts';
 import { HoldpointError } from './errors.ts';
 import { readJson, writeWhole } from './json-file.ts';
-import { readSshLine } from './proof/sshkey.ts';
 
 const time = z.iso.datetime().transform((text) => Date.parse(text));
 const agentEntry = z.strictObject({

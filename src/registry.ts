@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { JWK } from 'jose';
+import { readSshLine } from '../verify/src/proof/sshkey.ts';
 import {
   type ApproverBook,
   type ApproverKey,
@@ -15,7 +16,6 @@ import {
   type SlackUser,
 } from './approval/approvers.ts';
 import { HoldpointError } from './errors.ts';
-import { readSshLine } from './proof/sshkey.ts';
 import {
   type Agent,
   type Approver,

@@ -1,11 +1,11 @@
-// The arrows between the folders of src, read from the import lines, and the purity of the pure ones. An arrow that is
+// The arrows between the folders of src, and from them to the verifier's package, read from the import lines, and the purity of the pure ones. An arrow that is
 // missing here is drawn in a commit of its own, with its reason. Type imports count: they are knowledge too.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { expect, test } from 'vitest';
 
-const src = join(import.meta.dirname, '..', 'src');
+const root = join(import.meta.dirname, '..');
 
 /** What each room may import besides itself and errors.ts. Files in src itself are rooms of their own. */
 const arrows: Readonly<Record<string, readonly string[]>> = {
@@ -18,23 +18,32 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   // Where a shared store is comes from the configuration, which reads its URL.
   store: ['store-url.ts'],
   'store-url.ts': [],
-  // What a signature is over its bytes, for those who decide by it and for those who verify the log without the proxy.
-  proof: [],
-  approval: ['sql', 'policy', 'store', 'proof'],
-  audit: ['proof'],
+  // The package holdpoint-verify, in verify/src: nothing of the proxy.
+  verify: [],
+  // Of the verifier, what a signature is over its bytes: who decides by it and who verifies the log believe the same.
+  approval: ['sql', 'policy', 'store', 'verify'],
+  audit: ['verify'],
   // What a held statement would touch: questions to a catalog and what their answers come to, in R's terms.
   blast: ['sql', 'catalog', 'approval'],
   'yaml.ts': ['policy'],
   'target-url.ts': ['policy'],
   'credential-shape.ts': [],
   'config-shape.ts': ['credential-shape.ts'],
-  'config.ts': ['approval', 'policy', 'proof', 'config-shape.ts', 'store-url.ts', 'target-url.ts', 'yaml.ts'],
+  'config.ts': [
+    'approval',
+    'policy',
+    'verify',
+    'config-shape.ts',
+    'store-url.ts',
+    'target-url.ts',
+    'yaml.ts',
+  ],
   'json-file.ts': [],
-  'registry-file.ts': ['approval', 'credential-shape.ts', 'json-file.ts', 'proof'],
-  'registry-book.ts': ['approval', 'config.ts', 'proof', 'registry-file.ts', 'wire'],
+  'registry-file.ts': ['approval', 'credential-shape.ts', 'json-file.ts', 'verify'],
+  'registry-book.ts': ['approval', 'config.ts', 'registry-file.ts', 'verify', 'wire'],
   'delegations.ts': ['approval', 'json-file.ts'],
   'server-pins.ts': ['json-file.ts', 'policy'],
-  'registry.ts': ['approval', 'proof', 'registry-book.ts', 'registry-file.ts', 'wire'],
+  'registry.ts': ['approval', 'registry-book.ts', 'registry-file.ts', 'verify', 'wire'],
   'metrics.ts': ['policy', 'sql'],
   proxy: [
     'wire',
@@ -58,9 +67,10 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
 
 /** Rooms, and single files of the others, that take clock, chance and keys as arguments and do no I/O. */
 const pure = (path: string) =>
-  /^(wire|sql|catalog|policy|session|proof|blast)\//.test(path) ||
+  /^(wire|sql|catalog|policy|session|blast)\//.test(path) ||
   /^approval\/(approvers|request|decision|evidence|sshsig|webauthn|oidc|slack)\.ts$/.test(path) ||
-  /^audit\/(record|merkle|seal|verify)\.ts$/.test(path);
+  /^audit\/(record|seal)\.ts$/.test(path) ||
+  (/^verify\//.test(path) && path !== 'verify/source.ts');
 
 const impureModules =
   /^node:(net|tls|fs|fs\/promises|http|http2|https|dns|dgram|child_process|worker_threads|timers|timers\/promises|process|os)$|^(pg|ioredis|hono|pino|prom-client)(\/|$)|^@hono\//;
@@ -93,7 +103,8 @@ function importsOf(text: string): string[] {
 function localImports(path: string, text: string): string[] {
   return importsOf(text)
     .filter((specifier) => specifier.startsWith('.'))
-    .map((specifier) => posix.normalize(posix.join(posix.dirname(path), specifier)));
+    .map((specifier) => posix.normalize(posix.join(posix.dirname(path), specifier)))
+    .map((to) => to.replace(/^\.\.\/verify\/src\//, 'verify/'));
 }
 
 function wrongArrows(sources: Sources): string[] {
@@ -148,12 +159,14 @@ function cycle(sources: Sources): string[] | undefined {
   return undefined;
 }
 
-const sources: Sources = new Map(
-  readdirSync(src, { recursive: true, encoding: 'utf8' })
+function filesOf(folder: string, room: string): [string, string][] {
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
     .map((path) => path.replaceAll('\\', '/'))
     .filter((path) => path.endsWith('.ts'))
-    .map((path) => [path, readFileSync(join(src, path), 'utf8')]),
-);
+    .map((path) => [`${room}${path}`, readFileSync(join(root, folder, path), 'utf8')]);
+}
+
+const sources: Sources = new Map([...filesOf('src', ''), ...filesOf('verify/src', 'verify/')]);
 
 test('every import follows an arrow of the plan', () => {
   expect(sources.size).toBeGreaterThan(20);
@@ -188,12 +201,15 @@ test('the checks see what they are for', () => {
     ['store/a.ts', "export { b } from './b.ts';"],
     ['store/b.ts', "const a = await import('./a.ts');"],
     ['helpers/text.ts', ''],
+    ['verify/chain.ts', "import { HoldpointError } from '../../src/errors.ts';"],
+    ['audit/log.ts', "import { Walk } from '../../verify/src/chain.ts';"],
   ]);
   expect(wrongArrows(bad)).toEqual([
     'http/pages.ts imports wire/messages.ts',
     'proxy/relay.ts imports http/server.ts',
     'proxy/relay.ts imports http/api.ts',
     'helpers/text.ts is in no room of the plan',
+    'verify/chain.ts imports ../src/errors.ts',
   ]);
   expect(impurities(bad)).toEqual([
     'wire/framer.ts imports node:net',

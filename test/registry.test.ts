@@ -8,9 +8,9 @@ import type { JWK } from 'jose';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Passkey } from '../src/approval/approvers.ts';
 import type { AgentConfig, ApproverConfig } from '../src/config.ts';
-import { sshString } from '../src/proof/sshkey.ts';
 import { mayEnter, Registry } from '../src/registry.ts';
 import { parseVerifier } from '../src/wire/scram.ts';
+import { sshString } from '../verify/src/proof/sshkey.ts';
 import { edwardsSecurityKey } from './support/securitykey.ts';
 
 const at = Date.UTC(2026, 0, 1);

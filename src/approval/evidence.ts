@@ -6,8 +6,8 @@
 //   webauthn            a passkey with user verification; an sshsig by a security key with it           passkey
 // An approval needs the level that its request asks for. A reject needs no more than to know who it is.
 
+import { isBase64url } from '../../verify/src/proof/base64url.ts';
 import { HoldpointError } from '../errors.ts';
-import { isBase64url } from '../proof/base64url.ts';
 import { type ApproverBook, foldName } from './approvers.ts';
 import { type Decision, decisionText } from './decision.ts';
 import { covers, delegationText, readDelegation, type SignedDelegation } from './delegation.ts';

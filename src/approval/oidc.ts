@@ -3,8 +3,8 @@
 // proof/idtoken.ts. Pure given keys and now.
 
 import { createHash } from 'node:crypto';
+import { claimedKid, verifyIdToken } from '../../verify/src/proof/idtoken.ts';
 import { HoldpointError } from '../errors.ts';
-import { claimedKid, verifyIdToken } from '../proof/idtoken.ts';
 import type { Decision } from './decision.ts';
 import type { EvidenceGround, Proof } from './ground.ts';
 import type { Request } from './request.ts';

@@ -2,8 +2,8 @@
 // whose token verified its holder (PIN or fingerprint) proves as much as a passkey. audit-approval §16.4; the format
 // itself is proof/sshsig.ts. Pure.
 
+import { verifySshSignature } from '../../verify/src/proof/sshsig.ts';
 import { HoldpointError } from '../errors.ts';
-import { verifySshSignature } from '../proof/sshsig.ts';
 import type { ApproverBook } from './approvers.ts';
 import type { Proof } from './ground.ts';
 

@@ -18,8 +18,8 @@ import {
   importJWK,
   type JWK,
 } from 'jose';
+import { isCompactJws } from '../../verify/src/proof/base64url.ts';
 import { HoldpointError } from '../errors.ts';
-import { isCompactJws } from '../proof/base64url.ts';
 
 export type TokenType =
   | 'holdpoint-decision+jws'

@@ -4,8 +4,8 @@
 import { createHash } from 'node:crypto';
 import { verifyAuthenticationResponse } from '@simplewebauthn/server';
 import type { JWK } from 'jose';
+import { verifyAssertion as verifyAgain } from '../../verify/src/proof/assertion.ts';
 import { HoldpointError } from '../errors.ts';
-import { verifyAssertion as verifyAgain } from '../proof/assertion.ts';
 import type { ApproverBook } from './approvers.ts';
 import { coseFromJwk } from './cose.ts';
 import type { Proof } from './ground.ts';

@@ -3,6 +3,7 @@
 
 import * as nodeFs from 'node:fs';
 import { join } from 'node:path';
+import { folderName, segmentName, segmentNumber } from '../../verify/src/names.ts';
 
 /** The calls the log makes. A test injects one that fails, is slow, or writes short. */
 export type LogFs = Pick<
@@ -119,21 +120,6 @@ export class Folder {
   writeWhole(path: string, text: string, mode = 0o600): void {
     writeWhole(this.fs, path, text, mode);
   }
-}
-
-/** A folder's name for an origin: letters, digits, dot, dash and underscore stay; the rest is percent-encoded. */
-export function folderName(origin: string): string {
-  return encodeURIComponent(origin).replace(/^\.+$/, (dots) => '%2E'.repeat(dots.length));
-}
-
-export function segmentName(n: number): string {
-  return `seg-${String(n).padStart(8, '0')}.jsonl`;
-}
-
-/** The number in a segment's name; undefined for any other name. */
-export function segmentNumber(name: string): number | undefined {
-  const digits = /^seg-(\d{8,12})\.jsonl$/.exec(name)?.[1];
-  return digits === undefined ? undefined : Number(digits);
 }
 
 /** Writes a whole file durably, mode 0600 unless told: a crash leaves the old one or the new one, never half. */

@@ -12,10 +12,12 @@ import {
   importJWK,
   type JWK,
 } from 'jose';
+import { canonical } from '../../verify/src/jcs.ts';
+import { folderName } from '../../verify/src/names.ts';
+import type { EpochCertificate } from '../../verify/src/token.ts';
 import { HoldpointError } from '../errors.ts';
-import { folderName, type LogFs, writeWhole } from './folder.ts';
-import { canonical } from './jcs.ts';
-import type { EpochCertificate, Sign, SigningKey } from './seal.ts';
+import { type LogFs, writeWhole } from './folder.ts';
+import type { Sign, SigningKey } from './seal.ts';
 
 /** A key as it is made: the private JWK leaves memory only through `Keyring.keep`. */
 export interface FreshKey extends SigningKey {

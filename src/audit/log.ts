@@ -3,14 +3,16 @@
 // Refuses to know why something is recorded, and to go on after the disk refused anything: an error poisons the log,
 // everybody who waits hears of it, and only a new start, which checks the folder, takes the log up again.
 
+import { canonical } from '../../verify/src/jcs.ts';
+import { leafHash, lineBytesMax } from '../../verify/src/leaf.ts';
+import { digest, type Seal } from '../../verify/src/token.ts';
 import { HoldpointError } from '../errors.ts';
-import { canonical } from './jcs.ts';
 import { certify, type FreshKey, freshKey } from './keyring.ts';
 import type { LogHealth, LogState } from './logstate.ts';
 import type { OpenWork } from './openwork.ts';
 import { Pace } from './pace.ts';
-import { encodeRecord, leafHash, lineBytesMax, moveLongMembers, type RecordBody } from './record.ts';
-import { digest, type Seal, type SigningKey } from './seal.ts';
+import { encodeRecord, moveLongMembers, type RecordBody } from './record.ts';
+import type { SigningKey } from './seal.ts';
 import { addToManifest, Segment, type SegmentStart } from './segment.ts';
 
 /** Characters of a turn that are written at once rather than at the turn's end. */

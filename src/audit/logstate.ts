@@ -1,11 +1,11 @@
 // LogState: where a log stands and what it is written with; the contract between opening a log and writing it.
 // Types only.
 
+import type { CompactTree } from '../../verify/src/merkle.ts';
 import type { HoldpointError } from '../errors.ts';
 import type { Folder } from './folder.ts';
 import type { Keyring } from './keyring.ts';
 import type { Lock } from './lock.ts';
-import type { CompactTree } from './merkle.ts';
 import type { OpenWork } from './openwork.ts';
 import type { Sign, SigningKey } from './seal.ts';
 import type { Segment } from './segment.ts';

@@ -3,17 +3,17 @@
 
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import { canonical } from '../../verify/src/jcs.ts';
+import type { OwedReview, Seal } from '../../verify/src/token.ts';
 import { HoldpointError } from '../errors.ts';
 import { Folder, type LogFs, systemFs } from './folder.ts';
-import { canonical } from './jcs.ts';
 import { certify, freshKey, Keyring } from './keyring.ts';
 import { Lock } from './lock.ts';
 import { AuditLog } from './log.ts';
 import type { LogClock, LogMeter } from './logstate.ts';
-import type { OwedReview } from './openwork.ts';
 import type { RecordBody } from './record.ts';
 import { type Found, recover } from './recovery.ts';
-import { type Seal, type Sign, type SigningKey, signToken } from './seal.ts';
+import { type Sign, type SigningKey, signToken } from './seal.ts';
 import { addToManifest, Segment } from './segment.ts';
 
 /** How a log is opened. Everything a fault must be able to reach is an option; the defaults are the real things. */

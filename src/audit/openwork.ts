@@ -1,10 +1,8 @@
 // OpenWork: what the log has begun and not ended: bytes on their way without an outcome, requests without an end, releases
 // in an emergency without a review. A restart must answer for all of them. Knows record bodies; refuses to know why.
 
+import type { OwedReview } from '../../verify/src/token.ts';
 import type { RecordBody } from './record.ts';
-
-/** A release in an emergency that nobody has reviewed: the members of its record. */
-export type OwedReview = Omit<Extract<RecordBody, { kind: 'breakglass' }>, 'kind'>;
 
 /** Kept while a log is written, carried over segments in the manifest, rebuilt by recovery. */
 export class OpenWork {

@@ -4,10 +4,8 @@
 // came from. Texts arrive here already redacted.
 
 import { hash } from 'node:crypto';
-import { canonical, canonicalString } from './jcs.ts';
-
-/** Bytes of a line without its LF. The limit of C2SP tlog-tiles entries. */
-export const lineBytesMax = 65_535;
+import { canonical, canonicalString } from '../../verify/src/jcs.ts';
+import type { Moved } from '../../verify/src/leaf.ts';
 
 /** What the rules, or the proxy itself (`refuse`), made of a statement. */
 export type Decided = 'pass' | 'hold' | 'deny' | 'refuse';
@@ -303,12 +301,6 @@ const forms: { readonly [K in RecordKind]: { readonly [M in MembersOf<K>]-?: For
 
 type Member = (body: Readonly<Record<string, unknown>>, stamp: Stamp) => string;
 
-/** A long member that moved to a blob: bytes and SHA-256 (hex, the blob's name) of its UTF-8 text, or its JSON. */
-export interface Moved {
-  readonly len: number;
-  readonly sha: string;
-}
-
 /** The line of a record, without LF: canonical JSON. Throws TypeError on a value that is not of its member's form. */
 export function encodeRecord(body: RecordBody, stamp: Stamp): string {
   let line = '';
@@ -355,29 +347,6 @@ export function moveLongMembers(
   }
   copy.blobs = moved;
   return { body: copy as unknown as RecordBody, blobs };
-}
-
-/** RFC 6962 leaf hash of a line: SHA-256(0x00 ‖ line), base64url. */
-export function leafHash(line: string): string {
-  return hash('sha256', `\0${line}`, 'base64url');
-}
-
-/** What the first record of a log names as its `prev`. */
-export function originHash(origin: string): string {
-  return hash('sha256', `holdpoint-log-v1\n${origin}`, 'base64url');
-}
-
-/**
- * Commitment to a value: SHA-256("holdpoint-commit-v1\0" ‖ salt ‖ type OID, 4 bytes big endian ‖ value), base64url.
- * `salt` is 16 random bytes, one per value. NULL has no commitment of its own: pass undefined, which hashes one 0xff
- * after OID 0xffffffff, a form that no value has.
- */
-export function commit(salt: Uint8Array, oid: number, value: Uint8Array | undefined): string {
-  const head = Buffer.allocUnsafe(24 + salt.length);
-  head.write('holdpoint-commit-v1\0', 0, 'latin1');
-  head.set(salt, 20);
-  head.writeUInt32BE(value === undefined ? 0xffffffff : oid, 20 + salt.length);
-  return hash('sha256', Buffer.concat([head, value ?? Buffer.of(0xff)]), 'base64url');
 }
 
 function template(kind: string, members: Readonly<Record<string, Form>>): Member[] {

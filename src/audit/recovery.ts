@@ -4,12 +4,14 @@
 // Adds seals only where a crash kept one from being written; log.ts says in the log what was found.
 
 import { createHash } from 'node:crypto';
+import { type EpochKey, linesOf, Offence, prevOf, Walk, type WalkStart } from '../../verify/src/chain.ts';
+import { leafHash } from '../../verify/src/leaf.ts';
+import { segmentName } from '../../verify/src/names.ts';
+import { digest, readPublicKey, readToken, type SegmentSeal, verifyToken } from '../../verify/src/token.ts';
 import { HoldpointError } from '../errors.ts';
-import { type EpochKey, linesOf, Offence, prevOf, Walk, type WalkStart } from './chain.ts';
-import { type Folder, segmentName, writeAll } from './folder.ts';
+import { type Folder, writeAll } from './folder.ts';
 import { OpenWork } from './openwork.ts';
-import { leafHash, type RecordBody } from './record.ts';
-import { digest, readPublicKey, readToken, type SegmentSeal, verifyToken } from './seal.ts';
+import type { RecordBody } from './record.ts';
 import { firstManifestHash, type SegmentStart } from './segment.ts';
 
 /** A segment that has no manifest line. */

@@ -2,11 +2,13 @@
 // Knows bytes, counts and hashes; refuses to know records. audit-approval §11.
 
 import { createHash, type Hash as Hasher } from 'node:crypto';
-import { type Folder, segmentName, writeAll } from './folder.ts';
-import { canonical } from './jcs.ts';
-import type { Hash } from './merkle.ts';
+import { canonical } from '../../verify/src/jcs.ts';
+import type { Hash } from '../../verify/src/merkle.ts';
+import { segmentName } from '../../verify/src/names.ts';
+import { digest, type SegmentSeal } from '../../verify/src/token.ts';
+import { type Folder, writeAll } from './folder.ts';
 import type { OpenWork } from './openwork.ts';
-import { digest, type SegmentSeal, type Sign, type SigningKey } from './seal.ts';
+import type { Sign, SigningKey } from './seal.ts';
 
 /** Where the log stood before a segment's first record. */
 export interface SegmentStart {

@@ -3,10 +3,10 @@
 
 import { readFileSync } from 'node:fs';
 import type { JWK } from 'jose';
-import { type Credential, givenCredential } from '../audit/credentials.ts';
-import type { ProofMaterial } from '../audit/proof.ts';
-import { readPublicKey } from '../audit/seal.ts';
-import { type FolderSource, type ReadRecord, readLines } from '../audit/source.ts';
+import { type Credential, givenCredential } from '../../verify/src/credentials.ts';
+import type { ProofMaterial } from '../../verify/src/proof.ts';
+import { type FolderSource, type ReadRecord, readLines } from '../../verify/src/source.ts';
+import { readPublicKey } from '../../verify/src/token.ts';
 import { HoldpointError } from '../errors.ts';
 
 /** The text of a file. Throws `bad-request`. */

@@ -2,8 +2,8 @@
 // Knows records and reports; refuses to know files and exit codes. Whatever an agent wrote is shown with its control
 // and direction characters spelled out: a terminal obeys them.
 
-import type { ReadRecord } from '../audit/source.ts';
-import type { Report } from '../audit/verify.ts';
+import type { ReadRecord } from '../../verify/src/source.ts';
+import type { Report } from '../../verify/src/verify.ts';
 
 const excerptCharactersMax = 160;
 

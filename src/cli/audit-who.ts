@@ -2,11 +2,11 @@
 // exactly this, what came of it. The log is verified first. Also written as a bundle, for somebody who has no log.
 
 import { writeFileSync } from 'node:fs';
-import type { Ballot } from '../audit/ballots.ts';
-import { type Bundle, type Bundled, bundle, bundleText } from '../audit/bundle.ts';
-import type { Story } from '../audit/releases.ts';
-import { type FolderSource, findLogs, type ReadRecord } from '../audit/source.ts';
-import { verifyLog } from '../audit/verify.ts';
+import type { Ballot } from '../../verify/src/ballots.ts';
+import { type Bundle, type Bundled, bundle, bundleText } from '../../verify/src/bundle.ts';
+import type { Story } from '../../verify/src/releases.ts';
+import { type FolderSource, findLogs, type ReadRecord } from '../../verify/src/source.ts';
+import { verifyLog } from '../../verify/src/verify.ts';
 import { HoldpointError } from '../errors.ts';
 import { credentialsOf, materialOf, records } from './audit-input.ts';
 import { plain, recordText, reportText, time } from './audit-text.ts';

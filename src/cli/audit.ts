@@ -5,11 +5,17 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { checkBundle } from '../audit/bundle.ts';
-import { checkProof, prove } from '../audit/proof.ts';
-import { readPublicKey } from '../audit/seal.ts';
-import { type FolderSource, findLogs, LineReader, type ReadRecord } from '../audit/source.ts';
-import { type Report, type VerifyOptions, verifyLog } from '../audit/verify.ts';
+import { checkBundle } from '../../verify/src/bundle.ts';
+import { checkProof, prove } from '../../verify/src/proof.ts';
+import {
+  type FolderSource,
+  findLogs,
+  LineReader,
+  type ReadRecord,
+  SourceError,
+} from '../../verify/src/source.ts';
+import { readPublicKey } from '../../verify/src/token.ts';
+import { type Report, type VerifyOptions, verifyLog } from '../../verify/src/verify.ts';
 import { HoldpointError } from '../errors.ts';
 import { credentialsOf, materialOf, readText, records, rootKidOf } from './audit-input.ts';
 import { plain, recordText, reportText, time } from './audit-text.ts';
@@ -127,7 +133,7 @@ async function finish(run: () => Promise<number>, flags: { json?: boolean }, out
   try {
     process.exitCode = await run();
   } catch (error) {
-    if (!(error instanceof HoldpointError)) throw error;
+    if (!(error instanceof HoldpointError || error instanceof SourceError)) throw error;
     if (flags.json === true) output.out(`${JSON.stringify({ ok: false, error: error.message })}\n`);
     else output.err(`holdpoint audit: ${error.message}\n`);
     process.exitCode = error.code === 'bad-request' ? 2 : 1;

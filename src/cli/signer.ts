@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { readSshLine } from '../../verify/src/proof/sshkey.ts';
 import type { Signature } from '../approval/evidence.ts';
 import type { Level } from '../approval/request.ts';
 import { sshAuthorization } from '../approval/sshaccess.ts';
@@ -18,7 +19,6 @@ import {
   signToken,
 } from '../approval/token.ts';
 import { HoldpointError } from '../errors.ts';
-import { readSshLine } from '../proof/sshkey.ts';
 
 export interface SignerOptions {
   /** The file with the private JWK, or the SSH key; one of them. */

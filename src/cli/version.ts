@@ -1,10 +1,10 @@
-// The version of this package, from the package.json above this file, in a checkout as in a build.
+// The version of this package, from the nearest package.json above this file: in a checkout as in a build.
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 
 export function packageVersion(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
+  let path = new URL('../package.json', import.meta.url);
+  while (!existsSync(path)) path = new URL('../package.json', path);
+  const { version } = JSON.parse(readFileSync(path, 'utf8')) as { version: string };
   return version;
 }

@@ -1,6 +1,7 @@
 // Bookkeeping of one session: turns its gates into log records, metrics and approval requests. The relay says what
 // happened; this says how it is written down. Refuses to know sockets and frames' meaning.
 
+import { commit } from '../../verify/src/leaf.ts';
 import type { Grant } from '../approval/hold.ts';
 import {
   buildRequest,
@@ -11,7 +12,6 @@ import {
   wireDigest,
 } from '../approval/request.ts';
 import type { Decided, RecordBody, StatementBody } from '../audit/record.ts';
-import { commit } from '../audit/record.ts';
 import type { Catalog } from '../catalog/names.ts';
 import type { HoldpointError } from '../errors.ts';
 import type { Action, Actor } from '../policy/verdict.ts';

@@ -4,7 +4,7 @@
 import { expect, test } from 'vitest';
 import { type Decision, decisionText } from '../../src/approval/decision.ts';
 import type { RequestDraft } from '../../src/approval/request.ts';
-import { nonceOf } from '../../src/proof/idtoken.ts';
+import { nonceOf } from '../../verify/src/proof/idtoken.ts';
 import {
   type Bench,
   decisionFor,

@@ -7,7 +7,7 @@ import { onTestFinished } from 'vitest';
 import type { AuditLog } from '../../src/audit/log.ts';
 import { type LogOptions, openLog, type Recovered } from '../../src/audit/opening.ts';
 import type { StatementBody } from '../../src/audit/record.ts';
-import type { LogSource } from '../../src/audit/verify.ts';
+import type { LogSource } from '../../verify/src/verify.ts';
 
 export const origin = 'holdpoint/test';
 

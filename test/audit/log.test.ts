@@ -4,8 +4,8 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { systemFs } from '../../src/audit/folder.ts';
 import { type Sign, signToken } from '../../src/audit/seal.ts';
-import { verifyLog } from '../../src/audit/verify.ts';
 import { HoldpointError } from '../../src/errors.ts';
+import { verifyLog } from '../../verify/src/verify.ts';
 import {
   logFolder,
   openTestLog,

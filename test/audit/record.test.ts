@@ -1,16 +1,9 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { canonical } from '../../src/audit/jcs.ts';
-import {
-  commit,
-  encodeRecord,
-  leafHash,
-  lineBytesMax,
-  moveLongMembers,
-  type RecordBody,
-  type Stamp,
-} from '../../src/audit/record.ts';
+import { encodeRecord, moveLongMembers, type RecordBody, type Stamp } from '../../src/audit/record.ts';
+import { canonical } from '../../verify/src/jcs.ts';
+import { commit, leafHash, lineBytesMax } from '../../verify/src/leaf.ts';
 import { statement } from './fixture.ts';
 
 const stamp: Stamp = {

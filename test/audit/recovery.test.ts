@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type LogFs, systemFs } from '../../src/audit/folder.ts';
 import { openLog } from '../../src/audit/opening.ts';
-import { verifyLog } from '../../src/audit/verify.ts';
+import { verifyLog } from '../../verify/src/verify.ts';
 import { logFolder, openTestLog, optionsFor, snapshot, statement, temporaryFolder } from './fixture.ts';
 
 const first = 'seg-00000000.jsonl';

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { Decision } from '../../src/approval/decision.ts';
 import { decisionText } from '../../src/approval/decision.ts';
 import { Issuer } from '../../src/cli/issuer.ts';
-import { nonceOf } from '../../src/proof/idtoken.ts';
+import { nonceOf } from '../../verify/src/proof/idtoken.ts';
 import { decisionFor, gate, newBench } from '../support/approvals.ts';
 import { clientId, OpenIdProvider, otherClientId } from '../support/openid.ts';
 

@@ -43,7 +43,7 @@ test('the Node.js that npm installed beside it is taken, also when called throug
 test('without sources the build runs, on the Node.js of the machine if that is 24', async () => {
   program('path/node', 'if [ "$1" = -p ]; then echo true; else echo "machine $*"; fi');
   const { stdout } = await run(copy, ['--version'], { env: env() });
-  expect(stdout).toMatch(/^machine --enable-source-maps \S+\/app\/dist\/cli\/main\.js --version\n$/);
+  expect(stdout).toMatch(/^machine --enable-source-maps \S+\/app\/dist\/src\/cli\/main\.js --version\n$/);
 });
 
 test('an old Node.js is one sentence and exit code 1', async () => {

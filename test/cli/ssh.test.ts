@@ -10,8 +10,8 @@ import { addApprover, delegate, listApprovers } from '../../src/cli/approver.ts'
 import type { Output } from '../../src/cli/outcome.ts';
 import { decideRequest, listRequests, showRequest } from '../../src/cli/requests.ts';
 import type { HttpListener } from '../../src/http/server.ts';
-import { readSshLine } from '../../src/proof/sshkey.ts';
 import { Registry } from '../../src/registry.ts';
+import { readSshLine } from '../../verify/src/proof/sshkey.ts';
 import { type Bench, gate } from '../support/approvals.ts';
 import { gateAt, serve } from '../support/http.ts';
 

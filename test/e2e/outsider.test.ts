@@ -7,13 +7,13 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { checkBundle } from '../../src/audit/bundle.ts';
-import { verifyLog } from '../../src/audit/verify.ts';
 import { verify } from '../../src/cli/audit.ts';
 import { type WhoFlags, who } from '../../src/cli/audit-who.ts';
 import type { Output } from '../../src/cli/outcome.ts';
 import { decideRequest } from '../../src/cli/requests.ts';
 import { query } from '../../src/wire/messages/frontend.ts';
+import { checkBundle } from '../../verify/src/bundle.ts';
+import { verifyLog } from '../../verify/src/verify.ts';
 import { MemorySource } from '../audit/fixture.ts';
 import { startGuard } from '../support/holdpoint.ts';
 import { createDatabase } from '../support/postgres.ts';

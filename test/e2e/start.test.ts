@@ -9,8 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { findLogs } from '../../src/audit/source.ts';
-import { verifyLog } from '../../src/audit/verify.ts';
+import { findLogs } from '../../verify/src/source.ts';
+import { verifyLog } from '../../verify/src/verify.ts';
 
 const command = join(import.meta.dirname, '..', '..', 'bin', 'holdpoint');
 let folder: string;

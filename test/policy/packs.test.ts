@@ -55,15 +55,15 @@ test('a pack that is not there is an error with the nearest one', () => {
 });
 
 test('the packs are found from a build as well, where dist/ stands beside rules/', async () => {
-  // The layout of the package and the image: dist/policy/packs.js, rules/, node_modules/.
+  // The layout of the package and the image: dist/src/policy/packs.js, rules/, node_modules/.
   const built = join(folder, 'package');
   mkdirSync(built);
   cpSync(join(root, 'rules'), join(built, 'rules'), { recursive: true });
   symlinkSync(join(root, 'node_modules'), join(built, 'node_modules'));
-  cpSync(join(root, 'src'), join(built, 'dist'), { recursive: true });
+  cpSync(join(root, 'src'), join(built, 'dist/src'), { recursive: true });
   writeFileSync(join(built, 'package.json'), '{"type":"module"}');
   const packs = (await import(
-    /* @vite-ignore */ pathToFileURL(join(built, 'dist/policy/packs.ts')).href
+    /* @vite-ignore */ pathToFileURL(join(built, 'dist/src/policy/packs.ts')).href
   )) as {
     packsDir: () => string;
     loadPolicy: typeof loadPolicy;

@@ -16,8 +16,8 @@ import type { OidcPort } from '../../src/approval/ground.ts';
 import { actionValue } from '../../src/approval/slack-callback.ts';
 import { sshNamespaces } from '../../src/approval/sshsig.ts';
 import { challengeOf } from '../../src/approval/webauthn.ts';
-import { nonceOf } from '../../src/proof/idtoken.ts';
-import { readSshLine, sshString } from '../../src/proof/sshkey.ts';
+import { nonceOf } from '../../verify/src/proof/idtoken.ts';
+import { readSshLine, sshString } from '../../verify/src/proof/sshkey.ts';
 import { type Bench, publicUrl } from './approvals.ts';
 import { edwardsSecurityKey } from './securitykey.ts';
 

@@ -2,7 +2,7 @@
 // OpenSSH PROTOCOL.u2f and PROTOCOL.sshsig.
 
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { sshString } from '../../src/proof/sshkey.ts';
+import { sshString } from '../../verify/src/proof/sshkey.ts';
 
 export interface SecurityKey {
   /** `TYPE BASE64`. */

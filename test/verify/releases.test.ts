@@ -2,11 +2,19 @@ import { hash } from 'node:crypto';
 import { CompactSign } from 'jose';
 import { describe, expect, test } from 'vitest';
 import type { Decision } from '../../src/approval/decision.ts';
-import { subjectKid } from '../../src/audit/credentials.ts';
-import { canonical } from '../../src/audit/jcs.ts';
 import { freshKey } from '../../src/audit/keyring.ts';
 import type { RecordBody } from '../../src/audit/record.ts';
-import { type Report, verifyLog } from '../../src/audit/verify.ts';
+import { subjectKid } from '../../verify/src/credentials.ts';
+import { canonical } from '../../verify/src/jcs.ts';
+import { type Report, verifyLog } from '../../verify/src/verify.ts';
+import {
+  type MemorySource,
+  openTestLog,
+  origin,
+  snapshot,
+  statement,
+  temporaryFolder,
+} from '../audit/fixture.ts';
 import {
   type AssertionClaims,
   type SshSigner,
@@ -14,7 +22,6 @@ import {
   softwareSshKey,
   TokenMaker,
 } from '../support/evidence.ts';
-import { type MemorySource, openTestLog, origin, snapshot, statement, temporaryFolder } from './fixture.ts';
 
 const rid = 'AAAAAAAAAAAAAAAAAAAAAA';
 const wire = 'w'.repeat(43);

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { type Report, verifyLog } from '../../src/audit/verify.ts';
-import { type MemorySource, smallLog } from './fixture.ts';
+import { type Report, verifyLog } from '../../verify/src/verify.ts';
+import { type MemorySource, smallLog } from '../audit/fixture.ts';
 
 const first = 'seg-00000000.jsonl';
 
@@ -77,7 +77,7 @@ test('an inserted record is found even if it names the hash above it', async () 
 });
 
 test('records appended without the key are unsealed', async () => {
-  const { leafHash } = await import('../../src/audit/record.ts');
+  const { leafHash } = await import('../../verify/src/leaf.ts');
   const source = await smallLog();
   const lines = source.lines(first);
   const last = lines.findLast(isRecord)!;

@@ -1,12 +1,13 @@
 import { SignJWT } from 'jose';
 import { expect, test } from 'vitest';
-import { canonical } from '../../src/audit/jcs.ts';
 import { freshKey } from '../../src/audit/keyring.ts';
-import { checkProof } from '../../src/audit/proof.ts';
-import { lineBytesMax } from '../../src/audit/record.ts';
-import { readToken, signToken, verifyToken } from '../../src/audit/seal.ts';
-import { verifyLog } from '../../src/audit/verify.ts';
-import { type MemorySource, smallLog } from './fixture.ts';
+import { signToken } from '../../src/audit/seal.ts';
+import { canonical } from '../../verify/src/jcs.ts';
+import { lineBytesMax } from '../../verify/src/leaf.ts';
+import { checkProof } from '../../verify/src/proof.ts';
+import { readToken, verifyToken } from '../../verify/src/token.ts';
+import { verifyLog } from '../../verify/src/verify.ts';
+import { type MemorySource, smallLog } from '../audit/fixture.ts';
 
 const first = 'seg-00000000.jsonl';
 

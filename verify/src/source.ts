@@ -3,12 +3,22 @@
 
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { HoldpointError } from '../errors.ts';
-import { segmentNumber } from './folder.ts';
+import { segmentNumber } from './names.ts';
 import type { LogSource } from './verify.ts';
 
 /** A segment larger than this is not read into memory: no segment is, unless somebody made it so. */
 const fileBytesMax = 1 << 30;
+
+/** There is no such log, or none that can be read. The message says what to do. */
+export class SourceError extends Error {
+  readonly code: 'not-found' | 'too-large';
+
+  constructor(code: SourceError['code'], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'SourceError';
+    this.code = code;
+  }
+}
 
 /** One log in a folder. */
 export class FolderSource implements LogSource {
@@ -34,7 +44,7 @@ export class FolderSource implements LogSource {
     if (!existsSync(path)) return undefined;
     const { size } = statSync(path);
     if (size > fileBytesMax)
-      throw new HoldpointError(
+      throw new SourceError(
         'too-large',
         `${path} has ${size} bytes; no file of a log has more than ${fileBytesMax}`,
       );
@@ -50,8 +60,8 @@ export function findLogs(path: string): FolderSource[] {
   try {
     return logsUnder(path);
   } catch (error) {
-    if (error instanceof HoldpointError) throw error;
-    throw new HoldpointError(
+    if (error instanceof SourceError) throw error;
+    throw new SourceError(
       'not-found',
       `the log in ${path} cannot be read: ${(error as Error).message}; run this as the user that Holdpoint runs as`,
       { cause: error },
@@ -69,7 +79,7 @@ function logsUnder(path: string): FolderSource[] {
       .sort();
     if (found.length > 0) return found.map((child) => new FolderSource(child));
   }
-  throw new HoldpointError(
+  throw new SourceError(
     'not-found',
     `there is no log in ${path}: name the folder that holds seg-00000000.jsonl, or the data folder above it`,
   );

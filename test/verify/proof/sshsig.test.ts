@@ -6,9 +6,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { readSshLine } from '../../src/proof/sshkey.ts';
-import { signerOf, verifySshSignature } from '../../src/proof/sshsig.ts';
-import { ecdsaSecurityKey, edwardsSecurityKey } from '../support/securitykey.ts';
+import { readSshLine } from '../../../verify/src/proof/sshkey.ts';
+import { signerOf, verifySshSignature } from '../../../verify/src/proof/sshsig.ts';
+import { ecdsaSecurityKey, edwardsSecurityKey } from '../../support/securitykey.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'holdpoint-ssh-'));
 afterAll(() => rmSync(folder, { recursive: true }));

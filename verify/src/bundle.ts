@@ -4,15 +4,15 @@
 
 import { hash } from 'node:crypto';
 import type { JWK } from 'jose';
-import { isBase64url } from '../proof/base64url.ts';
 import type { ChainedRecord } from './chain.ts';
 import type { Credential } from './credentials.ts';
 import { canonical } from './jcs.ts';
+import type { Moved } from './leaf.ts';
 import { inclusionProof, verifyInclusion } from './merkle.ts';
+import { isBase64url } from './proof/base64url.ts';
 import { leafOf, type ProofMaterial, sealedBy } from './proof.ts';
-import type { Moved } from './record.ts';
 import { Releases, type Story } from './releases.ts';
-import { readToken } from './seal.ts';
+import { readToken } from './token.ts';
 
 export interface Bundle {
   readonly typ: 'holdpoint.bundle.v1';

@@ -3,8 +3,8 @@
 
 import { createHash } from 'node:crypto';
 import { calculateJwkThumbprint, type JWK } from 'jose';
-import { readSshLine } from '../proof/sshkey.ts';
-import { readPublicKey } from './seal.ts';
+import { readSshLine } from './proof/sshkey.ts';
+import { readPublicKey } from './token.ts';
 
 /** `id`: whose it is, as the log says; undefined for one that the verifier brings without a name. */
 export interface Credential {

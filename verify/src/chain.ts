@@ -4,9 +4,9 @@
 
 import type { JWK } from 'jose';
 import { canonical } from './jcs.ts';
+import { leafHash, lineBytesMax, originHash } from './leaf.ts';
 import { CompactTree, type Hash } from './merkle.ts';
-import { leafHash, lineBytesMax, originHash } from './record.ts';
-import { digest, firstSealHash, readPublicKey, verifyToken } from './seal.ts';
+import { digest, firstSealHash, readPublicKey, verifyToken } from './token.ts';
 
 /** Exit codes of the verifier, by what is wrong. audit-approval §12. */
 export const offenceCodes = {

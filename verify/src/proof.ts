@@ -3,9 +3,9 @@
 // sealing key. Whoever has it needs the root key and nothing else. Pure.
 
 import type { JWK } from 'jose';
+import { leafHash } from './leaf.ts';
 import { inclusionProof, verifyInclusion } from './merkle.ts';
-import { leafHash } from './record.ts';
-import { readPublicKey, readToken, verifyToken } from './seal.ts';
+import { readPublicKey, readToken, verifyToken } from './token.ts';
 
 export interface Proof {
   readonly typ: 'holdpoint.proof.v1';

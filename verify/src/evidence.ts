@@ -4,11 +4,11 @@
 
 import { hash } from 'node:crypto';
 import { compactVerify, importJWK, type JWK } from 'jose';
-import { checkClaims, type SignedAssertion, verifyAssertion } from '../proof/assertion.ts';
-import { isCompactJws } from '../proof/base64url.ts';
-import { verifyIdToken } from '../proof/idtoken.ts';
-import { verifySshSignature } from '../proof/sshsig.ts';
 import { type Credential, type Credentials, subjectKid } from './credentials.ts';
+import { checkClaims, type SignedAssertion, verifyAssertion } from './proof/assertion.ts';
+import { isCompactJws } from './proof/base64url.ts';
+import { verifyIdToken } from './proof/idtoken.ts';
+import { verifySshSignature } from './proof/sshsig.ts';
 
 /** Weakest first. */
 export const levels = ['link', 'slack', 'key', 'passkey'] as const;

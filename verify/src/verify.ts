@@ -16,9 +16,9 @@ import {
   Walk,
 } from './chain.ts';
 import type { Credential } from './credentials.ts';
-import { leafHash, type Moved } from './record.ts';
+import { leafHash, type Moved } from './leaf.ts';
 import { Releases, type Story } from './releases.ts';
-import { digest, type SegmentSeal, verifyToken } from './seal.ts';
+import { digest, type SegmentSeal, verifyToken } from './token.ts';
 
 /** The files of one log. */
 export interface LogSource {

@@ -9,7 +9,7 @@ import {
   rootOf,
   verifyConsistency,
   verifyInclusion,
-} from '../../src/audit/merkle.ts';
+} from '../../verify/src/merkle.ts';
 
 // The vectors of the Certificate Transparency reference implementation for RFC 6962.
 const inputs = [

@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
-import { canonical } from '../../src/audit/jcs.ts';
 import { freshKey } from '../../src/audit/keyring.ts';
-import { type Sign, signToken, type TokenType } from '../../src/audit/seal.ts';
-import { type Report, verifyLog } from '../../src/audit/verify.ts';
-import { openTestLog, snapshot, statement, temporaryFolder } from './fixture.ts';
+import { type Sign, signToken } from '../../src/audit/seal.ts';
+import { canonical } from '../../verify/src/jcs.ts';
+import type { TokenType } from '../../verify/src/token.ts';
+import { type Report, verifyLog } from '../../verify/src/verify.ts';
+import { openTestLog, snapshot, statement, temporaryFolder } from '../audit/fixture.ts';
 
 /** A log of two epochs whose writer signs what `lie` makes of each payload. */
 async function lyingLog(

@@ -1,0 +1,16 @@
+// Names: how the files of a log are called. audit-approval §11.
+
+/** A folder's name for an origin: letters, digits, dot, dash and underscore stay; the rest is percent-encoded. */
+export function folderName(origin: string): string {
+  return encodeURIComponent(origin).replace(/^\.+$/, (dots) => '%2E'.repeat(dots.length));
+}
+
+export function segmentName(n: number): string {
+  return `seg-${String(n).padStart(8, '0')}.jsonl`;
+}
+
+/** The number in a segment's name; undefined for any other name. */
+export function segmentNumber(name: string): number | undefined {
+  const digits = /^seg-(\d{8,12})\.jsonl$/.exec(name)?.[1];
+  return digits === undefined ? undefined : Number(digits);
+}
