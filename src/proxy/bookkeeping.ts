@@ -1,7 +1,6 @@
 // Bookkeeping of one session: turns its gates into log records, metrics and approval requests. The relay says what
 // happened; this says how it is written down. Refuses to know sockets and frames' meaning.
 
-import { commit } from '../../verify/src/leaf.ts';
 import type { Grant } from '../approval/hold.ts';
 import {
   buildRequest,
@@ -12,6 +11,7 @@ import {
   wireDigest,
 } from '../approval/request.ts';
 import type { Decided, RecordBody, StatementBody } from '../audit/record.ts';
+import { committed } from '../audit/values.ts';
 import type { Catalog } from '../catalog/names.ts';
 import type { HoldpointError } from '../errors.ts';
 import type { Action, Actor } from '../policy/verdict.ts';
@@ -315,8 +315,8 @@ export class SessionBook implements RelayBook {
     if (literals.length + parameters.length === 0) return undefined;
     const { random } = this.#options;
     return [
-      ...literals.map((literal) => commit(random(16), 0, literal)),
-      ...parameters.map(({ oid, value }) => commit(random(16), oid, value ?? undefined)),
+      ...literals.map((literal) => committed(random, 0, literal)),
+      ...parameters.map(({ oid, value }) => committed(random, oid, value ?? undefined)),
     ];
   }
 
