@@ -44,6 +44,8 @@ export interface AssemblyOptions {
   readonly report: Report;
   /** Opens the store; a test puts faults into it. */
   readonly open?: typeof openStore;
+  /** Opens the log; a bench puts a disk without fdatasync behind it, or a log that keeps nothing. */
+  readonly openLog?: typeof openLog;
   readonly notify?: Announce;
 }
 
@@ -88,7 +90,7 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
     undo.push(() => analyzer.close());
     const store = await (options.open ?? openStore)(config.store);
     undo.push(() => store.close());
-    const { log, recovered } = await openLog({
+    const { log, recovered } = await (options.openLog ?? openLog)({
       dir: join(config.dataDir, 'audit'),
       keysDir: join(config.dataDir, 'keys', 'audit'),
       origin: config.node,

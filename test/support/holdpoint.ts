@@ -47,6 +47,7 @@ export interface GuardOptions {
   readonly dataDir?: string;
   /** Opens the store, with faults in it. */
   readonly open?: AssemblyOptions['open'];
+  readonly openLog?: AssemblyOptions['openLog'];
   /** As in the file; the approver `dba` is its user UDBA. */
   readonly slack?: { token: string; channel: string; signingSecret: string; apiUrl: string; team: string };
   readonly webhooks?: readonly Record<string, unknown>[];
@@ -161,6 +162,7 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
     report: (level, message, fields) => reports.push(`${level} ${message} ${JSON.stringify(fields)}`),
     notify: (_request, link) => links.push(link),
     ...(options.open === undefined ? {} : { open: options.open }),
+    ...(options.openLog === undefined ? {} : { openLog: options.openLog }),
   });
   const http = `http://127.0.0.1:${running.httpPort}`;
   const approver = approverAt(http, keyFile);

@@ -1,0 +1,52 @@
+// A whole Holdpoint in a process of its own, forked by a bench: its first message says in front of what and with which
+// log; it answers with its address, and each later message with the CPU that it has used.
+
+import * as fs from 'node:fs';
+import type { LogFs } from '../../src/audit/folder.ts';
+import type { AuditLog } from '../../src/audit/log.ts';
+import { openLog } from '../../src/audit/opening.ts';
+import { startGuard } from '../../test/support/holdpoint.ts';
+
+/** `off`: nothing is recorded. `no-fsync`: the class of reads as configured, on a disk whose fdatasync returns at once. */
+export interface GuardSetting {
+  readonly url: string;
+  readonly log: 'off' | 'no-fsync' | 'on';
+  readonly audit: Readonly<Record<string, unknown>>;
+}
+
+/** Makes a log take everything and keep nothing. */
+function keepNothing(log: AuditLog): void {
+  Object.assign(log, {
+    append: () => 0,
+    written: (done: () => void) => done(),
+    durable: () => Promise.resolve(),
+  });
+}
+
+const readyDisk = {
+  ...fs,
+  fdatasync: (_fd: number, done: fs.NoParamCallback) => setImmediate(done, null),
+} as unknown as LogFs;
+
+const openers: Record<GuardSetting['log'], typeof openLog> = {
+  on: openLog,
+  off: async (options) => {
+    const opened = await openLog(options);
+    keepNothing(opened.log);
+    return opened;
+  },
+  'no-fsync': (options) => openLog({ ...options, fs: readyDisk }),
+};
+
+process.once('message', async ({ url, log, audit }: GuardSetting) => {
+  const guard = await startGuard({ url, audit, openLog: openers[log] });
+  process.on('message', () => process.send?.(process.cpuUsage()));
+  process.on('disconnect', () => guard.close().finally(() => process.exit(0)));
+  process.send?.({
+    host: guard.host,
+    port: guard.port,
+    user: guard.agent,
+    password: guard.password,
+    database: guard.database,
+  });
+});
