@@ -8,7 +8,7 @@ import { leafHash, lineBytesMax } from '../../verify/src/leaf.ts';
 import { digest, type Seal } from '../../verify/src/token.ts';
 import { HoldpointError } from '../errors.ts';
 import { certify, type FreshKey, freshKey } from './keyring.ts';
-import type { LogHealth, LogState } from './logstate.ts';
+import type { LogHealth, LogListener, LogState } from './logstate.ts';
 import type { OpenWork } from './openwork.ts';
 import { Pace } from './pace.ts';
 import { encodeRecord, moveLongMembers, type RecordBody } from './record.ts';
@@ -64,6 +64,7 @@ export class AuditLog {
   #key: SigningKey;
   #epochSince: number;
   #waiters: Waiter[] = [];
+  readonly #listeners = new Set<LogListener>();
 
   // The group commit: one in flight.
   readonly #pace: Pace;
@@ -164,6 +165,12 @@ export class AuditLog {
     this.#waiters.push({ seq, resolve, reject });
     this.#keepPace();
     return promise;
+  }
+
+  /** Has `listener` told from now on; returns what ends that. What is sealed already is in `health`. */
+  listen(listener: LogListener): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   /** Begins a new epoch now. Settles when the old key's last seal is on disk. */
@@ -329,6 +336,7 @@ export class AuditLog {
     this.#sealingSince = undefined;
     if (since !== undefined) this.#at.meter.sealLag?.((clock.mono() - since) / 1000);
     this.#settle();
+    for (const listener of this.#listeners) listener.sealed?.(first);
     return { segment, start, open: openThen };
   }
 
@@ -381,6 +389,7 @@ export class AuditLog {
       pmh: this.#pmh,
       open,
     });
+    for (const listener of this.#listeners) listener.segmentClosed?.(segment.n);
   }
 
   #settle(): void {

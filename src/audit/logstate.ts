@@ -27,6 +27,17 @@ export interface LogMeter {
   failure?(error: HoldpointError): void;
 }
 
+/**
+ * Who follows the log as it is written. Called on the event loop right after the fact, in the order of the facts; must
+ * be cheap and must not throw: work belongs on the listener's own turn.
+ */
+export interface LogListener {
+  /** The first `size` records are sealed and on disk. Sizes only grow; some are skipped, as groups are. */
+  sealed?(size: number): void;
+  /** Segment `n` is closed and its manifest line is on disk: its file will not change any more. */
+  segmentClosed?(n: number): void;
+}
+
 /** Where the log stands; everything `AuditLog` needs to go on. Made by opening.ts. */
 export interface LogState {
   readonly folder: Folder;

@@ -177,6 +177,32 @@ test('many sessions at once: every wait ends, seqs have no gap, the log verifies
   expect(report.epochs).toBe(report.segments);
 });
 
+test('a listener hears of what is on disk and of each closed segment, until it has had enough', async () => {
+  const path = temporaryFolder();
+  const { log } = await openTestLog(path, { segmentBytesMax: 3000 });
+  const sealed: number[] = [];
+  const closed: number[] = [];
+  const enough = log.listen({
+    sealed: (size) => {
+      expect(size).toBe(log.health.sealed);
+      sealed.push(size);
+    },
+    segmentClosed: (n) => {
+      expect(snapshot(path).lines('manifest.jsonl').length).toBe(n + 1);
+      closed.push(n);
+    },
+  });
+  for (let n = 0; n < 12; n += 1) await log.durable(log.append(statement(n)));
+  enough();
+  const told = sealed.length;
+  await log.close();
+  expect(sealed).toEqual([...sealed].sort((a, b) => a - b));
+  expect(sealed.length).toBe(told);
+  expect(told).toBeGreaterThanOrEqual(12);
+  expect(closed.length).toBeGreaterThan(1);
+  expect(closed).toEqual(closed.map((_, i) => i));
+});
+
 test('records that nobody waits for are sealed all the same', async () => {
   const path = temporaryFolder();
   const { log } = await openTestLog(path, { sealMs: 1 });
