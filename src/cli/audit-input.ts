@@ -1,10 +1,8 @@
-// What the audit commands read: keys and files that the caller names, and the lines of a log that a proof is made of.
+// What the audit commands read: keys and files that the caller names, and the records of a log.
 // Nothing of it is verified here.
 
 import { readFileSync } from 'node:fs';
-import type { JWK } from 'jose';
 import { type Credential, givenCredential } from '../../verify/src/credentials.ts';
-import type { ProofMaterial } from '../../verify/src/proof.ts';
 import { type FolderSource, type ReadRecord, readLines } from '../../verify/src/source.ts';
 import { readPublicKey } from '../../verify/src/token.ts';
 import { HoldpointError } from '../errors.ts';
@@ -57,24 +55,4 @@ export async function credentialsOf(paths: readonly string[]): Promise<Map<strin
 /** The records of a log, without its seals. */
 export async function* records(source: FolderSource): AsyncGenerator<ReadRecord> {
   for await (const line of readLines(source)) if ('kind' in line) yield line;
-}
-
-/** What a proof of record `seq` is made of: everything up to the first seal that covers it; undefined if none does. */
-export async function materialOf(
-  source: FolderSource,
-  origin: string,
-  seq: number,
-): Promise<ProofMaterial | undefined> {
-  const lines: string[] = [];
-  const keys: { jwk: JWK; cert: string }[] = [];
-  for await (const line of readLines(source)) {
-    if ('size' in line) {
-      if (line.size <= seq) continue;
-      const { jwk: root } = JSON.parse(lines[0]!) as { jwk: JWK };
-      return { origin, root, keys, records: lines, seal: line.line };
-    }
-    lines.push(line.line);
-    if (line.kind === 'key') keys.push({ jwk: line.members.jwk as JWK, cert: String(line.members.cert) });
-  }
-  return undefined;
 }

@@ -7,6 +7,9 @@ import type { Report } from '../../verify/src/verify.ts';
 
 const excerptCharactersMax = 160;
 
+/** A record, verified or not. */
+type Told = Omit<ReadRecord, 'line'>;
+
 /** The report of `audit verify` on one log. */
 export function reportText(report: Report): string {
   const { sealed, root, releases } = report;
@@ -67,12 +70,12 @@ export function limits(report: Report): string[] {
 }
 
 /** One record on one line. */
-export function recordText(record: ReadRecord): string {
+export function recordText(record: Told): string {
   return `#${String(record.seq).padEnd(7)} ${time(record.ts)}  ${record.kind.padEnd(9)} ${summary(record)}`.trimEnd();
 }
 
 /** What a record says, without its number and time. */
-export function summary({ kind, members: m }: ReadRecord): string {
+export function summary({ kind, members: m }: Told): string {
   switch (kind) {
     case 'stmt':
       return `${show(m.agent)} on ${show(m.target)}: ${verdict(m)}  ${excerpt(m.sql ?? m.reason)}`;

@@ -1,14 +1,19 @@
 // `holdpoint audit who`: the story of one statement or request, from the log alone: what ran, who allowed it, did they see
-// exactly this, what came of it. The log is verified first. Also written as a bundle, for somebody who has no log.
+// exactly this, what came of it. Each record of it is proved by its place under a seal, as an outsider would who has the
+// bundle of them; `--whole` verifies all of the log, too.
 
 import { writeFileSync } from 'node:fs';
+import { type Account, accountOf, keptOf } from '../../verify/src/account.ts';
 import type { Ballot } from '../../verify/src/ballots.ts';
-import { type Bundle, type Bundled, bundle, bundleText } from '../../verify/src/bundle.ts';
+import { type Bundled, bundleText, makeBundle } from '../../verify/src/bundle.ts';
+import { Offence, offenceCodes } from '../../verify/src/chain.ts';
+import type { Credential } from '../../verify/src/credentials.ts';
 import type { Story } from '../../verify/src/releases.ts';
-import { type FolderSource, findLogs, type ReadRecord } from '../../verify/src/source.ts';
-import { verifyLog } from '../../verify/src/verify.ts';
+import { type FolderSource, findLogs } from '../../verify/src/source.ts';
+import { type Report, verifyLog } from '../../verify/src/verify.ts';
 import { HoldpointError } from '../errors.ts';
-import { credentialsOf, materialOf, records } from './audit-input.ts';
+import { credentialsOf } from './audit-input.ts';
+import { wrongTiles } from './audit-prove.ts';
 import { plain, recordText, reportText, time } from './audit-text.ts';
 import type { Output } from './outcome.ts';
 
@@ -17,36 +22,87 @@ export interface WhoFlags {
   readonly request?: string;
   readonly bundle?: string;
   readonly approver?: string[];
+  /** Verify all of the log, too. */
+  readonly whole?: boolean;
   readonly json?: boolean;
 }
 
-/** `audit who`: verifies the log first and says so; exit code 0 only if it holds and the story is there. */
+/** `audit who`: exit code 0 only if every record of the story is proved to be in the log, and the approvals are. */
 export async function who(dir: string, flags: WhoFlags, output: Output): Promise<number> {
   if ((flags.seq === undefined) === (flags.request === undefined))
     throw new HoldpointError('bad-request', 'name either --seq N or --request ID');
   const approvers = await credentialsOf(flags.approver ?? []);
   for (const source of findLogs(dir)) {
-    const found = await storyOf(source, flags);
-    if (found.length === 0) continue;
-    const about = flags.request ?? requestOf(found);
-    const report = await verifyLog(source, { live: true, approvers, about });
-    const { story } = report;
-    if (flags.json === true) {
-      const told = found.map(({ members }) => members);
-      const { ok, origin, findings: verified } = report;
-      output.out(
-        `${JSON.stringify({ ok, origin, verified, records: told, story: story ?? null }, null, 2)}\n`,
-      );
-    } else {
-      for (const record of found) output.out(`${recordText(record)}\n`);
-      if (report.ok && story?.asked !== undefined) output.out(`\n${storyText(story)}`);
-      output.out(`\n${reportText(report).split('\n\n')[0]!.trimEnd()}\n`);
-    }
-    if (report.ok && flags.bundle !== undefined)
-      await writeBundle(flags.bundle, source, report.origin, about, found);
-    return report.code;
+    const account = await accountOf(source, flags);
+    if (account.records.length === 0) continue;
+    const proven = await proveAccount(source, account, flags, approvers);
+    const whole =
+      flags.whole === true || 'error' in proven
+        ? await verifyLog(source, { live: true, approvers, about: account.rid })
+        : undefined;
+    if (flags.json === true) output.out(whoJson(account, proven, whole));
+    else output.out(whoText(account, proven, whole));
+    if ('error' in proven) return whole?.ok === false ? whole.code : proven.code;
+    if (flags.bundle !== undefined) writeFileSync(flags.bundle, bundleText(proven.bundle));
+    return whole?.code ?? 0;
   }
   throw new HoldpointError('not-found', `the log in ${dir} has no such record or request`);
+}
+
+type Proven = Awaited<ReturnType<typeof makeBundle>> | { readonly error: string; readonly code: number };
+
+/** The bundle of the records that a seal covers, checked as an outsider would. */
+async function proveAccount(
+  source: FolderSource,
+  { records, rid, sealed }: Account,
+  { seq }: WhoFlags,
+  given: ReadonlyMap<string, Credential>,
+): Promise<Proven> {
+  const told = records.filter((record) => record.seq < sealed);
+  if (told.length === 0)
+    return {
+      error: 'these records are under no seal yet: the next one covers them',
+      code: offenceCodes.unsealed,
+    };
+  const lines = new Map(told.map((record) => [record.seq, record.line]));
+  try {
+    return await makeBundle(source, { rid, seq, lines, ...(await keptOf(source, told)) }, { given });
+  } catch (error) {
+    const code = error instanceof Offence ? offenceCodes[error.kind] : offenceCodes.signature;
+    return { error: (error as Error).message, code };
+  }
+}
+
+function whoText({ records, sealed }: Account, proven: Proven, whole: Report | undefined): string {
+  let text = records.map((record) => `${recordText(record)}\n`).join('');
+  if ('error' in proven) text += `\nNOT PROVED: ${plain(proven.error)}\n`;
+  else {
+    const { shows } = proven;
+    if (shows.story?.asked !== undefined) text += `\n${storyText(shows.story)}`;
+    text += `\n${plain(shows.origin)}: verified\n`;
+    text += `  each of these ${shows.records.length} records is proved to be in the log, by a seal of ${time(shows.sealedAt)} under root ${shows.rootKid}\n`;
+    const unsealed = records.filter(({ seq }) => seq >= sealed).length;
+    if (unsealed > 0) text += `  but the newest ${unsealed}, which are under no seal yet\n`;
+    if (whole === undefined) text += '  whether the rest of the log is whole, `audit verify` tells\n';
+    if (proven.tiles === 'wrong') text += `  note: ${wrongTiles}\n`;
+  }
+  if (whole !== undefined) text += `\n${reportText(whole).split('\n\n')[0]!.trimEnd()}\n`;
+  return text;
+}
+
+function whoJson({ records, rid }: Account, proven: Proven, whole: Report | undefined): string {
+  const told = records.map(({ members }) => members);
+  const shown =
+    'error' in proven
+      ? { ok: false, origin: whole?.origin, error: proven.error, story: null }
+      : {
+          ok: whole?.ok ?? true,
+          origin: proven.shows.origin,
+          root: proven.shows.rootKid,
+          sealedAt: proven.shows.sealedAt,
+          story: proven.shows.story ?? null,
+        };
+  return `${JSON.stringify({ ...shown, request: rid, verified: whole?.findings, records: told }, null, 2)}\n`;
 }
 
 /** The answers of a request whose every part was verified. */
@@ -103,6 +159,12 @@ function plainLines(text: string): string {
   return text.split('\n').map(plain).join('\n');
 }
 
+/** The story of a bundle; of one without a request, its records. */
+function toldText({ story, records }: Bundled): string {
+  if (story !== undefined) return storyText(story);
+  return records.map((record) => `${recordText(record)}\n`).join('');
+}
+
 /** What `audit verify` says of a good bundle. */
 export function bundledText(path: string, bundled: Bundled, rootKid: string | undefined): string {
   const root =
@@ -111,92 +173,11 @@ export function bundledText(path: string, bundled: Bundled, rootKid: string | un
       : 'the one you named';
   return (
     `${path}: verified\n  ${bundled.records.length} records of ${plain(bundled.origin)}, sealed ${time(bundled.sealedAt)}\n` +
-    `  root ${bundled.rootKid}, ${root}\n\n${storyText(bundled.story)}`
+    `  root ${bundled.rootKid}, ${root}\n\n${toldText(bundled)}`
   );
 }
 
 export function bundledJson({ records: all, ...rest }: Bundled, rootKid: string | undefined): string {
   const pinned = rootKid !== undefined;
   return `${JSON.stringify({ ok: true, pinned, ...rest, records: all.map(({ members }) => members) }, null, 2)}\n`;
-}
-
-async function writeBundle(
-  file: string,
-  source: FolderSource,
-  origin: string,
-  rid: string | undefined,
-  found: readonly ReadRecord[],
-): Promise<void> {
-  const last = found.at(-1)!.seq;
-  const material = rid === undefined ? undefined : await materialOf(source, origin, last);
-  if (rid === undefined || material === undefined)
-    throw new HoldpointError('not-found', 'there is no sealed request to bundle; name one with --request ID');
-  const all = [...found, ...(await vouchersOf(source, found))].sort((a, b) => a.seq - b.seq);
-  const blobs: Record<string, string> = {};
-  const evidence: Record<string, string> = {};
-  for (const { members } of all) {
-    for (const { sha } of Object.values((members.blobs ?? {}) as Record<string, { sha: string }>))
-      blobs[sha] = String(await source.read(`blobs/${sha}`));
-    const { sha256 } = (members.ev ?? {}) as { sha256?: unknown };
-    const token = typeof sha256 === 'string' ? await source.read(`evidence/${sha256}.jwt`) : undefined;
-    if (token !== undefined) evidence[String(sha256)] = String(token);
-  }
-  const kept: Pick<Bundle, 'blobs' | 'evidence'> = { blobs, evidence };
-  const indexes = all.map(({ seq }) => seq);
-  writeFileSync(file, bundleText(bundle(material, rid, indexes, kept)));
-}
-
-/** The enrolments and delegations that the decisions among `found` rest on. */
-async function vouchersOf(source: FolderSource, found: readonly ReadRecord[]): Promise<ReadRecord[]> {
-  const boots = new Set(found.map(({ members }) => members.boot));
-  const people = new Set<unknown>();
-  for (const { kind, members } of found) {
-    if (kind !== 'decision') continue;
-    const { approver, for: from } = JSON.parse(String(members.D)) as { approver: string; for?: string };
-    people.add(approver);
-    if (from !== undefined) people.add(from);
-  }
-  const vouchers: ReadRecord[] = [];
-  for await (const record of records(source)) {
-    const { kind, members, seq } = record;
-    if (seq > found.at(-1)!.seq) break;
-    const enrols = kind === 'approver' && people.has(members.id) && boots.has(members.boot);
-    const lends = kind === 'delegation' && people.has(members.from) && people.has(members.to);
-    if (enrols || lends) vouchers.push(record);
-  }
-  return vouchers;
-}
-
-function requestOf(found: readonly ReadRecord[]): string | undefined {
-  const rid = found.find(({ kind }) => kind === 'hold')?.members.rid;
-  return typeof rid === 'string' ? rid : undefined;
-}
-
-/** All records of the statement or request, in log order. Reads the log several times rather than keep it. */
-async function storyOf(
-  source: FolderSource,
-  about: { readonly seq?: number; readonly request?: string },
-): Promise<ReadRecord[]> {
-  const refs = new Set<unknown>();
-  const requests = new Set<unknown>();
-  if (about.request !== undefined) requests.add(about.request);
-  for await (const { seq, kind, members } of records(source)) {
-    if (seq !== about.seq) continue;
-    if (kind === 'stmt' || members.ref === undefined) refs.add(seq);
-    else refs.add(members.ref);
-    if (typeof members.rid === 'string') requests.add(members.rid);
-  }
-  // A request names statements and a statement its requests: twice is enough to know both.
-  for (let pass = 0; pass < 2; pass += 1) {
-    for await (const { members } of records(source)) {
-      if (refs.has(members.ref) && typeof members.rid === 'string') requests.add(members.rid);
-      if (requests.has(members.rid) && typeof members.ref === 'number') refs.add(members.ref);
-    }
-  }
-  const story: ReadRecord[] = [];
-  for await (const record of records(source)) {
-    const { seq, members } = record;
-    if (refs.has(seq) || refs.has(members.ref) || requests.has(members.rid)) story.push(record);
-  }
-  return story;
 }

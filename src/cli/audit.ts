@@ -2,11 +2,11 @@
 // code: those of reference §12 for verify, else 0 done, 1 found wrong, 2 usage. Needs no configuration, no running
 // Holdpoint and no key but public ones.
 
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { checkBundle } from '../../verify/src/bundle.ts';
-import { checkProof, prove } from '../../verify/src/proof.ts';
+import { checkProof } from '../../verify/src/proof.ts';
 import {
   type FolderSource,
   findLogs,
@@ -17,7 +17,8 @@ import {
 import { readPublicKey } from '../../verify/src/token.ts';
 import { type Report, type VerifyOptions, verifyLog } from '../../verify/src/verify.ts';
 import { HoldpointError } from '../errors.ts';
-import { credentialsOf, materialOf, readText, records, rootKidOf } from './audit-input.ts';
+import { credentialsOf, readText, records, rootKidOf } from './audit-input.ts';
+import { type ProveFlags, proveRecord } from './audit-prove.ts';
 import { plain, recordText, reportText, time } from './audit-text.ts';
 import { bundledJson, bundledText, type WhoFlags, who } from './audit-who.ts';
 import { type Output, terminal } from './outcome.ts';
@@ -101,6 +102,7 @@ export function register(program: Command): void {
     .option('--request <id>', 'a request')
     .option('--bundle <file>', 'also write what proves it, for somebody who has no log; for `audit verify`')
     .addOption(approvers())
+    .option('--whole', 'verify all of the log, too')
     .addOption(json())
     .action((dir: string, flags: WhoFlags) => finish(() => who(dir, flags, terminal), flags, terminal));
 
@@ -110,8 +112,8 @@ export function register(program: Command): void {
     .argument(folder, folderWords, defaultFolder)
     .requiredOption('--seq <n>', 'the record', whole)
     .option('-o, --output <file>', 'where to (default: standard output)')
-    .action((dir: string, flags: { seq: number; output?: string }) =>
-      finish(() => proveRecord(dir, flags, terminal), {}, terminal),
+    .action((dir: string, flags: ProveFlags) =>
+      finish(() => proveRecord(only(dir), flags, terminal), {}, terminal),
     );
 
   audit
@@ -173,7 +175,7 @@ async function verifyProof(
       output.out(flags.json === true ? bundledJson(bundled, rootKid) : bundledText(path, bundled, rootKid));
       return 0;
     }
-    const proved = await checkProof(JSON.parse(text), rootKid);
+    const proved = await checkProof(text, rootKid);
     const pinned = rootKid !== undefined;
     output.out(
       flags.json === true
@@ -222,31 +224,6 @@ export async function tail(
       output.out(flags.json === true ? `${record.line}\n` : `${recordText(record)}\n`);
     if (flags.follow === true) await wait(followMs);
   }
-  return 0;
-}
-
-/** `audit prove`: refuses to prove from a log that does not verify. */
-export async function proveRecord(
-  dir: string,
-  flags: { seq: number; output?: string },
-  output: Output,
-): Promise<number> {
-  const source = only(dir);
-  const report = await verifyLog(source, { live: true });
-  if (!report.ok) {
-    output.err(reportText(report));
-    return report.code;
-  }
-  const material = await materialOf(source, report.origin, flags.seq);
-  if (material === undefined)
-    throw new HoldpointError(
-      'not-found',
-      `the log has ${report.records} records; there is no record ${flags.seq}`,
-    );
-  const proof = prove(material, flags.seq);
-  const text = `${JSON.stringify(proof, null, 2)}\n`;
-  if (flags.output === undefined) output.out(text);
-  else writeFileSync(flags.output, text);
   return 0;
 }
 

@@ -1,9 +1,11 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { proveRecord, root, show, tail, verify } from '../../src/cli/audit.ts';
+import { root, show, tail, verify } from '../../src/cli/audit.ts';
+import { proveRecord } from '../../src/cli/audit-prove.ts';
 import { plain } from '../../src/cli/audit-text.ts';
 import { who } from '../../src/cli/audit-who.ts';
+import { FolderSource } from '../../verify/src/source.ts';
 import { logFolder, openTestLog, statement, temporaryFolder } from '../audit/fixture.ts';
 
 function listener() {
@@ -118,7 +120,9 @@ test('who tells the story of a statement from any of its records', async () => {
 test('a proof of a record holds with the root key alone, and no other record passes with it', async () => {
   const { path, ref } = await folderWithLog();
   const file = join(path, 'proof.json');
-  expect(await proveRecord(path, { seq: ref, output: file }, listener())).toBe(0);
+  expect(await proveRecord(new FolderSource(logFolder(path)), { seq: ref, output: file }, listener())).toBe(
+    0,
+  );
   const printed = listener();
   await root(path, { json: true }, printed);
   const { kid } = JSON.parse(printed.heard.out);

@@ -110,7 +110,7 @@ test('a proof that is no proof is refused with a reason, whatever it is', async 
     { typ: 'holdpoint.proof.v1' },
     { typ: 'holdpoint.proof.v1', root: {}, keys: 1 },
   ])
-    await expect(checkProof(value)).rejects.toThrow();
+    await expect(checkProof(JSON.stringify(value))).rejects.toThrow();
 });
 
 test('canonical JSON refuses what it would have to change', () => {

@@ -8,16 +8,19 @@ import type { ChainedRecord } from './chain.ts';
 import type { Credential } from './credentials.ts';
 import { canonical } from './jcs.ts';
 import type { Moved } from './leaf.ts';
-import { inclusionProof, verifyInclusion } from './merkle.ts';
+import { verifyInclusion } from './merkle.ts';
 import { isBase64url } from './proof/base64url.ts';
-import { leafOf, type ProofMaterial, sealedBy } from './proof.ts';
+import { leafOf, sealedBy } from './proof.ts';
+import { proved, sealOver } from './prover.ts';
 import { Releases, type Story } from './releases.ts';
-import { readToken } from './token.ts';
+import type { LogSource } from './verify.ts';
 
 export interface Bundle {
   readonly typ: 'holdpoint.bundle.v1';
   readonly origin: string;
-  readonly rid: string;
+  /** The request that it is about; or, where there was none, a record of the statement or of whatever else it is about. */
+  readonly rid?: string;
+  readonly seq?: number;
   /** In log order: the line, exactly, and base64url hashes from its leaf upwards. */
   readonly records: readonly {
     readonly index: number;
@@ -39,29 +42,47 @@ export function bundleText(bundle: Bundle): string {
   return `${canonical(bundle)}\n`;
 }
 
-/** Bundles the records of these indexes. `material` as for one proof; its seal covers all of them. */
-export function bundle(
-  material: ProofMaterial,
-  rid: string,
-  indexes: readonly number[],
-  kept: Pick<Bundle, 'blobs' | 'evidence'>,
-): Bundle {
-  const { claims } = readToken(material.seal);
-  const leaves = material.records.slice(0, Number(claims.size)).map(leafOf);
-  return {
-    typ: 'holdpoint.bundle.v1',
-    origin: material.origin,
-    rid,
-    records: indexes.map((index) => ({
-      index,
-      line: material.records[index]!,
-      inclusion: inclusionProof(leaves, index).map((hash) => hash.toString('base64url')),
-    })),
-    seal: material.seal,
-    root: material.root,
-    keys: material.keys.slice(0, Number(claims.epoch) + 1),
-    ...kept,
-  };
+/** What a bundle is about, and the records, in log order, that tell of it. */
+export interface Told {
+  readonly rid: string | undefined;
+  readonly seq: number | undefined;
+  readonly lines: ReadonlyMap<number, string>;
+  readonly blobs: Readonly<Record<string, string>>;
+  readonly evidence: Readonly<Record<string, string>>;
+}
+
+/**
+ * Bundles records of a log under the first seal that covers the last of them, and checks the bundle as whoever gets it
+ * will. Throws Unprovable if no seal does, Error or Offence if what is there proves nothing.
+ */
+export async function makeBundle(
+  source: LogSource,
+  told: Told,
+  options: CheckOptions = {},
+): Promise<{ bundle: Bundle; shows: Bundled; tiles: 'used' | 'none' | 'wrong' }> {
+  const { lines, rid, seq, blobs, evidence } = told;
+  const seqs = [...lines.keys()];
+  const { origin, seal, root, keys, size } = await sealOver(source, seqs.at(-1)!);
+  const wanted = { inclusion: seqs, consistency: [], size };
+  const { made, tiles } = await proved(source, wanted, async ({ inclusion }) => {
+    const bundle: Bundle = {
+      typ: 'holdpoint.bundle.v1',
+      origin,
+      ...(rid === undefined ? { seq: seq! } : { rid }),
+      records: [...lines].map(([index, line]) => ({
+        index,
+        line,
+        inclusion: inclusion.get(index)!.map((hash) => hash.toString('base64url')),
+      })),
+      seal,
+      root,
+      keys,
+      blobs,
+      evidence,
+    };
+    return { bundle, shows: await checkBundle(bundleText(bundle), options) };
+  });
+  return { ...made, tiles };
 }
 
 /** What a good bundle shows. */
@@ -71,18 +92,19 @@ export interface Bundled {
   /** µs since 1970, as the seal says: nothing in it is younger. */
   readonly sealedAt: number;
   readonly records: readonly ChainedRecord[];
-  readonly story: Story;
+  /** Of the request that it is about. */
+  readonly story: Story | undefined;
   readonly releases: Releases['counts'];
 }
 
-/**
- * Checks a bundle of unknown origin by its exact text. Throws Error that says what is wrong. `rootKid`: the root that the
- * caller trusts; `given`: approvers' keys that they bring.
- */
-export async function checkBundle(
-  text: string,
-  options: { rootKid?: string | undefined; given?: ReadonlyMap<string, Credential> | undefined } = {},
-): Promise<Bundled> {
+/** `rootKid`: the root that the caller trusts; `given`: approvers' keys that they bring. */
+export interface CheckOptions {
+  readonly rootKid?: string | undefined;
+  readonly given?: ReadonlyMap<string, Credential> | undefined;
+}
+
+/** Checks a bundle of unknown origin by its exact text. Throws Error that says what is wrong. */
+export async function checkBundle(text: string, options: CheckOptions = {}): Promise<Bundled> {
   const read = readBundle(text);
   const sealed = await sealedBy(read, options.rootKid);
   const top = Buffer.from(String(sealed.seal.root), 'base64url');
@@ -110,8 +132,11 @@ export async function checkBundle(
     await releases.note(record, { file: 'bundle', line: records.length + 1 });
     records.push(record);
   }
-  const story = releases.story!;
-  if (story.asked === undefined) throw new Error(`the bundle holds no request ${read.rid}`);
+  const { story } = releases;
+  if (story !== undefined && story.asked === undefined)
+    throw new Error(`the bundle holds no request ${read.rid}`);
+  if (story === undefined && !records.some(({ seq }) => seq === read.seq))
+    throw new Error(`the bundle holds no record ${read.seq}`);
   return {
     origin: read.origin,
     rootKid: sealed.rootKid,
@@ -129,7 +154,10 @@ function readBundle(text: string): Bundle {
   // What nobody looks at could be changed unnoticed, so nothing stands in a bundle that is not looked at.
   const fits =
     bundleText(read) === text &&
-    only(read, 'blobs evidence keys origin records rid root seal typ') &&
+    only(
+      read,
+      `blobs evidence keys origin records ${read.rid === undefined ? 'root seal seq' : 'rid root seal'} typ`,
+    ) &&
     only(read.root, 'crv kty x') &&
     read.keys.every((key) => only(key, 'cert jwk') && only(key.jwk, 'crv kty x')) &&
     read.records.every((record) => only(record, 'inclusion index line')) &&

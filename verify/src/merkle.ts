@@ -47,12 +47,17 @@ export class CompactTree {
     return [...this.#peaks];
   }
 
-  /** Takes ownership of `leaf`. */
-  append(leaf: Hash): void {
+  /** Takes ownership of `leaf`. `formed` is told of each perfect subtree that it completes, itself being the first. */
+  append(leaf: Hash, formed?: (height: number, index: number, hash: Hash) => void): void {
     let node = leaf;
+    let rest = this.#size;
+    formed?.(0, rest, node);
     // Each trailing one of the size is a perfect subtree that the new leaf completes to the next power.
-    for (let rest = this.#size; rest % 2 === 1; rest = (rest - 1) / 2)
+    for (let height = 1; rest % 2 === 1; height += 1) {
       node = nodeHash(this.#peaks.pop()!, node);
+      rest = (rest - 1) / 2;
+      formed?.(height, rest, node);
+    }
     this.#peaks.push(node);
     this.#size += 1;
   }

@@ -1,11 +1,16 @@
 // Proof: one record, and why it is in the log, as one small JSON file. audit-approval §9.
 // Holds the record, its RFC 6962 inclusion proof, the seal over that tree, and the certificates from the root to the
-// sealing key. Whoever has it needs the root key and nothing else. Pure.
+// sealing key. Whoever has it needs the root key and nothing else: that the seal's key is certified from the root, that it
+// signed this tree and that the record is in it is all there is to prove, so nothing else of the log is looked at. Pure.
 
 import type { JWK } from 'jose';
+import { recordAt } from './extents.ts';
 import { leafHash } from './leaf.ts';
-import { inclusionProof, verifyInclusion } from './merkle.ts';
-import { readPublicKey, readToken, verifyToken } from './token.ts';
+import { verifyInclusion } from './merkle.ts';
+import { isBase64url } from './proof/base64url.ts';
+import { proved, type Sealed, sealOver, Unprovable } from './prover.ts';
+import { readPublicKey, verifyToken } from './token.ts';
+import type { LogSource } from './verify.ts';
 
 export interface Proof {
   readonly typ: 'holdpoint.proof.v1';
@@ -22,50 +27,67 @@ export interface Proof {
   readonly keys: readonly { readonly jwk: JWK; readonly cert: string }[];
 }
 
-/** What is needed of a log to prove one of its records: every line's kind in order. */
-export interface ProofMaterial {
-  readonly origin: string;
-  readonly root: JWK;
-  readonly keys: readonly { readonly jwk: JWK; readonly cert: string }[];
-  /** Record lines from 0 up to the size of `seal`. */
-  readonly records: readonly string[];
-  readonly seal: string;
+/** The one text of a proof. */
+export function proofText({ typ, origin, record, index, inclusion, seal, root, keys }: Proof): string {
+  const ordered = {
+    typ,
+    origin,
+    record,
+    index,
+    inclusion,
+    seal,
+    root: plainKey(root),
+    keys: keys.map(({ jwk, cert }) => ({ jwk: plainKey(jwk), cert })),
+  };
+  return `${JSON.stringify(ordered, null, 2)}\n`;
 }
 
-/** Proves record `index`. Throws RangeError if the seal does not cover it. */
-export function prove(material: ProofMaterial, index: number): Proof {
-  const { claims } = readToken(material.seal);
-  const leaves = material.records.slice(0, Number(claims.size)).map(leafOf);
-  return {
-    typ: 'holdpoint.proof.v1',
-    origin: material.origin,
-    record: material.records[index]!,
-    index,
-    inclusion: inclusionProof(leaves, index).map((hash) => hash.toString('base64url')),
-    seal: material.seal,
-    root: material.root,
-    keys: material.keys.slice(0, Number(claims.epoch) + 1),
-  };
+/**
+ * Proves record `seq` of a log. Throws Unprovable if no seal covers it, Error if what the log holds proves nothing.
+ * `tiles`: whether they were of use; `wrong` ones want to be made anew.
+ */
+export async function prove(
+  source: LogSource,
+  seq: number,
+): Promise<{ proof: Proof; tiles: 'used' | 'none' | 'wrong' }> {
+  const sealed = await sealOver(source, seq);
+  const record = await recordAt(source, seq);
+  if (record === undefined) throw new Unprovable(`the log does not hold record ${seq} any more`);
+  const wanted = { inclusion: [seq], consistency: [], size: sealed.size };
+  const { made, tiles } = await proved(source, wanted, async ({ inclusion }) => {
+    const proof = proofOf(sealed, seq, record.line, inclusion.get(seq)!);
+    await checkProof(proofText(proof));
+    return proof;
+  });
+  return { proof: made, tiles };
+}
+
+function proofOf(sealed: Sealed, index: number, record: string, inclusion: readonly Buffer[]): Proof {
+  const { origin, seal, root, keys } = sealed;
+  const hashes = inclusion.map((hash) => hash.toString('base64url'));
+  return { typ: 'holdpoint.proof.v1', origin, record, index, inclusion: hashes, seal, root, keys };
 }
 
 /** What a good proof shows. */
 export interface Proved {
   readonly origin: string;
   readonly seq: number;
+  readonly record: string;
   readonly size: number;
   /** µs since 1970, as the seal says: the record is not younger. */
   readonly sealedAt: number;
   readonly rootKid: string;
 }
 
-/** Checks a proof of unknown origin. Throws Error that says what is wrong. `rootKid`: the root that the caller trusts. */
-export async function checkProof(value: unknown, rootKid?: string): Promise<Proved> {
-  const proof = value as Proof;
-  if (typeof value !== 'object' || value === null || proof.typ !== 'holdpoint.proof.v1')
-    throw new Error('this is not a proof: typ must be "holdpoint.proof.v1"');
+/**
+ * Checks a proof of unknown origin by its exact text. Throws Error that says what is wrong. `rootKid`: the root that the
+ * caller trusts.
+ */
+export async function checkProof(text: string, rootKid?: string): Promise<Proved> {
+  const proof = readProof(text);
   const { seal, rootKid: root } = await sealedBy(proof, rootKid);
   const record = JSON.parse(proof.record) as { seq: unknown; node: unknown };
-  const steps = [...proof.inclusion].map((hash) => Buffer.from(hash, 'base64url'));
+  const steps = proof.inclusion.map((hash) => Buffer.from(hash, 'base64url'));
   const top = Buffer.from(String(seal.root), 'base64url');
   if (
     record.seq !== proof.index ||
@@ -76,10 +98,23 @@ export async function checkProof(value: unknown, rootKid?: string): Promise<Prov
   return {
     origin: proof.origin,
     seq: proof.index,
+    record: proof.record,
     size: Number(seal.size),
     sealedAt: Number(seal.ts),
     rootKid: root,
   };
+}
+
+/** Reads a proof in its one spelling, so that nothing in it can be changed that nobody looks at. */
+function readProof(text: string): Proof {
+  const proof = JSON.parse(text) as Proof;
+  if (typeof proof !== 'object' || proof === null || proof.typ !== 'holdpoint.proof.v1')
+    throw new Error('this is not a proof: typ must be "holdpoint.proof.v1"');
+  const whole =
+    Array.isArray(proof.inclusion) && Array.isArray(proof.keys) && proof.inclusion.every(isBase64url);
+  if (!whole || proofText(proof) !== text)
+    throw new Error('the proof is not in its one form: it was changed');
+  return proof;
 }
 
 /**
@@ -108,4 +143,8 @@ export async function sealedBy(
 
 export function leafOf(line: string): Buffer {
   return Buffer.from(leafHash(line), 'base64url');
+}
+
+function plainKey(jwk: JWK | undefined): object {
+  return { crv: jwk?.crv, kty: jwk?.kty, x: jwk?.x };
 }
