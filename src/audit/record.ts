@@ -351,29 +351,56 @@ export function moveLongMembers(
 
 function template(kind: string, members: Readonly<Record<string, Form>>): Member[] {
   const all: Record<string, Member> = {
-    boot: (_, stamp) => `,"boot":${canonicalString(stamp.boot)}`,
+    boot: common('boot'),
     kind: () => `,"kind":"${kind}"`,
     mono: (_, stamp) => `,"mono":${integer(stamp.mono)}`,
-    node: (_, stamp) => `,"node":${canonicalString(stamp.node)}`,
+    node: common('node'),
     prev: (_, stamp) => `,"prev":"${stamp.prev}"`,
     seq: (_, stamp) => `,"seq":${integer(stamp.seq)}`,
     ts: (_, stamp) => `,"ts":${integer(stamp.ts)}`,
     v: () => ',"v":1',
     blobs: (body) => (body.blobs === undefined ? '' : `,"blobs":${canonical(body.blobs)}`),
   };
-  for (const [name, form] of Object.entries(members)) all[name] = member(name, writers[form]);
+  for (const [name, form] of Object.entries(members)) all[name] = member(name, form);
   // Plain sort compares UTF-16 code units, which is JCS order.
   return Object.keys(all)
     .sort()
     .map((name) => all[name]!);
 }
 
-function member(name: string, write: (value: never) => string): Member {
+function member(name: string, form: Form): Member {
   const prefix = `,"${name}":`;
+  const write = writers[form] as (value: unknown) => string;
+  const said = remembering((text) => prefix + canonicalString(text));
+  const saidAlone = remembering((text) => `${prefix}[${canonicalString(text)}]`);
   return (body) => {
     const value = body[name];
     if (value === undefined) return '';
-    return prefix + (value === null ? 'null' : write(value as never));
+    if (value === null) return `${prefix}null`;
+    if (form === 'text') return said(value as string);
+    const [only] = form === 'texts' ? (value as readonly unknown[]) : [];
+    if (typeof only === 'string' && (value as readonly unknown[]).length === 1) return saidAlone(only);
+    return prefix + write(value);
+  };
+}
+
+function common(name: 'boot' | 'node'): Member {
+  const said = remembering((text) => `,"${name}":${canonicalString(text)}`);
+  return (_, stamp) => said(stamp[name]);
+}
+
+/**
+ * Most members of most records say what the record of their kind before said: those words are found, not made. To
+ * compare a string with itself is to look at its address.
+ */
+function remembering(make: (text: string) => string): (text: string) => string {
+  let last: string | undefined;
+  let words = '';
+  return (text) => {
+    if (text === last) return words;
+    words = make(text);
+    last = text;
+    return words;
   };
 }
 

@@ -132,3 +132,20 @@ test('a commitment tells salts, types and values apart, and NULL from every valu
       .digest('base64url'),
   );
 });
+
+test('a record that says what the one before said is encoded as if it were alone', () => {
+  const word = fc.constantFrom('a', 'b', '"', '\ud800', '');
+  const list = fc.array(word, { maxLength: 2 });
+  const body = fc.record({ sql: word, role: fc.option(word), cmd: list, effects: list, rid: word });
+  fc.assert(
+    fc.property(fc.array(fc.tuple(body, word), { minLength: 2, maxLength: 6 }), (sequence) => {
+      for (const [members, boot] of sequence) {
+        const said = statement(1, members);
+        const wellFormed = JSON.parse(JSON.stringify({ ...said, ...stamp, boot, v: 1 }), (_, value) =>
+          typeof value === 'string' ? value.toWellFormed() : value,
+        );
+        expect(encodeRecord(said, { ...stamp, boot })).toBe(canonical(wellFormed));
+      }
+    }),
+  );
+});
