@@ -163,7 +163,12 @@ export const configShape = z.strictObject({
     ),
   audit: z
     .strictObject({
-      reads: z.enum(['kill-safe', 'output-commit', 'write-ahead']).default('kill-safe'),
+      reads: z
+        .enum(['kill-safe', 'output-commit', 'write-ahead'])
+        .default('kill-safe')
+        .describe(
+          'What reads wait for; writes wait for the disk in any case. kill-safe: their record is in the file, which a kill does not lose. output-commit: so, and their answer waits until it is on disk. write-ahead: they wait for the disk as writes do.',
+        ),
       sealMs: ms(0, 10_000).default(5),
       segmentBytesMax: z.int().min(65_536).max(1_073_741_824).default(67_108_864),
       values: z.enum(['none', 'clear']).default('none'),

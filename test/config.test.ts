@@ -256,12 +256,12 @@ test('an agent needs one of password and verifier, and a target that exists', ()
   );
 });
 
-test.each([['audit.reads', `${least}audit: { reads: write-ahead }\n`]])(
-  '%s answers that it is not available yet',
-  (at, text) => {
-    expect(refusal(text)).toMatch(new RegExp(`5: ${at}: .*not available yet`));
-  },
-);
+test('reads wait for their record to be in the file, or for more where that is asked for', () => {
+  expect(parse(least).audit.reads).toBe('kill-safe');
+  for (const reads of ['output-commit', 'write-ahead'])
+    expect(parse(`${least}audit: { reads: ${reads} }\n`).audit.reads).toBe(reads);
+  expect(refusal(`${least}audit: { reads: never }\n`)).toMatch(/audit.reads/);
+});
 
 test('a shared store needs a name for this proxy; one that is alone has one', () => {
   const shared = `${least}store: redis://cache:6379/2\n`;

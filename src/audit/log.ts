@@ -104,6 +104,16 @@ export class AuditLog {
     return this.#failed;
   }
 
+  /** Records appended so far. */
+  get size(): number {
+    return this.#seq;
+  }
+
+  /** How many of them, from the first on, are sealed and on disk. */
+  get sealed(): number {
+    return this.#sealed;
+  }
+
   get health(): LogHealth {
     const stalled = this.#stalled();
     return {

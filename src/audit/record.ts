@@ -168,6 +168,11 @@ export interface StatementBody {
   cmd?: readonly string[] | undefined;
   effects: readonly string[];
   dec: Decided;
+  /**
+   * What this record was before the statement went to the server, if it did: `kill`, in the file; `output`, so, and on
+   * disk before the client saw an answer; `disk`, sealed and on disk.
+   */
+  dc?: 'kill' | 'output' | 'disk' | undefined;
   rule: string;
   reason?: string | undefined;
   shadow?: 'hold' | 'deny' | undefined;
@@ -226,6 +231,7 @@ const forms: { readonly [K in RecordKind]: { readonly [M in MembersOf<K>]-?: For
     cmd: 'texts',
     effects: 'texts',
     dec: 'text',
+    dc: 'text',
     rule: 'text',
     reason: 'text',
     shadow: 'text',

@@ -395,6 +395,7 @@ function proxyListener(parts: Parts): Listener {
     boot: log.boot,
     publicUrl,
     values: config.audit.values,
+    reads: config.audit.reads,
     limits: config.limits,
   });
 }

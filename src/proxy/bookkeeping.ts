@@ -299,6 +299,7 @@ export class SessionBook implements RelayBook {
       cmd: described.commands,
       effects: effectsOf(statements),
       dec,
+      dc: dec === 'pass' ? gate.durability : dec === 'hold' ? 'disk' : undefined,
       rule: verdict.rule,
       reason: verdict.action === 'pass' && verdict.shadow === undefined ? undefined : verdict.reason,
       shadow: verdict.shadow,

@@ -1,12 +1,14 @@
 // Downlink: one relay's direction from the server to the client. Frames that the session attends to are shown to it,
-// the rest stream by; notices of ours go between two frames of the server's. Refuses to know what a frame means.
+// the rest stream by; notices of ours go between two frames of the server's. What goes out leaves by the outlet, in order.
+// Refuses to know what a frame means.
 
 import type { Duplex } from 'node:stream';
 import type { BackendStep } from '../session/step.ts';
 import { FRAME, Framer, type FrameView, NONE, typeTable } from '../wire/framer.ts';
 import { backendFrameBytesMax, backendKnown } from '../wire/messages/backend.ts';
 import { Intake } from './intake.ts';
-import { Run, writeAll } from './run.ts';
+import { Outlet, type OutputCommit } from './outlet.ts';
+import { Run } from './run.ts';
 import { Withheld } from './withheld.ts';
 
 /** Bytes of one assembled backend frame: an error or notice a server would not exceed in practice. */
@@ -23,6 +25,8 @@ export interface DownlinkOptions {
   readonly judge: (frame: FrameView, now: number) => BackendStep;
   /** True while what is answered is an enclosure's, rows and COPY data included. */
   readonly enclosed: () => boolean;
+  /** What answers wait for; absent: nothing. */
+  readonly commit?: OutputCommit | undefined;
 }
 
 export class Downlink {
@@ -33,6 +37,7 @@ export class Downlink {
     frameBytesMax: backendFrameBytesMax(assembledBytesMax),
   });
   readonly #intake: Intake;
+  readonly #outlet: Outlet;
   readonly #run = new Run();
   #notices: Buffer[] = [];
   /** Output of an enclosure that is not certain yet. */
@@ -43,11 +48,7 @@ export class Downlink {
   constructor(options: DownlinkOptions) {
     this.#options = options;
     this.#intake = new Intake(options.server);
-  }
-
-  /** The stream to the client ends between two frames. */
-  get atBoundary(): boolean {
-    return this.#framer.atBoundary;
+    this.#outlet = new Outlet(options.client, this.#intake, options.commit);
   }
 
   /** Takes bytes of the server's. Throws what ends the session; what came before that is the client's already. */
@@ -85,8 +86,25 @@ export class Downlink {
   /** Sends a NoticeResponse of ours as soon as it may stand in the stream. */
   notice(bytes: Buffer): void {
     if (this.#deaf) return;
-    if (this.#framer.atBoundary) this.#options.client.write(bytes);
+    if (this.#framer.atBoundary) this.#outlet.write([bytes], true);
     else if (this.#notices.length < noticesMax) this.#notices.push(bytes);
+  }
+
+  /**
+   * The session ends with this, where it may still stand in the stream. `unseen`: what waits for the disk will never be
+   * there, and is dropped.
+   */
+  last(bytes: Buffer, unseen: boolean): void {
+    if (this.#deaf) return;
+    if (unseen) {
+      this.#outlet.drop();
+      if (this.#outlet.atBoundary) this.#options.client.write(bytes);
+    } else if (this.#framer.atBoundary) this.#outlet.write([bytes], true);
+  }
+
+  /** Calls `done` once the client was given what it may see; nothing follows. */
+  finish(done: () => void): void {
+    this.#outlet.finish(done);
   }
 
   /** The client is gone; the server is read on, for what it still has to say. */
@@ -120,6 +138,6 @@ export class Downlink {
   #write(): void {
     const batch = this.#run.take();
     if (this.#deaf || batch.length === 0) return;
-    if (!writeAll(this.#options.client, batch)) this.#intake.stopUntilDrain(this.#options.client);
+    this.#outlet.write(batch, this.#framer.atBoundary);
   }
 }

@@ -10,6 +10,7 @@ import type { Ledger } from '../policy/budget.ts';
 import type { Policy } from '../policy/rules.ts';
 import type { Actor, Environment } from '../policy/verdict.ts';
 import type { ServerIdentity } from '../server-pins.ts';
+import type { Reads } from '../session/durability.ts';
 import { Session } from '../session/session.ts';
 import type { Analyzer } from '../sql/parse.ts';
 import type { TargetAddress } from '../target-url.ts';
@@ -82,6 +83,8 @@ export interface ListenerOptions extends LoginOptions {
   readonly boot: string;
   readonly publicUrl: string;
   readonly values: 'clear' | 'none';
+  /** What is asked of the records of statements that write nothing. */
+  readonly reads: Reads;
   readonly limits: {
     readonly connectionsMax: number;
     readonly statementBytesMax: number;
@@ -331,6 +334,7 @@ export class Listener {
       catalog,
       policy: target.policy,
       spending: options.spending,
+      reads: options.reads,
       actor,
       user: target.address.user,
       searchPath: new Map(startup.settings).get('search_path'),
@@ -356,6 +360,7 @@ export class Listener {
       session,
       log: options.log,
       book,
+      outputCommit: options.reads === 'output-commit',
       statementBytesMax: options.limits.statementBytesMax,
       bindBytesMax: options.limits.bindBytesMax,
       ended: (error) => {

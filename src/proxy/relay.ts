@@ -15,6 +15,7 @@ import type { RelayBook } from './book.ts';
 import { Downlink } from './downlink.ts';
 import { type AfterHold, Holding } from './holding.ts';
 import { Intake } from './intake.ts';
+import type { OutputCommit } from './outlet.ts';
 import { type RelayLog, Uplink } from './uplink.ts';
 
 export interface RelayOptions {
@@ -23,6 +24,8 @@ export interface RelayOptions {
   readonly session: Session;
   readonly log: RelayLog;
   readonly book: RelayBook;
+  /** What the server answers waits until its record is on disk. */
+  readonly outputCommit?: boolean;
   readonly statementBytesMax: number;
   readonly bindBytesMax: number;
   /** Called once, when both sockets are done with and the outcome of a hold is recorded. */
@@ -79,6 +82,7 @@ export class Relay {
       server: options.server,
       judge: (frame, now) => options.session.onBackend(frame, now),
       enclosed: () => options.session.answersEnclosure,
+      commit: options.outputCommit === true ? this.#commit() : undefined,
     });
     this.#holding = new Holding({
       session: options.session,
@@ -94,6 +98,14 @@ export class Relay {
         if (this.#ended) this.#over();
       },
     });
+  }
+
+  #commit(): OutputCommit {
+    return {
+      log: this.#options.log,
+      ref: () => this.#uplink.sentRef,
+      failed: (error) => this.terminate(error),
+    };
   }
 
   /** Takes over both sockets. `clientHead` and `serverHead` are bytes already read from them. */
@@ -144,7 +156,7 @@ export class Relay {
   terminate(error: HoldpointError): void {
     if (this.#ended) return;
     this.#holding.interrupt('shutdown');
-    if (!this.#clientGone && this.#downlink.atBoundary) this.#options.client.write(errorFrom(error, 'FATAL'));
+    if (!this.#clientGone) this.#downlink.last(errorFrom(error, 'FATAL'), error.code === 'log-unwritable');
     this.#end(error);
   }
 
@@ -193,6 +205,7 @@ export class Relay {
       case 'pass':
         if (step.flush) this.#uplink.sendDeferred();
         if (step.gate !== undefined) this.#record(step.gate);
+        if (step.barrier === true) this.#uplink.barrier();
         if (step.before !== undefined) this.#uplink.add(step.before);
         if (step.instead === undefined) this.#uplink.append(frame);
         else this.#uplink.add(step.instead);
@@ -200,12 +213,13 @@ export class Relay {
         return;
       case 'defer':
         if (step.gate !== undefined) this.#record(step.gate);
+        if (step.barrier === true) this.#uplink.barrier();
         this.#defer(step.instead ?? frame.copy());
         return;
       case 'replace':
         if (step.flush) this.#uplink.sendDeferred();
         this.#options.book.refused(step.gate, frame.buffer.subarray(frame.start, frame.end), step.error);
-        this.#uplink.recorded();
+        this.#uplink.recorded(step.gate?.ref ?? -1, false);
         this.#uplink.add(step.bytes);
         return;
       case 'hold':
@@ -248,7 +262,7 @@ export class Relay {
     const gate = session.enclosed;
     if (gate !== undefined && gate.ref < 0) {
       book.passing(gate);
-      this.#uplink.recorded();
+      this.#uplink.recorded(gate.ref, gate.durability === 'disk');
     }
     this.#waiting = 'enclosure';
     this.#downlink.withhold(() => session.overflows());
@@ -291,7 +305,7 @@ export class Relay {
 
   #record(gate: Gate): void {
     this.#options.book.passing(gate);
-    this.#uplink.recorded();
+    this.#uplink.recorded(gate.ref, gate.durability === 'disk');
     this.#options.session.dispatched(gate, performance.now());
   }
 
@@ -372,7 +386,7 @@ export class Relay {
     this.#uplink.close();
     this.#downlink.settle(false);
     // A client may still have bytes to read; a server has nothing to hear but the end.
-    this.#options.client.end();
+    this.#downlink.finish(() => this.#options.client.end());
     this.#options.server.destroy();
     setTimeout(() => this.#options.client.destroy(), 1000).unref();
     if (!this.#holding.busy) this.#over();

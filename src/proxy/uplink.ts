@@ -1,6 +1,6 @@
 // Uplink: one relay's direction from the client to the server. What was read is gathered into runs, and a run goes once
-// the records of its gates are written, in the order it came. Frames behind a gated Parse wait in front of it. Refuses
-// to know what a frame means. Source: DESIGN §1.4, §1.9, §6.
+// the records of its gates are written, or on disk where one of them asks for it, in the order it came. Frames behind a
+// gated Parse wait in front of it. Refuses to know what a frame means. Source: DESIGN §1.4, §1.9, §6; audit-approval §4.
 
 import type { Duplex } from 'node:stream';
 import type { HoldpointError } from '../errors.ts';
@@ -8,10 +8,16 @@ import type { Framer } from '../wire/framer.ts';
 import type { Intake } from './intake.ts';
 import { Run, writeAll } from './run.ts';
 
-/** What the uplink needs of the log. */
+/** What the uplink needs of the log. Seqs count all records, of every session. */
 export interface RelayLog {
   /** Calls back once everything appended so far has been written to the file, or cannot be. */
   written(done: (error?: HoldpointError) => void): void;
+  /** Records appended so far. */
+  readonly size: number;
+  /** How many of them, from the first on, are sealed and on disk. */
+  readonly sealed: number;
+  /** Settles once record `seq` is sealed and on disk; rejects with `log-unwritable` if that can no longer happen. */
+  durable(seq: number): Promise<void>;
 }
 
 export interface UplinkOptions {
@@ -25,7 +31,20 @@ export interface UplinkOptions {
   readonly failed: (error: HoldpointError) => void;
 }
 
-/** Bytes that may wait for the log's turn before the client is not read any more. */
+/** A run that waits for the log, or behind one that does. */
+interface Batch {
+  readonly frames: readonly Buffer[];
+  readonly bytes: number;
+  /** Gates recorded for it, and the seq of the last record of the session by then. */
+  readonly recorded: number;
+  readonly ref: number;
+  /** Monotonic milliseconds when it was read. */
+  readonly since: number;
+  /** The log has what it waits for. */
+  ready: boolean;
+}
+
+/** Bytes that may wait for the log before the client is not read any more. */
 const loggingBytesMax = 4 << 20;
 /** Bytes of deferred frames; beyond it they go to the server, which executes nothing of them. */
 const deferredBytesMax = 1 << 20;
@@ -35,11 +54,15 @@ export class Uplink {
   readonly #run = new Run();
   #deferred: Buffer[] = [];
   #deferredBytes = 0;
-  /** Batches handed to the log's turn and not yet written to the server. */
-  #batches = 0;
+  /** Runs that are not written to the server yet, in order. */
+  readonly #batches: Batch[] = [];
   #batchesBytes = 0;
-  /** Gates recorded since the last batch. */
+  /** Gates recorded since the last batch, and whether what comes next waits for the disk. */
   #recorded = 0;
+  #barrier = false;
+  /** Seq of the session's last record, and of the last one whose run is the server's. */
+  #ref = -1;
+  #sentRef = -1;
   #begunAt = 0;
   #closed = false;
 
@@ -62,9 +85,24 @@ export class Uplink {
     this.#run.add(bytes);
   }
 
-  /** A gate's record was appended: what is gathered now waits until it is written. */
-  recorded(): void {
+  /** Seq of the last record that the server has the run of: what it answers rests on no later one. */
+  get sentRef(): number {
+    return this.#sentRef;
+  }
+
+  /**
+   * A gate's record, `ref` where it is known, was appended: what is gathered now waits until it is written. `disk`: until
+   * it is sealed and on disk.
+   */
+  recorded(ref: number, disk: boolean): void {
     this.#recorded += 1;
+    if (ref > this.#ref) this.#ref = ref;
+    if (disk) this.#barrier = true;
+  }
+
+  /** What is gathered now waits until everything recorded so far is sealed and on disk. */
+  barrier(): void {
+    if (this.#ref >= this.#options.log.sealed) this.#barrier = true;
   }
 
   /** A frame that waits for its Bind. False when there is no room for more: `sendDeferred` must follow. */
@@ -85,34 +123,29 @@ export class Uplink {
     return frames;
   }
 
-  /** What was gathered goes to the server: after its records are written, in the order it came. */
+  /** What was gathered goes to the server: once the log has its records as they must be, in the order it came. */
   commit(): void {
-    const batch = this.#run.take();
-    if (batch.length === 0) return;
+    const frames = this.#run.take();
+    if (frames.length === 0) return;
     const recorded = this.#recorded;
-    if (recorded === 0 && this.#batches === 0) {
-      this.#send(batch);
+    const barrier = this.#barrier;
+    if (recorded === 0 && !barrier && this.#batches.length === 0) {
+      this.#send(frames);
       return;
     }
-    const { intake, log, written, failed } = this.#options;
-    const since = this.#begunAt;
-    const bytes = batch.reduce((sum, each) => sum + each.length, 0);
     this.#recorded = 0;
-    this.#batches += 1;
+    this.#barrier = false;
+    const { log, intake } = this.#options;
+    const bytes = frames.reduce((sum, each) => sum + each.length, 0);
+    const batch = { frames, bytes, recorded, ref: this.#ref, since: this.#begunAt, ready: false };
+    this.#batches.push(batch);
     this.#batchesBytes += bytes;
     if (this.#batchesBytes > loggingBytesMax) intake.stop('log');
-    log.written((error) => {
-      this.#batches -= 1;
-      this.#batchesBytes -= bytes;
-      if (this.#batchesBytes <= loggingBytesMax) intake.go('log');
-      if (this.#closed) return;
-      if (error !== undefined) {
-        failed(error);
-        return;
-      }
-      this.#send(batch);
-      if (recorded > 0) written((performance.now() - since) / 1000, recorded);
-    });
+    const done = (error?: HoldpointError): void => this.#logged(batch, error);
+    // The last record of all is no later than what the next group takes with it anyway.
+    if (barrier) log.durable(log.size - 1).then(() => done(), done);
+    else if (recorded > 0) log.written(done);
+    else batch.ready = true;
   }
 
   /** Nothing goes to the server any more. */
@@ -120,8 +153,27 @@ export class Uplink {
     this.#closed = true;
   }
 
-  #send(batch: readonly Buffer[]): void {
+  /** The log has what a batch waits for; it goes when those in front of it have gone. */
+  #logged(batch: Batch, error: HoldpointError | undefined): void {
+    if (this.#closed) return;
+    if (error !== undefined) {
+      this.#options.failed(error);
+      return;
+    }
+    batch.ready = true;
+    const { intake, written } = this.#options;
+    while (this.#batches[0]?.ready === true && !this.#closed) {
+      const { frames, bytes, recorded, ref, since } = this.#batches.shift()!;
+      this.#batchesBytes -= bytes;
+      if (this.#batchesBytes <= loggingBytesMax) intake.go('log');
+      this.#sentRef = ref;
+      this.#send(frames);
+      if (recorded > 0) written((performance.now() - since) / 1000, recorded);
+    }
+  }
+
+  #send(frames: readonly Buffer[]): void {
     const { server, intake } = this.#options;
-    if (!writeAll(server, batch)) intake.stopUntilDrain(server);
+    if (!writeAll(server, frames)) intake.stopUntilDrain(server);
   }
 }

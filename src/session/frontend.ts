@@ -258,7 +258,8 @@ export class Frontend {
     this.#state.enclosures.segment.executes(gate);
     this.#state.code.executed(gate);
     this.#state.outbox.forward(expected(frontendType.execute, gate));
-    return this.#state.outbox.deferring ? deferred : passed;
+    const step = this.#state.outbox.deferring ? deferred : passed;
+    return this.#state.barrier.executes(gate) ? { ...step, barrier: true } : step;
   }
 
   /** A portal that was bound in an enclosure runs in one, each time. */
@@ -413,6 +414,7 @@ export class Frontend {
       const sql = gate.proto === 'simple' ? Buffer.from(gate.sql) : gate.sql;
       return { kind: 'hold', gate: createGate({ ...gate, sql, verdict: heldInstead(gate.verdict, reason) }) };
     }
+    this.#state.classify(gate);
     this.#state.reserve(gate);
     this.#state.enclosures.begin(gate, portal, frame);
     return { kind: 'enclose', flush, run: gate.proto === 'simple' };

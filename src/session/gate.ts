@@ -11,6 +11,12 @@ import type { Prepared, StagedPrepare } from './prepared.ts';
 /** How a gate ended. `unknown`: bytes went to the server and its answer never came. */
 export type OutcomeState = 'ok' | 'error' | 'canceled' | 'skipped' | 'unknown' | 'refused';
 
+/**
+ * What a gate's record is before the gate goes. `kill`: passed to write(2). `output`: so, and what the server answers goes
+ * to the client when it is on disk. `disk`: sealed and on disk.
+ */
+export type Durability = 'kill' | 'output' | 'disk';
+
 /** One parameter of a Bind. `value` is a view of the frame until the gate is held, then a copy. */
 export interface Parameter {
   /** Type OID as declared in Parse; 0 when the client left it to the server. */
@@ -49,6 +55,8 @@ export interface Gate {
   defines: readonly StagedPrepare[];
   /** Sequence number of its `stmt` record; -1 until recorded. */
   ref: number;
+  /** What that record needs before the gate goes; set when it is to go. */
+  durability: Durability;
   /** Monotonic milliseconds when it was forwarded; -1 until then. */
   forwardedAt: number;
   /** Monotonic milliseconds of its last CommandComplete or error; -1 until then. */
@@ -94,6 +102,7 @@ export function createGate(
     ...fields,
     defines: [],
     ref: -1,
+    durability: 'disk',
     forwardedAt: -1,
     answeredAt: -1,
     tags: [],

@@ -41,5 +41,6 @@ export function encloseReleased(state: State, gate: Gate, frame: FrameView, rows
   const portal = gate.proto === 'simple' ? undefined : readBind(frame).portal;
   // Rows that a FETCH of SQL makes it change would not be counted.
   if (portal !== undefined && portal !== '') state.mirror.noteLatePortal(portal);
+  state.classify(gate);
   state.enclosures.begin(gate, portal === undefined ? undefined : state.mirror.key(portal), frame);
 }

@@ -73,6 +73,8 @@ export class Replies {
   /** Syncs taken for swallowed by COPY IN. A COPY that fails at once may leave them to be answered after all. */
   #swallowed = 0;
   #congested = false;
+  /** Queries and Syncs in the queue. */
+  #statuses = 0;
   /** Extended frames of the client's went to the server since its last Sync. */
   #unsynced = false;
   /** A Query came between such frames: servers differ in what then becomes of the transaction (wire.md §2.2). */
@@ -125,11 +127,7 @@ export class Replies {
 
   /** True if a ReadyForQuery is still to come that will tell the transaction status. */
   get statusOutstanding(): boolean {
-    for (let at = this.#head; at < this.#queue.length; at += 1) {
-      const type = this.#queue[at]?.type;
-      if (type === sync || type === query) return true;
-    }
-    return false;
+    return this.#statuses > 0;
   }
 
   /** True while the server is far behind; false again only when it has caught up by half. */
@@ -170,6 +168,7 @@ export class Replies {
       this.#skipping = 'no';
     }
     this.#queue.push(expected);
+    if (type === sync || type === query) this.#statuses += 1;
     if (expected.gate !== undefined) expected.gate.owed += 1;
   }
 
@@ -226,6 +225,7 @@ export class Replies {
       }
       if (type === sync) {
         this.#queue.splice(at, 1);
+        this.#statuses -= 1;
         this.#swallowed += 1;
       } else at += 1;
     }
@@ -295,6 +295,7 @@ export class Replies {
   #shift(): void {
     const head = this.#peek();
     if (head?.gate !== undefined) head.gate.owed -= 1;
+    if (head?.type === sync || head?.type === query) this.#statuses -= 1;
     this.#answered = false;
     do this.#head += 1;
     while (this.#peek()?.type === copyDone || this.#peek()?.type === copyFail);

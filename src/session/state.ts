@@ -4,6 +4,7 @@
 import type { HoldpointError } from '../errors.ts';
 import { frontendType } from '../wire/messages/frontend.ts';
 import { HiddenCode } from './code.ts';
+import { Barrier } from './durability.ts';
 import { Enclosures } from './enclosures.ts';
 import { type Gate, rowsSpent } from './gate.ts';
 import { Judge } from './judge.ts';
@@ -30,6 +31,7 @@ export class State {
   readonly judge: Judge;
   readonly enclosures: Enclosures;
   readonly listing: Listing;
+  readonly barrier: Barrier;
   readonly code = new HiddenCode(() => {
     this.mirror.codeRan();
     this.settings.codeRan();
@@ -70,6 +72,7 @@ export class State {
     this.outbox = new Outbox(this.replies, this.outcomes);
     this.enclosures = new Enclosures(this.replies, this.outcomes, options.newId);
     const unicode = options.parameters.get('server_encoding') === 'UTF8';
+    this.barrier = new Barrier(options.reads);
     this.listing = new Listing(options.requests, options.newId, unicode);
     this.judge = new Judge(options, this.settings, (sql) => this.enclosures.writer(sql));
   }
@@ -85,9 +88,15 @@ export class State {
   /** The gate's Query or Bind is the server's, or waits behind deferred frames for it. */
   dispatch(gate: Gate): void {
     const type = gate.proto === 'simple' ? frontendType.query : frontendType.bind;
+    this.classify(gate);
     this.reserve(gate);
     this.stage(gate);
     this.outbox.forward(expected(type, gate));
+  }
+
+  /** What the gate's record needs before it goes; asked before the gate counts as sent. */
+  classify(gate: Gate): void {
+    gate.durability = this.barrier.judge(gate, () => this.enclosures.position(gate.proto === 'simple'));
   }
 
   /** Nothing can have been spent since the verdict: it was given in this call. */
@@ -134,6 +143,7 @@ export class State {
     }
     if (this.replies.outstanding) return;
     this.adopting = false;
+    this.barrier.ready(status);
     this.settings.ready(before, status);
     this.standIns.clear();
     this.code.ready(status);

@@ -8,6 +8,7 @@ import type { Policy } from '../policy/rules.ts';
 import type { Actor } from '../policy/verdict.ts';
 import type { Analyzer } from '../sql/parse.ts';
 import type { Analysis } from '../sql/statement.ts';
+import type { Reads } from './durability.ts';
 import type { Gate } from './gate.ts';
 import type { OwnRequest } from './listing.ts';
 import type { Position } from './segment.ts';
@@ -49,6 +50,8 @@ export interface SessionOptions {
   /** What agents have changed on the budgets of rules. */
   readonly spending: Pick<Ledger, 'spent' | 'reserve'>;
   readonly escort?: Escort;
+  /** What is asked of the records of statements that write nothing; `kill-safe` if left out. */
+  readonly reads?: Reads;
   /** Why nothing may be changed on this target now, in a sentence; undefined while it may. */
   readonly locked?: () => string | undefined;
   /** Upstream role of the login and the ParameterStatus values that the server reported, for the request. */
@@ -78,7 +81,8 @@ export interface SessionOptions {
  * - `barrier`: the answer depends on frames the server has not acknowledged; offer it again when they are.
  * - `enclose`: it is kept for the enclosure (session.enclosures); with `run` the enclosure goes to the server now.
  * - `run`: the enclosure goes to the server, and the frame is offered again when it has ended.
- * `flush`: deferred frames go to the server before this one. `before`, `after`: frames of ours around it. `instead`: a
+ * `flush`: deferred frames go to the server before this one. `barrier`: everything recorded so far is on disk before it
+ * goes. `before`, `after`: frames of ours around it. `instead`: a
  * frame of ours in its place, which the server answers to the client.
  */
 export type FrontendStep =
@@ -86,11 +90,17 @@ export type FrontendStep =
       readonly kind: 'pass';
       readonly gate: Gate | undefined;
       readonly flush: boolean;
+      readonly barrier?: true;
       readonly before?: Buffer | undefined;
       readonly after?: Buffer | undefined;
       readonly instead?: Buffer | undefined;
     }
-  | { readonly kind: 'defer'; readonly gate: Gate | undefined; readonly instead?: Buffer | undefined }
+  | {
+      readonly kind: 'defer';
+      readonly gate: Gate | undefined;
+      readonly barrier?: true;
+      readonly instead?: Buffer | undefined;
+    }
   | { readonly kind: 'hold'; readonly gate: Gate }
   | {
       readonly kind: 'replace';

@@ -11,6 +11,8 @@ import { loadPolicy } from '../../src/policy/packs.ts';
 import type { RelayBook } from '../../src/proxy/book.ts';
 import { Parking, type ParkingDesk } from '../../src/proxy/parking.ts';
 import { Relay } from '../../src/proxy/relay.ts';
+import type { RelayLog } from '../../src/proxy/uplink.ts';
+import type { Reads } from '../../src/session/durability.ts';
 import type { Gate } from '../../src/session/gate.ts';
 import { Session } from '../../src/session/session.ts';
 import { Analyzer } from '../../src/sql/parse.ts';
@@ -85,6 +87,7 @@ export interface LinkOptions {
   readonly waitMs?: number;
   /** False: the log writes at once. */
   readonly manualLog?: boolean;
+  readonly reads?: Reads;
 }
 
 export class Link {
@@ -107,6 +110,10 @@ export class Link {
   readonly #toClient: Buffer[] = [];
   readonly #toServer: Buffer[] = [];
   #written: ((error?: HoldpointError) => void)[] = [];
+  #durable: { seq: number; done: (error?: HoldpointError) => void }[] = [];
+  /** Seq behind the last record, and behind the last that is on disk. */
+  #size = 0;
+  #sealed = 0;
   readonly #manualLog: boolean;
 
   constructor(options: LinkOptions = {}) {
@@ -123,6 +130,7 @@ export class Link {
       actor: { agent: 'claude', target: 'shop', environment: 'production' },
       user: 'owner',
       parameters: new Map([['server_encoding', 'UTF8']]),
+      ...(options.reads && { reads: options.reads }),
       newId: () => (++ids).toString(16).padStart(32, '0'),
       finished: (gate) => this.book.push(`outcome ${gate.n} ${gate.state}`),
     });
@@ -130,7 +138,8 @@ export class Link {
       client: this.clientSide,
       server: this.serverSide,
       session: this.session,
-      log: { written: (done) => this.#onWritten(done) },
+      log: this.#fakeLog(),
+      outputCommit: options.reads === 'output-commit',
       book: this.#fakeBook(options.waitMs ?? 60_000),
       statementBytesMax,
       bindBytesMax: statementBytesMax,
@@ -178,6 +187,39 @@ export class Link {
     for (const done of written) done(error);
   }
 
+  /** What was recorded up to now is on disk, or nothing will be. */
+  sync(error?: HoldpointError): void {
+    const size = this.#size;
+    if (error === undefined) this.#sealed = size;
+    const waiting = this.#durable;
+    this.#durable = waiting.filter(({ seq }) => error === undefined && seq >= size);
+    for (const { seq, done } of waiting) if (error !== undefined || seq < size) done(error);
+  }
+
+  get unsynced(): number {
+    return this.#durable.length;
+  }
+
+  #fakeLog(): RelayLog {
+    const size = () => this.#size;
+    const sealed = () => (this.#manualLog ? this.#sealed : this.#size);
+    return {
+      written: (done) => this.#onWritten(done),
+      get size() {
+        return size();
+      },
+      get sealed() {
+        return sealed();
+      },
+      durable: (seq) =>
+        seq < sealed()
+          ? Promise.resolve()
+          : new Promise((resolve, reject) => {
+              this.#durable.push({ seq, done: (error) => (error ? reject(error) : resolve()) });
+            }),
+    };
+  }
+
   #onWritten(done: (error?: HoldpointError) => void): void {
     if (this.#manualLog) this.#written.push(done);
     else setImmediate(() => done());
@@ -186,6 +228,7 @@ export class Link {
   #fakeBook(waitMs: number): RelayBook {
     const recorded = (gate: Gate, dec: string): void => {
       gate.ref = gate.n;
+      this.#size = gate.ref + 1;
       this.book.push(`stmt ${gate.n} ${dec}`);
     };
     return {

@@ -6,6 +6,7 @@ import { Ledger } from '../../src/policy/budget.ts';
 import { loadPolicy } from '../../src/policy/packs.ts';
 import type { Policy } from '../../src/policy/rules.ts';
 import type { Actor } from '../../src/policy/verdict.ts';
+import type { Reads } from '../../src/session/durability.ts';
 import type { Gate } from '../../src/session/gate.ts';
 import type { OwnRequest } from '../../src/session/listing.ts';
 import { Session } from '../../src/session/session.ts';
@@ -46,6 +47,7 @@ export class Transcript {
       spending?: Ledger;
       actor?: Partial<Actor>;
       requests?: () => Promise<readonly OwnRequest[]>;
+      reads?: Reads;
     } = {},
   ) {
     this.#catalog = options.catalog ?? plainCatalog();
@@ -59,6 +61,7 @@ export class Transcript {
       parameters: new Map([['server_encoding', options.encoding ?? 'UTF8']]),
       newId: () => (++this.#ids).toString(16).padStart(32, '0'),
       finished: (gate) => this.outcomes.push(outcomeOf(gate)),
+      ...(options.reads === undefined ? {} : { reads: options.reads }),
       ...(options.requests === undefined ? {} : { requests: options.requests }),
     });
   }

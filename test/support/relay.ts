@@ -117,7 +117,12 @@ export class RelayServer {
       client,
       server,
       session,
-      log: { written: (done) => setImmediate(() => done()) },
+      log: {
+        written: (done) => setImmediate(() => done()),
+        size: 0,
+        sealed: 0,
+        durable: async () => undefined,
+      },
       book: this.#book(),
       statementBytesMax: 1 << 24,
       bindBytesMax: 1 << 24,
