@@ -23,6 +23,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   // Of the verifier, what a signature is over its bytes: who decides by it and who verifies the log believe the same.
   approval: ['sql', 'policy', 'store', 'verify'],
   audit: ['verify'],
+  // Carries the log's files away: reads them as the verifier does, never through the writer.
+  ship: ['verify', 'audit', 'metrics.ts'],
   // What a held statement would touch: questions to a catalog and what their answers come to, in R's terms.
   blast: ['sql', 'catalog', 'approval'],
   'yaml.ts': ['policy'],

@@ -9,6 +9,11 @@ export function segmentName(n: number): string {
   return `seg-${String(n).padStart(8, '0')}.jsonl`;
 }
 
+/** How a closed segment is called when it is compressed. */
+export function packedName(n: number): string {
+  return `${segmentName(n)}.zst`;
+}
+
 /** The number in a segment's name; undefined for any other name. */
 export function segmentNumber(name: string): number | undefined {
   const digits = /^seg-(\d{8,12})\.jsonl$/.exec(name)?.[1];

@@ -1,0 +1,253 @@
+// Vault: keeps a log in a bucket where nobody can change it: its public keys, every closed segment with its manifest
+// line, the new lines of the open one in pieces, and checkpoints. What is there is enough to verify the log when
+// nothing else is left (fetch.ts). Never the values or the evidence beside the log: those must stay erasable.
+// Follows the files, at least once, in order. audit-approval §5 and §11.
+//
+// Objects, under PREFIX/ORIGIN/: keys/root.jwk, keys/N.jwk, keys/N.cert · seg-NNNNNNNN.jsonl[.zst] ·
+// manifest/NNNNNNNN.jws (one line each) · chunks/seg-NNNNNNNN/OFFSET.jsonl (bytes of the plain segment from OFFSET on) ·
+// blobs/SHA256 · checkpoints/SIZE-TIME.note. A chunk's object ends with a seal.
+
+import { access, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { packedName, segmentName } from '../../verify/src/names.ts';
+import { type Bucket, type FileBody, fileBody, type Lock } from './bucket.ts';
+import type { Cursor } from './cursor.ts';
+import { beginning, type Entry, Feed, type Position } from './feed.ts';
+import type { Closed, Manifest } from './manifest.ts';
+
+/** How far the bucket has got. */
+export interface VaultState {
+  /** Segments that are there whole, with their manifest lines. */
+  readonly closed: number;
+  /** Behind the last line that is there, whole or in a piece. */
+  readonly at: Position;
+  /** The records that the newest seal there vouches for. */
+  readonly sealed: number;
+  /** Where the piece ends that is being put: after a crash it is the same again. */
+  readonly piece: Position | undefined;
+  /** Epochs whose keys are there; the root counts as the first. */
+  readonly keys: number;
+}
+
+export const emptyVault: VaultState = { closed: 0, at: beginning, sealed: 0, piece: undefined, keys: 0 };
+
+export interface VaultOptions {
+  /** The log's folder. */
+  readonly folder: string;
+  readonly bucket: Bucket;
+  /** Where in the bucket, with a slash at the end. */
+  readonly prefix: string;
+  readonly lock: Lock;
+  readonly cursor: Cursor<VaultState>;
+  readonly manifest: Manifest;
+  /** Records that are sealed and on disk. */
+  readonly durable: () => number;
+  /** Whether closed segments are compressed, so that it is their compressed form that is put. */
+  readonly packed: boolean;
+  /** How old the newest lines may get before they are put though nobody waits. */
+  readonly pieceMs: number;
+  readonly now: () => number;
+  readonly mono: () => number;
+  readonly put: (bytes: number) => void;
+}
+
+interface Waiter {
+  readonly size: number;
+  readonly note: string;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** A piece is about so large at most. */
+const pieceBytesMax = 8 << 20;
+/** And at least goes to the next seal, which comes every few milliseconds. */
+const takeEntries = 5_000;
+const takeBytes = 1 << 20;
+
+/** The log's way into one bucket. */
+export class Vault {
+  readonly #with: VaultOptions;
+  #state: VaultState | undefined;
+  #feed: Feed | undefined;
+  #waiters: Waiter[] = [];
+  #pieceMono = Number.NEGATIVE_INFINITY;
+  #isLocked = false;
+
+  constructor(options: VaultOptions) {
+    this.#with = options;
+  }
+
+  /** How far the bucket has got; undefined before the first round. */
+  get state(): VaultState | undefined {
+    return this.#state;
+  }
+
+  /**
+   * Settles once the first `size` records and the checkpoint over them, a signed note, are in the bucket. The rounds do
+   * it, so it waits for as long as they fail.
+   */
+  keep(size: number, note: string): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#waiters.push({ size, note, resolve, reject });
+    return promise;
+  }
+
+  /** Puts the next object or few. True if there is more to put. */
+  async round(signal: AbortSignal): Promise<boolean> {
+    if (!this.#isLocked) await this.#with.bucket.requireLock(signal);
+    this.#isLocked = true;
+    this.#state ??= await this.#with.cursor.read(emptyVault);
+    await this.#keys(signal);
+    if (await this.#segment(signal)) return true;
+    const wanted = Math.max(0, ...this.#waiters.map(({ size }) => size));
+    const isDue = this.#with.mono() - this.#pieceMono >= this.#with.pieceMs;
+    if ((wanted > this.#at.sealed || isDue || this.#at.piece !== undefined) && (await this.#piece(signal)))
+      return true;
+    if (isDue) this.#pieceMono = this.#with.mono();
+    return this.#checkpoint(signal);
+  }
+
+  async close(): Promise<void> {
+    const error = new Error('shipping ends');
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
+    await this.#feed?.close();
+    this.#with.bucket.close();
+  }
+
+  get #at(): VaultState {
+    return this.#state!;
+  }
+
+  async #keep(state: Partial<VaultState>): Promise<void> {
+    const next = { ...this.#at, ...state };
+    await this.#with.cursor.write(next);
+    this.#state = next;
+  }
+
+  async #put(name: string, body: Buffer | FileBody, signal: AbortSignal): Promise<void> {
+    const { bucket, prefix, lock, now, put } = this.#with;
+    await bucket.put(`${prefix}${name}`, body, lock, now(), signal);
+    put(Buffer.isBuffer(body) ? body.length : body.bytes);
+  }
+
+  /** The public keys that are new, before anything that they sign. */
+  async #keys(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const { keys } = this.#at;
+      const name = keys === 0 ? 'root' : String(keys - 1);
+      const jwk = await this.#read(`keys/${name}.jwk`);
+      if (jwk === undefined) return;
+      await this.#put(`keys/${name}.jwk`, jwk, signal);
+      const cert = await this.#read(`keys/${name}.cert`);
+      if (cert !== undefined) await this.#put(`keys/${name}.cert`, cert, signal);
+      await this.#keep({ keys: keys + 1 });
+    }
+  }
+
+  /** The next closed segment, whole. False if there is none, or none yet in its final form. */
+  async #segment(signal: AbortSignal): Promise<boolean> {
+    const { manifest, folder, packed } = this.#with;
+    const n = this.#at.closed;
+    const closed = await manifest.of(n);
+    if (closed === undefined) return false;
+    const isPacked = await access(join(folder, packedName(n))).then(
+      () => true,
+      () => false,
+    );
+    if (packed && !isPacked) return false;
+    const name = isPacked ? packedName(n) : segmentName(n);
+    await this.#blobsBefore(closed, signal);
+    await this.#put(name, await fileBody(join(folder, name)), signal);
+    await this.#put(`manifest/${String(n).padStart(8, '0')}.jws`, Buffer.from(`${closed.line}\n`), signal);
+    const end: Position = { segment: n + 1, offset: 0, seq: closed.size };
+    const isAhead = this.#at.at.segment > n;
+    await this.#keep({
+      closed: n + 1,
+      sealed: Math.max(this.#at.sealed, closed.size),
+      ...(!isAhead && { at: end, piece: undefined }),
+    });
+    if (!isAhead) await this.#feed?.rewind(end);
+    return true;
+  }
+
+  /** The long texts that the rest of a segment names. */
+  async #blobsBefore(closed: Closed, signal: AbortSignal): Promise<void> {
+    if (this.#at.at.segment > closed.n) return;
+    const feed = await this.#reader();
+    while (feed.position.segment === closed.n && feed.position.offset < closed.bytes)
+      await this.#blobs(await feed.take(takeEntries, takeBytes), signal);
+  }
+
+  async #blobs(entries: readonly Entry[], signal: AbortSignal): Promise<void> {
+    for (const { members } of entries) {
+      for (const { sha } of Object.values((members?.blobs ?? {}) as Record<string, { sha: string }>)) {
+        const bytes = /^[0-9a-f]{64}$/.test(sha) ? await this.#read(`blobs/${sha}`) : undefined;
+        if (bytes !== undefined) await this.#put(`blobs/${sha}`, bytes, signal);
+      }
+    }
+  }
+
+  /** The next lines of the open segment, up to a seal. False if there are none. */
+  async #piece(signal: AbortSignal): Promise<boolean> {
+    const { at, piece } = this.#at;
+    const feed = await this.#reader();
+    const entries: Entry[] = [];
+    let sealed = 0;
+    for (let bytes = 0; bytes < pieceBytesMax || sealed === 0; ) {
+      const more = await feed.take(takeEntries, takeBytes);
+      const inside = more.filter(({ begin }) => begin.segment === (entries[0] ?? more[0])!.begin.segment);
+      entries.push(...inside);
+      sealed = entries.findLastIndex(({ kind }) => kind === 'seal') + 1;
+      bytes = (entries.at(-1)?.end.offset ?? at.offset) - at.offset;
+      if (more.length === 0 || inside.length < more.length) break;
+      if (piece !== undefined && piece.offset <= at.offset + bytes) break;
+    }
+    if (piece !== undefined) sealed = entries.findIndex(({ end }) => end.offset === piece.offset) + 1;
+    const whole = entries.slice(0, sealed);
+    const begin = whole[0]?.begin;
+    const end = whole.at(-1)?.end;
+    if (begin === undefined || end === undefined) {
+      await feed.rewind(at);
+      return false;
+    }
+    if (piece === undefined) await this.#keep({ piece: end });
+    await this.#blobs(whole, signal);
+    await this.#put(chunkName(begin), Buffer.from(whole.map(({ line }) => `${line}\n`).join('')), signal);
+    await this.#keep({ at: end, sealed: whole.at(-1)?.size ?? this.#at.sealed, piece: undefined });
+    await feed.rewind(end);
+    return true;
+  }
+
+  /** The newest checkpoint that somebody waits for and that is covered. */
+  async #checkpoint(signal: AbortSignal): Promise<boolean> {
+    const covered = this.#waiters.filter(({ size }) => size <= this.#at.sealed);
+    if (covered.length === 0) return false;
+    const newest = covered.reduce((a, b) => (b.size >= a.size ? b : a));
+    await this.#put(checkpointName(newest.size, this.#with.now()), Buffer.from(newest.note), signal);
+    this.#waiters = this.#waiters.filter((waiter) => !covered.includes(waiter));
+    for (const { resolve } of covered) resolve();
+    return this.#waiters.length > 0;
+  }
+
+  async #reader(): Promise<Feed> {
+    const { folder, manifest, durable } = this.#with;
+    this.#feed ??= new Feed(folder, manifest, this.#at.at, durable);
+    await this.#feed.rewind(this.#at.at);
+    return this.#feed;
+  }
+
+  async #read(name: string): Promise<Buffer | undefined> {
+    return readFile(join(this.#with.folder, name)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined;
+      throw error;
+    });
+  }
+}
+
+function chunkName({ segment, offset }: Position): string {
+  return `chunks/${segmentName(segment).replace(/\.jsonl$/, '')}/${String(offset).padStart(12, '0')}.jsonl`;
+}
+
+function checkpointName(size: number, nowMs: number): string {
+  return `checkpoints/${String(size).padStart(15, '0')}-${new Date(nowMs).toISOString().replace(/[-:]/g, '')}.note`;
+}
