@@ -18,6 +18,8 @@ const settings: Readonly<Record<string, Omit<GuardSetting, 'url'>>> = {
   off: { log: 'off', audit: { values: 'none' } },
   'kill-safe': { log: 'on', audit: { values: 'none' } },
   'kill-safe without fsync': { log: 'no-fsync', audit: { values: 'none' } },
+  'output-commit': { log: 'on', audit: { values: 'none', reads: 'output-commit' } },
+  'write-ahead': { log: 'on', audit: { values: 'none', reads: 'write-ahead' } },
 };
 
 interface Subject {
