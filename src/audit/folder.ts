@@ -3,7 +3,8 @@
 
 import * as nodeFs from 'node:fs';
 import { join } from 'node:path';
-import { folderName, segmentName, segmentNumber } from '../../verify/src/names.ts';
+import { zstdDecompressSync } from 'node:zlib';
+import { folderName, packedName, segmentName, storedNumber } from '../../verify/src/names.ts';
 
 /** The calls the log makes. A test injects one that fails, is slow, or writes short. */
 export type LogFs = Pick<
@@ -23,6 +24,9 @@ export type LogFs = Pick<
   | 'statSync'
   | 'fstatSync'
 >;
+
+/** No segment has more; what unpacks to more is no segment. */
+const segmentBytesMax = 2 ** 31;
 
 export const systemFs: LogFs = nodeFs;
 
@@ -73,13 +77,21 @@ export class Folder {
       this.fs.mkdirSync(join(this.path, part), { recursive: true, mode: 0o700 });
   }
 
-  /** Numbers of the segments that exist, ascending. */
+  /** Numbers of the segments that exist, plain or compressed, ascending. */
   segments(): number[] {
-    return this.fs
+    const numbers = this.fs
       .readdirSync(this.path)
-      .map((name) => segmentNumber(String(name)))
-      .filter((n) => n !== undefined)
-      .sort((a, b) => a - b);
+      .map((name) => storedNumber(String(name)))
+      .filter((n) => n !== undefined);
+    return [...new Set(numbers)].sort((a, b) => a - b);
+  }
+
+  /** The whole plain text of a segment, in whichever form it is there. */
+  readSegment(n: number): Buffer {
+    const packed = join(this.path, packedName(n));
+    if (!this.fs.existsSync(this.segment(n)) && this.fs.existsSync(packed))
+      return zstdDecompressSync(this.fs.readFileSync(packed) as Buffer, { maxOutputLength: segmentBytesMax });
+    return this.fs.readFileSync(this.segment(n)) as Buffer;
   }
 
   /** Writes a blob, or finds it there. Returns a descriptor that still has to be synced and closed; undefined if found. */

@@ -246,7 +246,7 @@ async function takeUpSegments(
 
 /** The root's thumbprint as the first record says. */
 function rootOf(folder: Folder): string {
-  const content = folder.fs.readFileSync(folder.segment(0)) as Buffer;
+  const content = folder.readSegment(0);
   const genesis = JSON.parse(content.toString('utf8', 0, content.indexOf(10))) as { root: string };
   return genesis.root;
 }

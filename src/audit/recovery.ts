@@ -203,7 +203,7 @@ async function readManifest(folder: Folder, origin: string): Promise<Manifest> {
 
 /** Where the walk begins when `last` is the last closed segment, whose bytes must be those that were signed for. */
 async function startBehind(folder: Folder, last: SegmentSeal): Promise<WalkStart> {
-  const content = folder.fs.readFileSync(folder.segment(last.n)) as Buffer;
+  const content = stored(folder, last.n);
   if (createHash('sha256').update(content).digest('hex') !== last.sha256)
     throw new Offence(
       'chain',
@@ -217,6 +217,20 @@ async function startBehind(folder: Folder, last: SegmentSeal): Promise<WalkStart
     psh: last.psh,
     key: await publicKey(folder, last.epoch),
   };
+}
+
+function stored(folder: Folder, n: number): Buffer {
+  try {
+    return folder.readSegment(n);
+  } catch (error) {
+    // What the disk refuses is no damage.
+    if ((error as NodeJS.ErrnoException).syscall !== undefined) throw error;
+    throw new Offence(
+      'chain',
+      { file: `${segmentName(n)}.zst`, line: 1 },
+      `it does not unpack: ${(error as Error).message}`,
+    );
+  }
 }
 
 async function publicKey(folder: Folder, epoch: number): Promise<EpochKey> {

@@ -6,7 +6,7 @@ import { createReadStream } from 'node:fs';
 import { access, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createZstdDecompress } from 'node:zlib';
-import { packedName, segmentName, segmentNumber } from '../../verify/src/names.ts';
+import { packedName, segmentName, storedNumber } from '../../verify/src/names.ts';
 import type { Manifest } from './manifest.ts';
 
 /** Between two lines of a log. */
@@ -158,7 +158,7 @@ export class Feed {
     const { segment } = this.#position;
     if ((await this.#manifest.of(segment)) === undefined) return;
     const left = (await readdir(this.#folder))
-      .map(segmentNumberOf)
+      .map(storedNumber)
       .filter((n) => n !== undefined && n > segment);
     const first =
       left.length === 0 ? undefined : await this.#manifest.of(Math.min(...(left as number[])) - 1);
@@ -167,11 +167,6 @@ export class Feed {
       first && { segment: first.n + 1, offset: 0, seq: first.size },
     );
   }
-}
-
-/** The number in a name of a segment, plain or compressed. */
-function segmentNumberOf(name: string): number | undefined {
-  return segmentNumber(name.replace(/\.zst$/, ''));
 }
 
 function entryOf(bytes: Buffer, begin: Position): Entry {

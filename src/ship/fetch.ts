@@ -6,7 +6,7 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, open, readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { segmentName, segmentNumber } from '../../verify/src/names.ts';
+import { segmentName, segmentNumber, storedNumber } from '../../verify/src/names.ts';
 import { HoldpointError } from '../errors.ts';
 import type { Bucket } from './bucket.ts';
 
@@ -39,7 +39,7 @@ export async function fetchLog(bucket: Bucket, prefix: string, into: string): Pr
       'not-found',
       `there is no log under ${prefix || 'the top'} of the bucket ${bucket.name}; name the folder that holds keys/ and chunks/`,
     );
-  const whole = new Set(names.map((name) => segmentNumber(name.replace(/\.zst$/, ''))));
+  const whole = new Set(names.map(storedNumber));
   const pieces = new Map<number, string[]>();
   let objects = 0;
   for (const name of names.sort()) {

@@ -19,3 +19,8 @@ export function segmentNumber(name: string): number | undefined {
   const digits = /^seg-(\d{8,12})\.jsonl$/.exec(name)?.[1];
   return digits === undefined ? undefined : Number(digits);
 }
+
+/** The number in a segment's name, plain or compressed; undefined for any other name. */
+export function storedNumber(name: string): number | undefined {
+  return segmentNumber(name.replace(/\.zst$/, ''));
+}

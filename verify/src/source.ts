@@ -3,7 +3,8 @@
 
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { segmentNumber } from './names.ts';
+import { zstdDecompressSync } from 'node:zlib';
+import { segmentName, storedNumber } from './names.ts';
 import type { LogSource } from './verify.ts';
 
 /** A segment larger than this is not read into memory: no segment is, unless somebody made it so. */
@@ -33,15 +34,21 @@ export class FolderSource implements LogSource {
     return basename(this.path);
   }
 
+  /** By their plain names, also where they are compressed. */
   async segments(): Promise<readonly string[]> {
-    return readdirSync(this.path)
-      .filter((name) => segmentNumber(name) !== undefined)
-      .sort((a, b) => segmentNumber(a)! - segmentNumber(b)!);
+    const numbers = readdirSync(this.path)
+      .map(storedNumber)
+      .filter((n) => n !== undefined);
+    return [...new Set(numbers)].sort((a, b) => a - b).map(segmentName);
   }
 
   async read(name: string): Promise<Buffer | undefined> {
     const path = join(this.path, name);
-    if (!existsSync(path)) return undefined;
+    // The compressed form is there before the plain one goes.
+    if (!existsSync(path))
+      return existsSync(`${path}.zst`) && storedNumber(name) !== undefined
+        ? zstdDecompressSync(readFileSync(`${path}.zst`), { maxOutputLength: fileBytesMax })
+        : undefined;
     const { size } = statSync(path);
     if (size > fileBytesMax)
       throw new SourceError(
@@ -151,5 +158,5 @@ function readLine(line: string): ReadRecord | ReadSeal | undefined {
 }
 
 function holdsSegments(path: string): boolean {
-  return readdirSync(path).some((name) => segmentNumber(name) !== undefined);
+  return readdirSync(path).some((name) => storedNumber(name) !== undefined);
 }
