@@ -25,6 +25,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   audit: ['verify'],
   // Carries the log's files away: reads them as the verifier does, never through the writer.
   ship: ['verify', 'audit', 'metrics.ts'],
+  // The log as people read it: pieces of its files, whoever wrote them.
+  trail: ['verify'],
   // What a held statement would touch: questions to a catalog and what their answers come to, in R's terms.
   blast: ['sql', 'catalog', 'approval'],
   'yaml.ts': ['policy'],
@@ -62,8 +64,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   ],
   // Neither http, where callbacks arrive, nor proxy, which must not wait for a message.
   notify: ['approval', 'store', 'policy', 'json-file.ts'],
-  // Of sql, the tokens that a statement is coloured by.
-  http: ['approval', 'sql', 'store', 'audit', 'metrics.ts', 'registry.ts'],
+  // Of sql, the tokens that a statement is coloured by; of the verifier, what proves a record of the log.
+  http: ['approval', 'sql', 'store', 'audit', 'metrics.ts', 'registry.ts', 'trail', 'verify'],
   demo: [],
 };
 

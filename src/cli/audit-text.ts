@@ -97,11 +97,11 @@ export function summary({ kind, members: m }: Told): string {
       return `${show(m.to)} may decide for ${show(m.from)} (${show(m.id)})`;
     case 'view':
       return `request ${show(m.rid)} shown to ${show(m.by)}`;
-    case 'reject':
     case 'breakglass':
       return `request ${show(m.rid)} released by ${show(m.by)} alone, in an emergency: ${excerpt(m.reason)}; to be reviewed by ${time(Number(m.due) * 1000)}`;
     case 'review':
       return `request ${show(m.rid)} reviewed by ${show(m.by)}`;
+    case 'reject':
     case 'expire':
     case 'revoke':
     case 'cancel':

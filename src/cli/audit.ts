@@ -3,28 +3,22 @@
 // Holdpoint and no key but public ones.
 
 import { existsSync } from 'node:fs';
-import { setTimeout as wait } from 'node:timers/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { checkBundle } from '../../verify/src/bundle.ts';
 import { checkProof } from '../../verify/src/proof.ts';
-import {
-  type FolderSource,
-  findLogs,
-  LineReader,
-  type ReadRecord,
-  SourceError,
-} from '../../verify/src/source.ts';
+import { type FolderSource, findLogs, SourceError } from '../../verify/src/source.ts';
 import { readPublicKey } from '../../verify/src/token.ts';
 import { type Report, type VerifyOptions, verifyLog } from '../../verify/src/verify.ts';
 import { HoldpointError } from '../errors.ts';
 import { credentialsOf, readText, records, rootKidOf } from './audit-input.ts';
 import { type ProveFlags, proveRecord } from './audit-prove.ts';
-import { plain, recordText, reportText, time } from './audit-text.ts';
+import { registerShow } from './audit-show.ts';
+import { plain, reportText, time } from './audit-text.ts';
 import { bundledJson, bundledText, type WhoFlags, who } from './audit-who.ts';
+import { whole } from './log-filter.ts';
 import { type Output, terminal } from './outcome.ts';
 
 const defaultFolder = './holdpoint-data/audit';
-const followMs = 500;
 
 interface VerifyFlags {
   rootKey?: string;
@@ -32,15 +26,6 @@ interface VerifyFlags {
   approver?: string[];
   gaps: boolean;
   live?: boolean;
-  json?: boolean;
-}
-
-interface ShowFlags {
-  seq?: number;
-  from?: number;
-  to?: number;
-  kind?: string[];
-  agent?: string;
   json?: boolean;
 }
 
@@ -71,28 +56,7 @@ export function register(program: Command): void {
     .addOption(json())
     .action((dir: string, flags: VerifyFlags) => finish(() => verify(dir, flags, terminal), flags, terminal));
 
-  audit
-    .command('show')
-    .description('print records; nothing is verified')
-    .argument(folder, folderWords, defaultFolder)
-    .option('--seq <n>', 'this record only', whole)
-    .option('--from <n>', 'from this record on', whole)
-    .option('--to <n>', 'up to this record', whole)
-    .option('--kind <kind...>', 'records of these kinds')
-    .option('--agent <name>', "one agent's statements and logins")
-    .addOption(json())
-    .action((dir: string, flags: ShowFlags) => finish(() => show(dir, flags, terminal), flags, terminal));
-
-  audit
-    .command('tail')
-    .description('print the newest records; nothing is verified')
-    .argument(folder, folderWords, defaultFolder)
-    .option('-n, --lines <n>', 'how many', whole, 20)
-    .option('-f, --follow', 'go on as the log grows')
-    .addOption(json())
-    .action((dir: string, flags: { lines: number; follow?: boolean; json?: boolean }) =>
-      finish(() => tail(dir, flags, terminal), flags, terminal),
-    );
+  registerShow(audit, (run, flags) => finish(run, flags, terminal));
 
   audit
     .command('who')
@@ -192,41 +156,6 @@ async function verifyProof(
   }
 }
 
-/** `audit show`: exit code 1 if no record was asked for that is there. */
-export async function show(dir: string, flags: ShowFlags, output: Output): Promise<number> {
-  let shown = 0;
-  for (const source of findLogs(dir)) {
-    for await (const record of records(source)) {
-      if (!isWanted(record, flags)) continue;
-      shown += 1;
-      output.out(flags.json === true ? `${record.line}\n` : `${recordText(record)}\n`);
-      if (flags.seq !== undefined && flags.json !== true)
-        output.out(`${plain(JSON.stringify(record.members, null, 2)).replaceAll('\\u{a}', '\n')}\n`);
-    }
-  }
-  if (shown === 0 && flags.json !== true) output.err('holdpoint audit: no record fits\n');
-  return shown === 0 ? 1 : 0;
-}
-
-/** `audit tail`. With `follow` it ends with the process. */
-export async function tail(
-  dir: string,
-  flags: { lines: number; follow?: boolean; json?: boolean },
-  output: Output,
-): Promise<number> {
-  const source = only(dir);
-  // The newest records are in the last segment, or in the one before if that has just been closed.
-  const reader = new LineReader(source, Math.max(0, (await source.segments()).length - 2));
-  for (let isFirst = true; isFirst || flags.follow === true; isFirst = false) {
-    const fresh: ReadRecord[] = [];
-    for await (const line of reader.fresh()) if ('kind' in line) fresh.push(line);
-    for (const record of isFirst ? fresh.slice(Math.max(0, fresh.length - flags.lines)) : fresh)
-      output.out(flags.json === true ? `${record.line}\n` : `${recordText(record)}\n`);
-    if (flags.follow === true) await wait(followMs);
-  }
-  return 0;
-}
-
 /** `audit root`. */
 export async function root(dir: string, flags: { json?: boolean }, output: Output): Promise<number> {
   for (const source of findLogs(dir)) {
@@ -244,17 +173,6 @@ export async function root(dir: string, flags: { json?: boolean }, output: Outpu
   return 0;
 }
 
-function isWanted(record: ReadRecord, flags: ShowFlags): boolean {
-  const { seq, kind, members } = record;
-  return (
-    (flags.seq === undefined || seq === flags.seq) &&
-    (flags.from === undefined || seq >= flags.from) &&
-    (flags.to === undefined || seq <= flags.to) &&
-    (flags.kind === undefined || flags.kind.includes(kind)) &&
-    (flags.agent === undefined || members.agent === flags.agent)
-  );
-}
-
 function only(dir: string): FolderSource {
   const found = findLogs(dir);
   if (found.length > 1)
@@ -269,9 +187,4 @@ function expectation(text: string): { size: number; root: string } {
   const match = /^(\d{1,15}):([\w-]{43})$/.exec(text);
   if (match === null) throw new InvalidArgumentError('It is SIZE:ROOT as `audit verify` prints it.');
   return { size: Number(match[1]), root: match[2]! };
-}
-
-function whole(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('It is a number of records.');
-  return Number(text);
 }

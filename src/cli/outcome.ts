@@ -1,18 +1,58 @@
 // Outcome: how a command ends. Prints what it found, sets the exit code: 0 done, 1 refused or found wrong. Refuses to
 // know what the command does.
 
+import { once } from 'node:events';
 import { HoldpointError } from '../errors.ts';
 
 /** Where output goes; the process's own unless a test listens. */
 export interface Output {
   out(text: string): void;
   err(text: string): void;
+  /** Cells of a line, where a person reads at a terminal. */
+  readonly columns?: number | undefined;
+  /** Nobody reads any more. */
+  readonly closed?: boolean;
+  /** Resolves when there is room for more. */
+  drained?(): Promise<void>;
 }
 
-export const terminal: Output = {
-  out: (text) => process.stdout.write(text),
-  err: (text) => process.stderr.write(text),
-};
+class Terminal implements Output {
+  #closed: boolean | undefined;
+
+  out(text: string): void {
+    this.#listen();
+    if (this.#closed === false) process.stdout.write(text);
+  }
+
+  err(text: string): void {
+    process.stderr.write(text);
+  }
+
+  get columns(): number | undefined {
+    return process.stdout.isTTY ? process.stdout.columns : undefined;
+  }
+
+  get closed(): boolean {
+    return this.#closed === true;
+  }
+
+  async drained(): Promise<void> {
+    if (process.stdout.writableNeedDrain && this.#closed === false)
+      await once(process.stdout, 'drain').catch(() => undefined);
+  }
+
+  /** Whoever takes a part of it, as `head` does, has had enough, and that is no error. */
+  #listen(): void {
+    if (this.#closed !== undefined) return;
+    this.#closed = false;
+    process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+      this.#closed = true;
+    });
+  }
+}
+
+export const terminal: Output = new Terminal();
 
 /** What a command found: for people, and for `--json`. */
 export interface Found {

@@ -1,9 +1,8 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { root, show, tail, verify } from '../../src/cli/audit.ts';
+import { root, verify } from '../../src/cli/audit.ts';
 import { proveRecord } from '../../src/cli/audit-prove.ts';
-import { plain } from '../../src/cli/audit-text.ts';
 import { who } from '../../src/cli/audit-who.ts';
 import { FolderSource } from '../../verify/src/source.ts';
 import { logFolder, openTestLog, statement, temporaryFolder } from '../audit/fixture.ts';
@@ -75,33 +74,6 @@ test('a folder without a log is an error, not a success', async () => {
   await expect(verify(path, { gaps: true }, listener())).rejects.toMatchObject({ code: 'not-found' });
   fs.writeFileSync(join(path, 'seg-00000000.jsonl'), '');
   expect(await verify(path, { gaps: true }, listener())).toBe(1);
-});
-
-test("show spells out what a terminal would obey in an agent's words", async () => {
-  const { path } = await folderWithLog();
-  const output = listener();
-  expect(await show(path, { kind: ['stmt'] }, output)).toBe(0);
-  expect(output.heard.out).toContain('select \\u{1b}[31m\\u{202e}1');
-  expect(output.heard.out).not.toMatch(/[\u001b\u202e]/);
-  expect(plain('a\nb\u2028c\u200d')).toBe('a\\u{a}b\\u{2028}c\\u{200d}');
-  const one = listener();
-  await show(path, { agent: 'other', json: true }, one);
-  expect(
-    one.heard.out
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line).agent),
-  ).toEqual(['other']);
-});
-
-test('tail prints the newest records', async () => {
-  const { path } = await folderWithLog();
-  const output = listener();
-  await tail(path, { lines: 2 }, output);
-  const lines = output.heard.out.trimEnd().split('\n');
-  expect(lines).toHaveLength(2);
-  expect(lines[0]).toContain('outcome   of #3: canceled 57014, 1.5 ms');
-  expect(lines[1]).toContain('bye');
 });
 
 test('who tells the story of a statement from any of its records', async () => {
