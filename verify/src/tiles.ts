@@ -3,9 +3,8 @@
 // whoever publishes them tells nothing of what was logged. Nobody believes a tile: a proof made of a wrong one fails.
 // Pure: knows names and bytes; reading and writing files is the caller's.
 
-import type { Hash } from './merkle.ts';
-import { nodeHash } from './merkle.ts';
-import { type Subtree, type Subtrees, subtreeName } from './subtrees.ts';
+import { CompactTree, type Hash, nodeHash } from './merkle.ts';
+import { peaksOf, type Subtree, type Subtrees, subtreeName } from './subtrees.ts';
 
 /** Hashes in a full tile, and the height of the tree that they are the leaves of. */
 export const tileWidth = 256;
@@ -57,7 +56,10 @@ export class TiledTree implements Subtrees {
 
   async hashes(wanted: readonly Subtree[]): Promise<ReadonlyMap<string, Hash>> {
     const found = new Map<string, Hash>();
-    for (const subtree of wanted) found.set(subtreeName(subtree), await this.#hash(subtree));
+    for (const subtree of wanted) {
+      const name = subtreeName(subtree);
+      if (!found.has(name)) found.set(name, await this.#hash(subtree));
+    }
     return found;
   }
 
@@ -95,3 +97,77 @@ export class TiledTree implements Subtrees {
 
 /** 8 KiB each. */
 const tilesKeptMax = 512;
+
+/** A tile as it is written: its name and its bytes. */
+export interface Tile {
+  readonly level: number;
+  readonly n: number;
+  readonly name: string;
+  readonly bytes: Buffer;
+}
+
+/** Makes tiles of leaves that come in order. Holds the tiles that are not full: 8 KiB a level. */
+export class TileBuilder {
+  #size = 0;
+  /** By level, the hashes of the tile that is not full yet. */
+  readonly #rows: Hash[][] = [];
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Takes ownership of `leaf`. Returns the tiles that it fills. */
+  append(leaf: Hash): Tile[] {
+    const full: Tile[] = [];
+    this.#size += 1;
+    let hash = leaf;
+    for (let level = 0; ; level += 1) {
+      const row = this.#rows[level] ?? [];
+      this.#rows[level] = row;
+      row.push(hash);
+      if (row.length < tileWidth) return full;
+      full.push(this.#tile(level, row, this.#size / tileWidth ** (level + 1) - 1));
+      hash = rootOfTile(row);
+      this.#rows[level] = [];
+    }
+  }
+
+  /** The tiles at the right border, as many hashes of each as there are. */
+  partial(): Tile[] {
+    return this.#rows.flatMap((row, level) =>
+      row.length === 0 ? [] : [this.#tile(level, row, Math.floor(this.#size / tileWidth ** (level + 1)))],
+    );
+  }
+
+  /** The root over all leaves. */
+  root(): Hash {
+    return new CompactTree(this.#size, this.#rows.map(rowPeaks).reverse().flat()).root();
+  }
+
+  /** Goes on where the tiles of a tree of `size` end. Throws what reading them throws. */
+  static async of(read: ReadTile, size: number): Promise<TileBuilder> {
+    const builder = new TileBuilder();
+    const tree = new TiledTree(read, size);
+    builder.#size = size;
+    for (let level = 0; tileWidth ** level <= size; level += 1) {
+      const n = Math.floor(size / tileWidth ** (level + 1));
+      const row = Array.from({ length: widthOf(level, n, size) }, (_, i) => ({
+        height: level * tileHeight,
+        index: n * tileWidth + i,
+      }));
+      builder.#rows[level] = [...(await tree.hashes(row)).values()];
+    }
+    return builder;
+  }
+
+  #tile(level: number, row: readonly Hash[], n: number): Tile {
+    return { level, n, name: tileName(level, n, row.length), bytes: Buffer.concat(row) };
+  }
+}
+
+/** The peaks over a row of hashes, largest first. */
+function rowPeaks(row: readonly Hash[]): Hash[] {
+  return peaksOf(row.length).map(({ height, index }) =>
+    rootOfTile(row.slice(index * 2 ** height, (index + 1) * 2 ** height)),
+  );
+}
