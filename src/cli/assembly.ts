@@ -27,6 +27,7 @@ import type { Agent } from '../registry-book.ts';
 import { Analyzer } from '../sql/parse.ts';
 import { tlsServerEndPoint } from '../wire/channel-binding.ts';
 import { parseVerifier } from '../wire/scram.ts';
+import { keepTiles } from './audit-tiles.ts';
 import { type CatalogParts, catalogOf } from './catalogs.ts';
 import { approverRecorder, withEnrolments } from './enrolments.ts';
 import { Issuer } from './issuer.ts';
@@ -112,6 +113,8 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
       },
     });
     undo.push(() => log.close('start failed'));
+    const stopTiles = keepTiles(log, join(config.dataDir, 'audit'), report);
+    undo.push(stopTiles);
     recordPolicies(log, policies);
     const recordApprovers = approverRecorder(log, registry);
     recordApprovers();
@@ -216,6 +219,7 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
         await store.close();
         // A disk that hangs must not keep the process for ever.
         await Promise.race([log.close(), after(config.limits.drainMs)]);
+        await stopTiles();
         await analyzer.close();
       },
     };

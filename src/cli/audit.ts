@@ -1,4 +1,4 @@
-// `holdpoint audit verify | show | tail | who | prove | root`: the log, for auditors. Reads files, prints, sets the exit
+// `holdpoint audit verify | show | tail | who | prove | tiles | root`: the log, for auditors. Reads files, prints, sets the exit
 // code: those of reference §12 for verify, else 0 done, 1 found wrong, 2 usage. Needs no configuration, no running
 // Holdpoint and no key but public ones.
 
@@ -14,6 +14,7 @@ import { credentialsOf, readText, records, rootKidOf } from './audit-input.ts';
 import { type ProveFlags, proveRecord } from './audit-prove.ts';
 import { registerShow } from './audit-show.ts';
 import { plain, reportText, time } from './audit-text.ts';
+import { makeTiles } from './audit-tiles.ts';
 import { bundledJson, bundledText, type WhoFlags, who } from './audit-who.ts';
 import { whole } from './log-filter.ts';
 import { type Output, terminal } from './outcome.ts';
@@ -79,6 +80,12 @@ export function register(program: Command): void {
     .action((dir: string, flags: ProveFlags) =>
       finish(() => proveRecord(only(dir), flags, terminal), {}, terminal),
     );
+
+  audit
+    .command('tiles')
+    .description('make the Merkle tree of a log anew as tiles (C2SP tlog-tiles), which hold hashes only')
+    .argument(folder, folderWords, defaultFolder)
+    .action((dir: string) => finish(() => makeTiles(only(dir), terminal), {}, terminal));
 
   audit
     .command('root')
