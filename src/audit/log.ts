@@ -20,6 +20,8 @@ const turnCharactersMax = 1 << 20;
 /** A line of so many UTF-16 units cannot exceed the limit in bytes. */
 const surelyShort = Math.floor(lineBytesMax / 3);
 
+/** Runs of open statements that a manifest line tells of; older ones are ended as unknown when a segment closes. */
+const openRunsMax = 1000;
 /** After so long without the disk's answer nothing more is recorded until it comes. */
 const stallMsMax = 10_000;
 /** Groups are so many times rarer when nobody waits for one. */
@@ -139,6 +141,8 @@ export class AuditLog {
       );
     const stalled = this.#sealingSince === undefined ? undefined : this.#stalled();
     if (stalled !== undefined) throw stalled;
+    // The log has ended this statement itself, and a statement has one outcome.
+    if (this.#at.open.repeats(body)) return this.#seq - 1;
     return this.#append(body);
   }
 
@@ -201,7 +205,11 @@ export class AuditLog {
     clearInterval(this.#heartbeat);
     // `bye` is the last record, so it waits for the group that is on its way.
     await this.#committing;
-    if (this.#failed === undefined) this.#append({ kind: 'bye', reason });
+    if (this.#failed === undefined) {
+      // Sessions that could not be heard out: nobody will say more of their statements than is known now.
+      for (const body of this.#at.open.endings()) this.#append(body);
+      this.#append({ kind: 'bye', reason });
+    }
     while (this.#failed === undefined && this.#sealed < this.#seq) await this.#commit();
     this.#pace.stop();
     this.#segment.close();
@@ -226,7 +234,7 @@ export class AuditLog {
     this.#turn += `${line}\n`;
     this.#turnLeaves.push(this.#head);
     this.#seq += 1;
-    open.note(body);
+    open.note(body, stamp.seq);
     this.#oldestUnsealed ??= mono;
     if (this.#turn.length > turnCharactersMax) this.#flush();
     else this.#scheduleTurn();
@@ -303,10 +311,11 @@ export class AuditLog {
   }
 
   async #group(): Promise<void> {
-    const { segmentBytesMax, epochMs, clock } = this.#at;
+    const { segmentBytesMax, epochMs, clock, open } = this.#at;
     this.#pace.begin();
     const closes = this.#segment.bytes + this.#turn.length >= segmentBytesMax;
     const next = closes || clock.mono() - this.#epochSince >= epochMs ? await this.#certifyNext() : undefined;
+    if (closes) for (const body of open.forgo(openRunsMax)) this.#append(body);
     // Between the key record and the snapshot nothing may be appended: the old key's last seal ends with it.
     if (next !== undefined) this.#append(next.record);
     const sealed = await this.#sealAll(closes);
@@ -330,7 +339,7 @@ export class AuditLog {
     this.#sealingSince = since;
     this.#oldestUnsealed = undefined;
     const payload = this.#sealPayload();
-    const openThen = open.copy();
+    const openThen = closes ? open.copy() : open;
     // From here on records go to the next segment, so that the seal is this one's last line.
     if (closes) this.#segment = new Segment(folder, segment.n + 1, start);
     const line = await this.#at.sign(this.#key, 'holdpoint-seal+jws', payload);

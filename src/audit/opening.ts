@@ -51,7 +51,7 @@ export interface Recovered {
   readonly tornBytes: number;
   /** Records that had no seal and got one now. */
   readonly resealed: number;
-  /** Seqs of `stmt` records whose held bytes went on and of whose end nothing is known. */
+  /** Seqs of `stmt` records whose bytes went on, or were about to, and of whose end nothing is known. */
   readonly unknown: readonly number[];
   /** Requests that were neither used nor ended; their store decides what becomes of them. */
   readonly holds: readonly string[];
@@ -146,7 +146,7 @@ async function open(
     epoch,
     key,
   });
-  const unknown = [...found.open.intents];
+  const endings = found.open.endings();
   const holds = [...found.open.holds];
   const reviews = [...found.open.reviews.values()];
   for (const record of first?.records ?? []) log.append(record);
@@ -159,7 +159,7 @@ async function open(
       torn_len: found.torn?.bytes ?? 0,
       torn_sha: found.torn?.sha,
     });
-  for (const ref of unknown) log.append({ kind: 'outcome', ref, st: 'unknown', dur_us: 0 });
+  for (const outcome of endings) log.append(outcome);
   if (!isNew) await log.changeKey();
   const { version, config, policy } = options;
   await log.durable(
@@ -172,7 +172,7 @@ async function open(
       records: walk.size,
       tornBytes: found.torn?.bytes ?? 0,
       resealed,
-      unknown,
+      unknown: endings.filter(({ st }) => st === 'unknown').map(({ ref }) => ref),
       holds,
       reviews,
       root,

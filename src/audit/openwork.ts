@@ -1,41 +1,107 @@
-// OpenWork: what the log has begun and not ended: bytes on their way without an outcome, requests without an end, releases
-// in an emergency without a review. A restart must answer for all of them. Knows record bodies; refuses to know why.
+// OpenWork: what the log has begun and not ended: statements without an outcome, requests without an end, releases in an
+// emergency without a review. A restart must answer for all of them. Knows record bodies; refuses to know why.
 
-import type { OwedReview } from '../../verify/src/token.ts';
-import type { RecordBody } from './record.ts';
+import type { OwedReview, SegmentSeal } from '../../verify/src/token.ts';
+import type { OutcomeState, RecordBody } from './record.ts';
+
+/**
+ * What became of a statement's bytes as far as its records tell. `passed` and `released`: they went, or were about to.
+ * `held` and `refused`: they did not.
+ */
+type Way = 'passed' | 'released' | 'held' | 'refused';
+
+const ways: Readonly<Record<string, Way>> = {
+  pass: 'passed',
+  hold: 'held',
+  deny: 'refused',
+  refuse: 'refused',
+};
+
+/** What is to be said of a statement of which nobody else will say anything. */
+const endings: Readonly<Record<Way, OutcomeState>> = {
+  passed: 'unknown',
+  released: 'unknown',
+  held: 'canceled',
+  refused: 'refused',
+};
+
+/** The members of a manifest line that tell what was open when its segment closed. */
+export type OpenMembers = Pick<SegmentSeal, 'intents' | 'holds' | 'reviews' | 'passes' | 'waits'>;
 
 /** Kept while a log is written, carried over segments in the manifest, rebuilt by recovery. */
 export class OpenWork {
-  /** Seqs of `stmt` records whose held bytes went on and whose outcome is not known. */
-  readonly intents: Set<number>;
+  /** Statements without an outcome, by the seq of their `stmt`, oldest first. */
+  readonly #statements = new Map<number, Way>();
+  /** Statements that the log has ended itself and their session has not. */
+  readonly #forgone = new Set<number>();
   /** Requests that were neither used nor ended. */
   readonly holds: Set<string>;
   /** By request. */
   readonly reviews: Map<string, OwedReview>;
 
-  constructor(
-    intents: readonly number[] = [],
-    holds: readonly string[] = [],
-    reviews: readonly OwedReview[] = [],
-  ) {
-    this.intents = new Set(intents);
+  constructor({ intents, passes = [], waits = [], holds, reviews = [] }: OpenMembers = nothing) {
+    const listed: [number, Way][] = [
+      ...intents.map((seq): [number, Way] => [seq, 'released']),
+      ...unfold(passes).map((seq): [number, Way] => [seq, 'passed']),
+      ...waits.map((seq): [number, Way] => [seq, 'held']),
+    ];
+    for (const [seq, way] of listed.sort(([a], [b]) => a - b)) this.#statements.set(seq, way);
     this.holds = new Set(holds);
     this.reviews = new Map(reviews.map((owed) => [owed.rid, owed]));
   }
 
   /** As it is now. */
   copy(): OpenWork {
-    return new OpenWork([...this.intents], [...this.holds], [...this.reviews.values()]);
+    return new OpenWork(this.members());
   }
 
-  /** Takes note of a record. Reads only what the kind has; a foreign value is ignored. */
-  note(body: RecordBody): void {
+  /** For the manifest line of a segment that closes. */
+  members(): OpenMembers {
+    const passes = runsOf(this.#by('passed')).flat();
+    const waits = this.#by('held');
+    return {
+      intents: this.#by('released'),
+      holds: [...this.holds],
+      ...(passes.length > 0 && { passes }),
+      ...(waits.length > 0 && { waits }),
+      ...(this.reviews.size > 0 && { reviews: [...this.reviews.values()] }),
+    };
+  }
+
+  /** An outcome for every statement that has none, oldest first, that says no more than its records do. */
+  endings(): Outcome[] {
+    return [...this.#statements].map(([ref, way]) => outcome(ref, endings[way]));
+  }
+
+  /**
+   * Outcomes for the oldest of those that passed, so many that `runsMax` runs of them are left open: a manifest line must
+   * not grow without end. What their sessions will say of them is not recorded any more (`repeats`).
+   */
+  forgo(runsMax: number): Outcome[] {
+    if (this.#statements.size <= runsMax) return [];
+    const runs = runsOf(this.#by('passed'));
+    const refs = unfold(runs.slice(0, Math.max(0, runs.length - runsMax)).flat());
+    for (const ref of refs) this.#forgone.add(ref);
+    return refs.map((ref) => outcome(ref, 'unknown'));
+  }
+
+  /** True, once, if the body is the outcome of a statement that the log has ended itself. */
+  repeats(body: RecordBody): boolean {
+    return body.kind === 'outcome' && this.#forgone.size > 0 && this.#forgone.delete(body.ref);
+  }
+
+  /** Takes note of record `seq`. Reads only what the kind has; a foreign value is ignored. */
+  note(body: RecordBody, seq: number): void {
     switch (body.kind) {
+      case 'stmt':
+        this.#statements.set(seq, ways[body.dec] ?? 'passed');
+        break;
       case 'outcome':
-        if (this.intents.size > 0) this.intents.delete(body.ref);
+        this.#statements.delete(body.ref);
         break;
       case 'intent':
-        this.intents.add(body.ref);
+        // Only what is open: an intent behind an outcome would be open for ever.
+        if (this.#statements.has(body.ref)) this.#statements.set(body.ref, 'released');
         break;
       case 'hold':
         this.holds.add(body.rid);
@@ -56,4 +122,36 @@ export class OpenWork {
         break;
     }
   }
+
+  #by(wanted: Way): number[] {
+    const seqs: number[] = [];
+    for (const [seq, way] of this.#statements) if (way === wanted) seqs.push(seq);
+    return seqs;
+  }
 }
+
+type Outcome = Extract<RecordBody, { kind: 'outcome' }>;
+
+function outcome(ref: number, st: OutcomeState): Outcome {
+  return { kind: 'outcome', ref, st, dur_us: 0 };
+}
+
+/** Ascending seqs as runs: the first of each and how many. */
+function runsOf(seqs: readonly number[]): [first: number, many: number][] {
+  const runs: [number, number][] = [];
+  for (const seq of seqs) {
+    const last = runs.at(-1);
+    if (last !== undefined && last[0] + last[1] === seq) last[1] += 1;
+    else runs.push([seq, 1]);
+  }
+  return runs;
+}
+
+function unfold(runs: readonly number[]): number[] {
+  const seqs: number[] = [];
+  for (let at = 0; at + 1 < runs.length; at += 2)
+    for (let each = 0; each < runs[at + 1]!; each += 1) seqs.push(runs[at]! + each);
+  return seqs;
+}
+
+const nothing: OpenMembers = { intents: [], holds: [] };

@@ -65,7 +65,7 @@ async function read(folder: Folder, origin: string, reseal: Reseal): Promise<Fou
   const manifest = await readManifest(folder, origin);
   const { last } = manifest;
   const walk = new Walk(origin, last === undefined ? undefined : await startBehind(folder, last));
-  const open = new OpenWork(last?.intents, last?.holds, last?.reviews);
+  const open = new OpenWork(last);
   const numbers = folder.segments();
   for (const [i, n] of numbers.entries()) {
     if (n !== i)
@@ -116,7 +116,7 @@ async function readLines(walk: Walk, open: OpenWork, content: Buffer, file: stri
       const next = lines.slice(i + 1).find((after) => after.line.startsWith('{'));
       return next === undefined ? undefined : prevOf(next.line) === leafHash(line);
     });
-    open.note(record.members as unknown as RecordBody);
+    open.note(record.members as unknown as RecordBody, record.seq);
   }
 }
 

@@ -87,9 +87,7 @@ export class Segment {
       psh: end.psh,
       epoch: end.epoch,
       pmh: end.pmh,
-      intents: [...end.open.intents],
-      holds: [...end.open.holds],
-      ...(end.open.reviews.size > 0 && { reviews: [...end.open.reviews.values()] }),
+      ...end.open.members(),
     };
     return canonical(seal);
   }

@@ -35,7 +35,7 @@ export function reportText(report: Report): string {
     if (released > 0)
       lines.push(`  ${count(released, 'release')} of held statements: ${releaseWords(releases)}`);
   }
-  if (report.running > 0) lines.push(`  ${count(report.running, 'released statement')} had no outcome yet`);
+  if (report.running > 0) lines.push(`  ${count(report.running, 'statement')} had no outcome yet`);
   for (const { seq, kind } of report.breaks)
     lines.push(
       kind === 'recover'

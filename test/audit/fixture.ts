@@ -48,6 +48,14 @@ export function logFolder(path: string): string {
   return join(path, 'audit', 'holdpoint%2Ftest');
 }
 
+/** A copy of everything under `path` as it is now: what a process leaves behind that is killed at this moment. */
+export function afterCrash(path: string): string {
+  const copy = temporaryFolder();
+  fs.cpSync(path, copy, { recursive: true });
+  fs.rmSync(join(logFolder(copy), 'LOCK'), { force: true });
+  return copy;
+}
+
 /** A statement record's body. */
 export function statement(n: number, more: Partial<StatementBody> = {}): StatementBody {
   return {

@@ -383,7 +383,8 @@ test('a heartbeat is written when nothing else is, and only then', async () => {
 test('a closed log takes nothing more and ends with bye', async () => {
   const path = temporaryFolder();
   const { log } = await openTestLog(path);
-  const last = log.append(statement(1));
+  const ref = log.append(statement(1));
+  const last = log.append({ kind: 'outcome', ref, st: 'ok', dur_us: 1 });
   await log.close();
   expect(() => log.append(statement(2))).toThrow(/shutting down/);
   expect(await verifyLog(snapshot(path))).toMatchObject({ ok: true, ended: true, records: last + 2 });

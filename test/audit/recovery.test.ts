@@ -6,7 +6,15 @@ import { expect, test } from 'vitest';
 import { type LogFs, systemFs } from '../../src/audit/folder.ts';
 import { openLog } from '../../src/audit/opening.ts';
 import { verifyLog } from '../../verify/src/verify.ts';
-import { logFolder, openTestLog, optionsFor, snapshot, statement, temporaryFolder } from './fixture.ts';
+import {
+  afterCrash,
+  logFolder,
+  openTestLog,
+  optionsFor,
+  snapshot,
+  statement,
+  temporaryFolder,
+} from './fixture.ts';
 
 const first = 'seg-00000000.jsonl';
 
@@ -162,15 +170,16 @@ test('a released statement without outcome gets the outcome unknown; open reques
   before.log.append({ kind: 'hold', rid: 'settled', rd: 'x', R: '{}', ref });
   before.log.append({ kind: 'cancel', rid: 'settled', by: 'client', reason: 'gone' });
   await before.log.durable(before.log.append({ kind: 'intent', rid: 'r', ref, wire: 'w' }));
+  const left = afterCrash(path);
   await before.log.close();
-  const { log, recovered } = await openTestLog(path);
+  const { log, recovered } = await openTestLog(left);
   expect(recovered).toMatchObject({ unknown: [ref], holds: ['waiting'] });
   await log.close();
-  const outcome = snapshot(path)
+  const outcome = snapshot(left)
     .lines(first)
     .find((line) => line.includes('"kind":"outcome"'));
   expect(JSON.parse(outcome!)).toMatchObject({ ref, st: 'unknown' });
-  const after = await openTestLog(path);
+  const after = await openTestLog(left);
   expect(after.recovered.unknown).toEqual([]);
 });
 
@@ -204,14 +213,72 @@ test('a review that is owed is known after a restart and over closed segments, u
 test('what was open is known over closed segments', async () => {
   const path = temporaryFolder();
   const before = await openLog(optionsFor(path, { segmentBytesMax: 2000 }));
-  const ref = before.log.append(statement(1, { dec: 'hold' }));
-  await before.log.durable(before.log.append({ kind: 'intent', rid: 'r', ref, wire: 'w' }));
-  for (let n = 0; n < 20; n += 1) await before.log.durable(before.log.append(statement(n)));
+  const [released, held, passed] = [
+    before.log.append(statement(1, { dec: 'hold' })),
+    before.log.append(statement(2, { dec: 'hold' })),
+    before.log.append(statement(3)),
+  ];
+  await before.log.durable(before.log.append({ kind: 'intent', rid: 'r', ref: released, wire: 'w' }));
+  for (let n = 0; n < 20; n += 1) {
+    const ref = before.log.append(statement(n));
+    await before.log.durable(before.log.append({ kind: 'outcome', ref, st: 'ok', dur_us: 1 }));
+  }
+  const left = afterCrash(path);
   await before.log.close();
-  expect(fs.existsSync(join(logFolder(path), 'seg-00000002.jsonl'))).toBe(true);
-  const { recovered } = await openTestLog(path);
-  expect(recovered.unknown).toEqual([ref]);
+  expect(fs.existsSync(join(logFolder(left), 'seg-00000002.jsonl'))).toBe(true);
+  const { log, recovered } = await openTestLog(left);
+  expect(recovered.unknown).toEqual([released, passed]);
+  await log.close();
+  expect(outcomesIn(left).filter(({ ref }) => [released, held, passed].includes(ref))).toEqual([
+    { ref: released, st: 'unknown' },
+    { ref: held, st: 'canceled' },
+    { ref: passed, st: 'unknown' },
+  ]);
 });
+
+test('every statement has one outcome after a crash: unknown if it may have run, else what kept it from running', async () => {
+  const path = temporaryFolder();
+  const before = await openLog(optionsFor(path));
+  const [done, passed, held, denied, refused] = (['pass', 'pass', 'hold', 'deny', 'refuse'] as const).map(
+    (dec, n) => before.log.append(statement(n, { dec })),
+  );
+  await before.log.durable(before.log.append({ kind: 'outcome', ref: done!, st: 'ok', dur_us: 1 }));
+  const left = afterCrash(path);
+  await before.log.close();
+  // A crash in the middle of that, and once more: nothing is said twice.
+  for (let round = 0; round < 3; round += 1) await (await openTestLog(left)).log.close();
+  expect(outcomesIn(left)).toEqual([
+    { ref: done, st: 'ok' },
+    { ref: passed, st: 'unknown' },
+    { ref: held, st: 'canceled' },
+    { ref: denied, st: 'refused' },
+    { ref: refused, st: 'refused' },
+  ]);
+  expect(await verifyLog(snapshot(left))).toMatchObject({ ok: true });
+});
+
+test('a session that is not heard out before the end: the log says so before its bye', async () => {
+  const path = temporaryFolder();
+  const { log } = await openTestLog(path);
+  const ref = log.append(statement(1));
+  await log.close();
+  expect(outcomesIn(path)).toEqual([{ ref, st: 'unknown' }]);
+  expect(await verifyLog(snapshot(path))).toMatchObject({ ok: true, ended: true, running: 0 });
+});
+
+/** What became of which statement, in log order. */
+function outcomesIn(path: string): { ref: number; st: string }[] {
+  const source = snapshot(path);
+  return [...source.files.keys()]
+    .filter((name) => /^seg-\d+\.jsonl$/.test(name))
+    .sort()
+    .flatMap((name) => source.lines(name))
+    .filter((line) => line.includes('"kind":"outcome"'))
+    .map((line) => {
+      const { ref, st } = JSON.parse(line);
+      return { ref, st };
+    });
+}
 
 test('a closed segment that was changed is not built upon', async () => {
   const path = temporaryFolder();

@@ -24,7 +24,8 @@ async function folderWithLog(): Promise<{ path: string; ref: number }> {
   const path = temporaryFolder();
   const { log } = await openTestLog(path);
   const ref = log.append(statement(1, { dec: 'hold', rule: 'ddl', sql: 'drop table customers' }));
-  log.append(statement(2, { sql: 'select \u001b[31m\u202e1', agent: 'other' }));
+  const other = log.append(statement(2, { sql: 'select \u001b[31m\u202e1', agent: 'other' }));
+  log.append({ kind: 'outcome', ref: other, st: 'ok', dur_us: 800 });
   log.append({ kind: 'cancel', rid: 'R1', by: 'client', reason: 'gone' });
   log.append({ kind: 'outcome', ref, st: 'canceled', sqlstate: '57014', dur_us: 1500 });
   await log.close();
@@ -78,7 +79,7 @@ test('a folder without a log is an error, not a success', async () => {
 
 test('who tells the story of a statement from any of its records', async () => {
   const { path, ref } = await folderWithLog();
-  for (const seq of [ref, ref + 3]) {
+  for (const seq of [ref, ref + 4]) {
     const output = listener();
     expect(await who(path, { seq, json: true }, output)).toBe(0);
     const { ok, records } = JSON.parse(output.heard.out);

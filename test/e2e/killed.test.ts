@@ -1,6 +1,6 @@
 // B14: the proxy is killed between any two steps of a release. A real process and SIGKILL, a real database, with the
 // store of one node and with a shared one. After the restart nothing runs that had not, what may have run is told as
-// unknown, and the log, verified offline, has a decision for everything that ran.
+// unknown, what never went as canceled, and the log, verified offline, has a decision for everything that ran.
 
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -121,7 +121,7 @@ const cases: readonly [Step, readonly ('memory' | 'redis')[], (told: Told) => vo
     'the decision is appended to the log',
     ['redis'],
     ({ answer, runs, uses, intents, outcome }) =>
-      expect([answer, runs, uses, intents, outcome]).toEqual(['no answer', 0, 0, 0, undefined]),
+      expect([answer, runs, uses, intents, outcome]).toEqual(['no answer', 0, 0, 0, 'canceled']),
   ],
   [
     'the decision is on disk',
@@ -133,7 +133,7 @@ const cases: readonly [Step, readonly ('memory' | 'redis')[], (told: Told) => vo
         decisions: 1,
         uses: 0,
         intents: 0,
-        outcome: undefined,
+        outcome: 'canceled',
       }),
   ],
   [
@@ -149,7 +149,7 @@ const cases: readonly [Step, readonly ('memory' | 'redis')[], (told: Told) => vo
   [
     'the use is in the log',
     ['redis'],
-    (told) => expect(told).toMatchObject({ runs: 0, decisions: 1, intents: 0, outcome: undefined }),
+    (told) => expect(told).toMatchObject({ runs: 0, decisions: 1, intents: 0, outcome: 'canceled' }),
   ],
   [
     'the intent is appended to the log',
@@ -157,7 +157,7 @@ const cases: readonly [Step, readonly ('memory' | 'redis')[], (told: Told) => vo
     (told) => {
       expect(told).toMatchObject({ runs: 0, decisions: 1 });
       // Whoever finds it there cannot know that nothing was sent.
-      expect(told.outcome).toBe(told.intents === 1 ? 'unknown' : undefined);
+      expect(told.outcome).toBe(told.intents === 1 ? 'unknown' : 'canceled');
     },
   ],
   [

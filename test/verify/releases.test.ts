@@ -1,8 +1,9 @@
 import { hash } from 'node:crypto';
 import { CompactSign } from 'jose';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Decision } from '../../src/approval/decision.ts';
 import { freshKey } from '../../src/audit/keyring.ts';
+import { OpenWork } from '../../src/audit/openwork.ts';
 import type { RecordBody } from '../../src/audit/record.ts';
 import { subjectKid } from '../../verify/src/credentials.ts';
 import { canonical } from '../../verify/src/jcs.ts';
@@ -447,6 +448,9 @@ describe('a plan', () => {
 });
 
 test('a released statement without outcome is found once the log has ended', async () => {
+  // A writer that forgets to say so.
+  vi.spyOn(OpenWork.prototype, 'endings').mockReturnValue([]);
+  onTestFinished(() => void vi.restoreAllMocks());
   expect(await story((records) => records.slice(0, -1))).toMatchObject({ ok: false, code: 20 });
 });
 

@@ -35,9 +35,6 @@ interface Granted {
 }
 
 interface Started {
-  readonly seq: number;
-  readonly place: Place;
-  readonly boot: string;
   readonly rowsMax: number | undefined;
 }
 
@@ -125,15 +122,10 @@ export class Releases {
       case 'grant_use':
         return this.#grant(record, fail);
       case 'intent':
-        return this.#begin(record, place, fail);
+        return this.#begin(record, fail);
       case 'outcome':
         return this.#end(members, fail);
     }
-  }
-
-  /** Statements that were released and have no outcome, in log order. */
-  open(): Started[] {
-    return [...this.#intents.values()];
   }
 
   async #hold(record: ChainedRecord, place: Place, fail: Fail): Promise<void> {
@@ -199,7 +191,7 @@ export class Releases {
     this.#storyOf(rid)?.uses.push({ ref, ballots, wire: undefined, sameBytes: false, outcome: undefined });
   }
 
-  #begin(record: ChainedRecord, place: Place, fail: Fail): void {
+  #begin(record: ChainedRecord, fail: Fail): void {
     const { rid, wire } = record.members;
     const ref = Number(record.members.ref);
     const held = this.#holds.get(String(rid));
@@ -215,7 +207,7 @@ export class Releases {
     const { rowsMax } = granted;
     if (rowsMax !== record.members.rowsMax)
       throw fail(`statement ${ref} went to the server without the bound of rows that request ${rid} has`);
-    this.#intents.set(ref, { seq: record.seq, place, boot: record.boot, rowsMax });
+    this.#intents.set(ref, { rowsMax });
     const use = this.#storyOf(String(rid))?.uses.find((one) => one.ref === ref);
     if (use !== undefined) Object.assign(use, { wire: String(wire), sameBytes: own });
   }

@@ -68,8 +68,13 @@ export interface SegmentSeal {
   readonly epoch: number;
   /** Hash of the manifest line before. */
   readonly pmh: string;
-  /** Seqs of intents without outcome, and requests that were open, when it closed. */
+  /** Seqs of the statements that had no outcome when it closed: those that were released after being held, and below. */
   readonly intents: readonly number[];
+  /** Those that were held and not released; left out if there were none. */
+  readonly waits?: readonly number[];
+  /** Those that passed, in runs of one seq behind another: the first and how many; left out if there were none. */
+  readonly passes?: readonly number[];
+  /** Requests that were open. */
   readonly holds: readonly string[];
   /** Releases in an emergency that nobody had reviewed; left out if there were none. */
   readonly reviews?: readonly OwedReview[];

@@ -17,6 +17,7 @@ import {
 } from './chain.ts';
 import type { Credential } from './credentials.ts';
 import { leafHash, type Moved } from './leaf.ts';
+import { Outcomes } from './outcomes.ts';
 import { Releases, type Story } from './releases.ts';
 import { digest, type SegmentSeal, verifyToken } from './token.ts';
 
@@ -74,7 +75,7 @@ export interface Report {
   readonly releases: Releases['counts'];
   /** Of the request that was asked about. */
   readonly story: Story | undefined;
-  /** Released statements that had no outcome yet when the log was read, while its process may still be running. */
+  /** Statements that had no outcome yet when the log was read, while its process may still be running. */
   readonly running: number;
   /** True if the last record is a clean end. */
   readonly ended: boolean;
@@ -113,6 +114,7 @@ class Check {
   readonly #source: LogSource;
   readonly #options: VerifyOptions;
   readonly #releases: Releases;
+  readonly #outcomes = new Outcomes();
   readonly #keys = new Map<number, EpochKey>();
   readonly #kinds: Record<string, number> = {};
   readonly #breaks: { seq: number; kind: string; place: Place }[] = [];
@@ -182,9 +184,9 @@ class Check {
     if (expect !== undefined) this.#compareExpected(expect);
     for (const { seq, kind, place } of noGaps === true ? this.#breaks : [])
       throw new Offence('gap', place, `record ${seq} declares a ${kind}`);
-    for (const { seq, place, boot } of this.#releases.open()) {
+    for (const { seq, place, boot } of this.#outcomes.open()) {
       if (boot !== this.#last?.boot || this.#last?.kind === 'bye')
-        throw new Offence('outcome', place, `what record ${seq} released has no outcome`);
+        throw new Offence('outcome', place, `statement ${seq} has no outcome`);
       this.#running += 1;
     }
   }
@@ -237,6 +239,7 @@ class Check {
     this.#lastPlace = place;
     if (record.members.blobs !== undefined) await this.#blobs(record, place);
     await this.#releases.note(record, place);
+    this.#outcomes.note(record, place);
   }
 
   async #blobs(record: ChainedRecord, place: Place): Promise<void> {
