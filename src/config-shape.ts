@@ -23,6 +23,12 @@ const targetHold = z.strictObject({
   expiresMs: ms(1000, 30 * dayMs).optional(),
   pendingMax: z.int().min(1).max(1000).optional(),
   heartbeatMs: ms(100, 600_000).optional(),
+  outside: z
+    .enum(['none', 'witness', 'store'])
+    .default('none')
+    .describe(
+      'What has to vouch for the log of it outside this machine before a held statement runs: audit.witnesses, or the store that segments are shipped to.',
+    ),
 });
 
 const target = z.strictObject({
@@ -172,6 +178,32 @@ export const configShape = z.strictObject({
       sealMs: ms(0, 10_000).default(5),
       segmentBytesMax: z.int().min(65_536).max(1_073_741_824).default(67_108_864),
       values: z.enum(['none', 'clear']).default('none'),
+      checkpointMs: ms(10, 600_000)
+        .default(1000)
+        .describe('How often a checkpoint of the log is signed, at most, while anything is written.'),
+      witnesses: z
+        .array(
+          z.strictObject({
+            url: z
+              .url({ protocol: /^https?$/ })
+              .describe('Submission prefix; /add-checkpoint is added to it.'),
+            key: z.string().describe('Its key as it prints it: NAME+HASH+KEY.'),
+          }),
+        )
+        .max(16)
+        .default([])
+        .describe('Who cosigns checkpoints, by C2SP tlog-witness: `holdpoint witness`, or any other.'),
+      witnessQuorum: z
+        .int()
+        .min(1)
+        .max(16)
+        .default(1)
+        .describe('How many of them have to cosign before a checkpoint counts as witnessed.'),
+      anchorMs: ms(100, 600_000)
+        .default(10_000)
+        .describe(
+          'How long a held statement waits to be vouched for outside, where its target asks for that.',
+        ),
     })
     .prefault({}),
   catalog: z

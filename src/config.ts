@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { JWK } from 'jose';
+import { asCosigner, type NoteKey, readVkey } from '../verify/src/note.ts';
 import { readSshLine } from '../verify/src/proof/sshkey.ts';
 import {
   foldName,
@@ -56,6 +57,8 @@ export interface TargetConfig {
   /** The least evidence and the number of people that a release takes, of those in `approvers` if it is set. */
   readonly approval: ApprovalConfig;
   readonly hold: HoldLimits;
+  /** Who has to vouch for the log of a held statement before it runs. */
+  readonly outside: 'none' | 'witness' | 'store';
 }
 
 /** An agent as the file has it: a password in clear or a verifier in pg_authid's format, exactly one of them. */
@@ -140,6 +143,12 @@ export interface Config {
     readonly segmentBytesMax: number;
     /** Whether parameter values stand in the log in clear, or only commitments to them. */
     readonly values: 'none' | 'clear';
+    /** Least time between two checkpoints, and how long a held statement waits for one to be kept outside. */
+    readonly checkpointMs: number;
+    readonly anchorMs: number;
+    readonly witnesses: readonly WitnessConfig[];
+    /** Of how many of them a checkpoint needs cosignatures. */
+    readonly witnessQuorum: number;
   };
   readonly catalog: { readonly pollMs: number };
   /** Milliseconds for measuring what a held statement would touch: in all (0: not at all), and for one count. */
@@ -155,6 +164,12 @@ export interface Config {
     /** How long running statements may take to finish at a shutdown. */
     readonly drainMs: number;
   };
+}
+
+/** A witness of the log. */
+export interface WitnessConfig {
+  readonly url: string;
+  readonly key: NoteKey;
 }
 
 type File = Checked<ConfigShape>;
@@ -241,13 +256,35 @@ function compose(file: File, from: { file: string | undefined; baseDir: string }
     oidc: value.oidc && { ...value.oidc, clientSecret: value.oidc.clientSecret },
     hold: value.hold,
     ...storeOf(file),
-    audit: value.audit,
+    audit: { ...value.audit, witnesses: witnessesOf(file) },
     catalog: value.catalog,
     effect: value.effect,
     slack: value.slack,
     webhooks: webhooksOf(file),
     limits: value.limits,
   };
+}
+
+function witnessesOf(file: File): WitnessConfig[] {
+  const { witnesses, witnessQuorum } = file.value.audit;
+  const read = witnesses.map(({ url, key }, index) => {
+    const told = (error: unknown) =>
+      file.fail(['audit', 'witnesses', index, 'key'], `is not a witness's key: ${(error as Error).message}`);
+    return { url, key: asCosigner(attempt(() => readVkey(key), told)) };
+  });
+  read.forEach(({ key }, index) => {
+    if (read.slice(0, index).some((other) => other.key.name === key.name || other.key.raw.equals(key.raw)))
+      throw file.fail(
+        ['audit', 'witnesses', index, 'key'],
+        'is the key or name of another witness in the list',
+      );
+  });
+  if (read.length > 0 && witnessQuorum > read.length)
+    throw file.fail(
+      ['audit', 'witnessQuorum'],
+      `asks for ${witnessQuorum} witnesses and ${read.length} are named`,
+    );
+  return read;
 }
 
 /** The name of a proxy that is alone. */
@@ -284,7 +321,15 @@ function targetsOf(file: File, baseDir: string): Map<string, TargetConfig> {
       const told = (error: unknown) =>
         error instanceof HoldpointError ? file.fail(['targets', name, 'url'], error.message) : error;
       const { level, quorum, approvers } = given.approval;
-      const hold = { ...file.value.hold, ...defined(given.hold ?? {}) };
+      const { outside = 'none', ...limits } = given.hold ?? {};
+      if (outside === 'witness' && file.value.audit.witnesses.length === 0)
+        throw file.fail(
+          ['targets', name, 'hold', 'outside'],
+          'asks for a witness, and audit.witnesses names none; add one with its url and key',
+        );
+      if (outside === 'store')
+        throw file.fail(['targets', name, 'hold', 'outside'], 'store is not available yet; use witness');
+      const hold = { ...file.value.hold, ...defined(limits) };
       return [
         name,
         {
@@ -297,6 +342,7 @@ function targetsOf(file: File, baseDir: string): Map<string, TargetConfig> {
           // An SSH signature and an ID token prove as much as a key of ours.
           approval: { level: level === 'ssh' || level === 'oidc' ? 'key' : level, quorum, approvers },
           hold,
+          outside,
         },
       ];
     }),

@@ -64,6 +64,8 @@ export interface Metrics {
   /** Age of the oldest record that is not sealed and on disk. */
   readonly auditSealLagSeconds: { set(seconds: number): void };
   readonly auditFailures: Count;
+  /** Of what keeps checkpoints of the log outside; `name` must come from the configuration. */
+  anchor(name: string): AnchorMetrics;
   readonly authFailures: Count;
   /** The text of `GET /metrics`, and its Content-Type. */
   render(): Promise<{ text: string; contentType: string }>;
@@ -193,6 +195,7 @@ export function createMetrics(options: { version?: string; process?: boolean } =
       'Age of the oldest record not yet sealed and on disk.',
     ),
     auditFailures: tally('holdpoint_audit_failures_total', 'Failed writes or syncs of the log.').cell({}),
+    anchor: anchorMetrics(registry, tally),
     authFailures: tally('holdpoint_auth_failures_total', 'Logins refused.').cell({}),
     async render() {
       return { text: await registry.metrics(), contentType: registry.contentType };
@@ -275,6 +278,46 @@ function targetMetrics(
     made.pending.set(0);
     known.set(target, made);
     return made;
+  };
+}
+
+/** Of one witness or store that keeps checkpoints of the log. */
+export interface AnchorMetrics {
+  /** It keeps the first `size` records, `seconds` after the checkpoint of them was made. */
+  kept(size: number, seconds: number): void;
+  failed(): void;
+}
+
+/** The metrics with an `anchor` label, handed out per anchor. */
+function anchorMetrics(
+  registry: Registry,
+  tally: (name: string, help: string, labels: string[]) => Tally,
+): (anchor: string) => AnchorMetrics {
+  const failures = tally('holdpoint_audit_anchor_failures_total', 'Checkpoints that were not kept outside.', [
+    'anchor',
+  ]);
+  const gauge = (name: string, help: string) =>
+    new Gauge({ name, help, labelNames: ['anchor'], registers: [registry] });
+  const size = gauge('holdpoint_audit_anchored_records', 'Records of the log that are vouched for outside.');
+  const at = gauge(
+    'holdpoint_audit_anchored_at_seconds',
+    'When a checkpoint was last kept outside, since 1970.',
+  );
+  const lag = gauge(
+    'holdpoint_audit_anchor_lag_seconds',
+    'How long the last checkpoint took to be kept outside.',
+  );
+  return (anchor) => {
+    size.set({ anchor }, 0);
+    const failed = failures.cell({ anchor });
+    return {
+      kept(records, seconds) {
+        size.set({ anchor }, records);
+        lag.set({ anchor }, seconds);
+        at.setToCurrentTime({ anchor });
+      },
+      failed: () => failed.inc(),
+    };
   };
 }
 

@@ -27,6 +27,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   ship: ['verify', 'audit', 'metrics.ts'],
   // The log as people read it: pieces of its files, whoever wrote them.
   trail: ['verify'],
+  // Somebody else's process: of the log's room it takes how notes are signed and how a file is written durably.
+  witness: ['verify', 'audit'],
   // What a held statement would touch: questions to a catalog and what their answers come to, in R's terms.
   blast: ['sql', 'catalog', 'approval'],
   'yaml.ts': ['policy'],
@@ -73,7 +75,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
 const pure = (path: string) =>
   /^(wire|sql|catalog|policy|session|blast)\//.test(path) ||
   /^approval\/(approvers|request|decision|evidence|sshsig|webauthn|oidc|slack)\.ts$/.test(path) ||
-  /^audit\/(record|seal)\.ts$/.test(path) ||
+  /^audit\/(anchor|note-signer|record|seal)\.ts$/.test(path) ||
   (/^verify\//.test(path) && path !== 'verify/source.ts');
 
 const impureModules =

@@ -107,12 +107,7 @@ export class Folder {
 
   /** Makes names in the folder `part` durable. */
   syncNames(part = '.'): void {
-    const fd = this.fs.openSync(join(this.path, part), 'r');
-    try {
-      this.fs.fsyncSync(fd);
-    } finally {
-      this.fs.closeSync(fd);
-    }
+    syncFolder(this.fs, join(this.path, part));
   }
 
   syncAndClose(fd: number): void {
@@ -123,14 +118,31 @@ export class Folder {
     }
   }
 
-  /** Puts a public key beside the log, for those who verify it. */
-  publish(name: string | number, jwk: object): void {
+  /** A key's certificate, beside it: so that a log without its beginning still has its chain of keys. */
+  certificate(name: string | number): string {
+    return join(this.path, 'keys', `${name}.cert`);
+  }
+
+  /** Puts a public key and what certifies it beside the log, for those who verify it; on disk when it returns. */
+  publish(name: string | number, jwk: object, certificate?: string): void {
+    if (certificate !== undefined) this.writeWhole(this.certificate(name), `${certificate}\n`, 0o644);
     this.writeWhole(this.publicKey(name), `${JSON.stringify(jwk)}\n`, 0o644);
+    this.syncNames('keys');
   }
 
   /** Writes a whole file durably: under another name, then in place. */
   writeWhole(path: string, text: string, mode = 0o600): void {
     writeWhole(this.fs, path, text, mode);
+  }
+}
+
+/** Makes the names in a folder durable. */
+export function syncFolder(fs: LogFs, path: string): void {
+  const fd = fs.openSync(path, 'r');
+  try {
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
   }
 }
 

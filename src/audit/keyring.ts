@@ -14,7 +14,7 @@ import {
 } from 'jose';
 import { canonical } from '../../verify/src/jcs.ts';
 import { folderName } from '../../verify/src/names.ts';
-import type { EpochCertificate } from '../../verify/src/token.ts';
+import type { CheckpointCertificate, EpochCertificate } from '../../verify/src/token.ts';
 import { HoldpointError } from '../errors.ts';
 import { type LogFs, writeWhole } from './folder.ts';
 import type { Sign, SigningKey } from './seal.ts';
@@ -47,6 +47,12 @@ export function certify(
 ): Promise<string> {
   const certificate: EpochCertificate = { v: 1, origin, epoch, kid };
   return sign(by, 'holdpoint-epoch+jws', canonical(certificate));
+}
+
+/** What `by` says of the key of the log's notes, as a token. */
+export function certifyCheckpoints(by: SigningKey, sign: Sign, origin: string, kid: string): Promise<string> {
+  const certificate: CheckpointCertificate = { v: 1, origin, kid };
+  return sign(by, 'holdpoint-checkpoint+jws', canonical(certificate));
 }
 
 /** The folder of private epoch keys of one log, mode 0700. */
@@ -84,6 +90,22 @@ export class Keyring {
     }
   }
 
+  /** Writes the key of the log's notes durably. */
+  keepCheckpointKey(key: FreshKey): void {
+    this.#fs.mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
+    writeWhole(this.#fs, this.#checkpointPath, `${JSON.stringify(key.secret)}\n`);
+  }
+
+  /** The private key of the log's notes; undefined if it was never made, or is none. */
+  checkpointKey(): JWK | undefined {
+    try {
+      const secret = JSON.parse(String(this.#fs.readFileSync(this.#checkpointPath))) as JWK;
+      return typeof secret.x === 'string' && typeof secret.d === 'string' ? secret : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
   /** Deletes the keys of all epochs but this one. The file system may keep copies that no program can reach. */
   forgetAllBut(epoch: number): void {
     const keep = this.#path(epoch);
@@ -91,6 +113,10 @@ export class Keyring {
       const path = join(this.#dir, String(name));
       if (/^epoch-\d+\.jwk(\.new)?$/.test(String(name)) && path !== keep) this.#fs.unlinkSync(path);
     }
+  }
+
+  get #checkpointPath(): string {
+    return join(this.#dir, 'checkpoint.jwk');
   }
 
   #path(epoch: number): string {

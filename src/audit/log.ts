@@ -384,7 +384,7 @@ export class AuditLog {
     const cert = await certify(this.#key, sign, origin, epoch, key.kid);
     // On disk before the log names it: a log whose next key is lost could not go on.
     keyring.keep(epoch, key);
-    folder.publish(epoch, key.jwk);
+    folder.publish(epoch, key.jwk, cert);
     return { key, record: { kind: 'key', epoch, kid: key.kid, jwk: { ...key.jwk }, cert } };
   }
 

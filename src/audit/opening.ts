@@ -3,16 +3,19 @@
 
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import type { JWK } from 'jose';
 import { canonical } from '../../verify/src/jcs.ts';
 import type { OwedReview, Seal } from '../../verify/src/token.ts';
 import { HoldpointError } from '../errors.ts';
+import { type Beginning, begin, isPrepared, prepare } from './beginning.ts';
 import { Folder, type LogFs, systemFs } from './folder.ts';
-import { certify, freshKey, Keyring } from './keyring.ts';
+import { certifyCheckpoints, freshKey, Keyring } from './keyring.ts';
 import { Lock } from './lock.ts';
 import { AuditLog } from './log.ts';
 import type { LogClock, LogMeter } from './logstate.ts';
 import type { RecordBody } from './record.ts';
 import { type Found, recover } from './recovery.ts';
+import type { Comparison } from './rollback.ts';
 import { type Sign, type SigningKey, signToken } from './seal.ts';
 import { addToManifest, Segment } from './segment.ts';
 
@@ -41,6 +44,11 @@ export interface LogOptions {
   readonly fs?: LogFs;
   readonly sign?: Sign;
   readonly meter?: LogMeter;
+  /**
+   * Asked before a log of so many records is taken up: compares with what is remembered of it outside. Throws if the
+   * log is not its continuation.
+   */
+  readonly compare?: (records: number) => Promise<Comparison>;
 }
 
 /** What was found when the log was taken up; every number is in the log, too. */
@@ -86,12 +94,15 @@ export async function openLog(options: LogOptions): Promise<{ log: AuditLog; rec
   }
 }
 
+const nothingElsewhere: Comparison = { gaps: [], settled: async () => undefined };
+
 const defaults = {
   epochMs: 3_600_000,
   heartbeatMs: 60_000,
   clock: { now: () => Date.now(), mono: () => performance.now() },
   sign: signToken,
   meter: {},
+  compare: async (_records: number): Promise<Comparison> => nothingElsewhere,
 };
 
 type Filled = LogOptions & typeof defaults;
@@ -128,6 +139,8 @@ async function open(
   const first = isNew ? await beginning(options, folder, keyring) : undefined;
   const { epoch } = first ?? walk.key!;
   const key = first?.key ?? (await keyring.load(epoch, walk.key!.kid));
+  // Before anything is written: what others remember of this log decides whether it may go on.
+  const { gaps, settled } = isNew ? nothingElsewhere : await options.compare(walk.size);
   const { segment, pmh } = await takeUpSegments(found, folder, sign, origin, { epoch, key });
   const log = new AuditLog({
     ...options,
@@ -160,11 +173,17 @@ async function open(
       torn_sha: found.torn?.sha,
     });
   for (const outcome of endings) log.append(outcome);
+  for (const gap of gaps) log.append(gap);
+  const notes = await checkpointKey(folder, keyring, origin, key);
+  if (notes !== undefined) log.append(notes.record);
   if (!isNew) await log.changeKey();
   const { version, config, policy } = options;
   await log.durable(
     log.append({ kind: 'boot', version, pid: process.pid, host: hostname(), config, policy }),
   );
+  await settled();
+  // Once the log says so: a crash before makes another.
+  if (notes !== undefined) folder.publish('checkpoint', notes.jwk, notes.cert);
   const root = first?.root ?? rootOf(folder);
   return {
     log,
@@ -180,32 +199,29 @@ async function open(
   };
 }
 
-interface Beginning {
-  readonly epoch: 0;
-  readonly key: SigningKey;
-  readonly root: string;
-  readonly records: readonly RecordBody[];
-}
-
-/** The first two records of a log. The root's private half certifies epoch 0 and is forgotten here. */
+/** The keys that the log begins with: those that `audit init` has put in place, or new ones, whose root is forgotten. */
 async function beginning(options: Filled, folder: Folder, keyring: Keyring): Promise<Beginning> {
   const { origin, sign, config } = options;
-  const root = await freshKey();
-  const key = await freshKey();
-  const cert = await certify(root, sign, origin, 0, key.kid);
-  keyring.keep(0, key);
-  folder.publish('root', root.jwk);
-  folder.publish(0, key.jwk);
-  folder.syncNames('keys');
-  return {
-    epoch: 0,
-    key,
-    root: root.kid,
-    records: [
-      { kind: 'genesis', origin, root: root.kid, jwk: { ...root.jwk }, config },
-      { kind: 'key', epoch: 0, kid: key.kid, jwk: { ...key.jwk }, cert },
-    ],
-  };
+  if (!isPrepared(folder)) await prepare(folder, keyring, sign, origin);
+  return begin(folder, keyring, origin, config);
+}
+
+/**
+ * The key of the log's notes. A log that was made without one, or lost it, gets one that its present epoch certifies;
+ * the record says so.
+ */
+async function checkpointKey(
+  folder: Folder,
+  keyring: Keyring,
+  origin: string,
+  by: SigningKey,
+): Promise<{ jwk: JWK; cert: string; record: RecordBody } | undefined> {
+  const isThere = folder.fs.existsSync(folder.certificate('checkpoint'));
+  if (isThere && keyring.checkpointKey() !== undefined) return undefined;
+  const { kid, jwk, ...fresh } = await freshKey();
+  const cert = await certifyCheckpoints(by, signToken, origin, kid);
+  keyring.keepCheckpointKey({ kid, jwk, ...fresh });
+  return { jwk, cert, record: { kind: 'checkpoint_key', kid, jwk: { ...jwk }, cert } };
 }
 
 /** Gives the closed segments their manifest lines where a crash kept them from it, and opens the last for appending. */

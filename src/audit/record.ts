@@ -21,8 +21,20 @@ export type JsonObject = Readonly<Record<string, unknown>>;
  * commitments are base64url; `ts`-like members are milliseconds unless the name says otherwise; integers are exact.
  */
 export type RecordBody =
-  /** First record of a log. `root`: RFC 7638 thumbprint of `jwk`, the key whose certificate begins the key chain. */
-  | { kind: 'genesis'; origin: string; root: string; jwk: JsonObject; config?: string | undefined }
+  /**
+   * First record of a log. `root`: RFC 7638 thumbprint of `jwk`, the key whose certificate begins the key chain.
+   * `checkpoint`: the key of its notes, as {cert, jwk}, the certificate being the root's.
+   */
+  | {
+      kind: 'genesis';
+      origin: string;
+      root: string;
+      jwk: JsonObject;
+      checkpoint?: JsonObject | undefined;
+      config?: string | undefined;
+    }
+  /** Another key of its notes; `cert` is a JWS by the present epoch's key. */
+  | { kind: 'checkpoint_key'; kid: string; jwk: JsonObject; cert: string }
   | {
       kind: 'boot';
       version: string;
@@ -206,7 +218,8 @@ type MembersOf<K extends RecordKind> = Exclude<keyof Extract<RecordBody, { kind:
 
 // The compiler holds this table and the union above together: a member in one and not in the other is an error.
 const forms: { readonly [K in RecordKind]: { readonly [M in MembersOf<K>]-?: Form } } = {
-  genesis: { origin: 'text', root: 'text', jwk: 'json', config: 'text' },
+  genesis: { origin: 'text', root: 'text', jwk: 'json', checkpoint: 'json', config: 'text' },
+  checkpoint_key: { kid: 'text', jwk: 'json', cert: 'text' },
   boot: { version: 'text', pid: 'integer', host: 'text', config: 'text', policy: 'text' },
   bye: { reason: 'text' },
   auth: {

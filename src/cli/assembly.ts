@@ -27,6 +27,7 @@ import type { Agent } from '../registry-book.ts';
 import { Analyzer } from '../sql/parse.ts';
 import { tlsServerEndPoint } from '../wire/channel-binding.ts';
 import { parseVerifier } from '../wire/scram.ts';
+import { Anchoring } from './anchoring.ts';
 import { keepTiles } from './audit-tiles.ts';
 import { type CatalogParts, catalogOf } from './catalogs.ts';
 import { approverRecorder, withEnrolments } from './enrolments.ts';
@@ -91,6 +92,7 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
     undo.push(() => analyzer.close());
     const store = await (options.open ?? openStore)(config.store);
     undo.push(() => store.close());
+    const anchoring = await Anchoring.open({ config, metrics, report });
     const { log, recovered } = await (options.openLog ?? openLog)({
       dir: join(config.dataDir, 'audit'),
       keysDir: join(config.dataDir, 'keys', 'audit'),
@@ -99,6 +101,7 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
       values: config.audit.values,
       sealMs: config.audit.sealMs,
       segmentBytesMax: config.audit.segmentBytesMax,
+      compare: () => anchoring.compare(),
       meter: {
         records: (count) => metrics.auditRecords.inc(count),
         sealLag: (seconds) => metrics.auditSealLagSeconds.set(seconds),
@@ -115,6 +118,8 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
     undo.push(() => log.close('start failed'));
     const stopTiles = keepTiles(log, join(config.dataDir, 'audit'), report);
     undo.push(stopTiles);
+    anchoring.begin(log);
+    undo.push(() => anchoring.close());
     recordPolicies(log, policies);
     const recordApprovers = approverRecorder(log, registry);
     recordApprovers();
@@ -129,6 +134,7 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
       metrics,
       report,
       pollMs: config.catalog.pollMs,
+      anchoring,
     });
     const closeCatalogs = (): void => {
       for (const { catalog, blast } of targets.values()) {
@@ -220,6 +226,7 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
         // A disk that hangs must not keep the process for ever.
         await Promise.race([log.close(), after(config.limits.drainMs)]);
         await stopTiles();
+        await anchoring.close();
         await analyzer.close();
       },
     };
@@ -280,7 +287,7 @@ function targetsOf(
   config: Config,
   policies: ReadonlyMap<string, Policy>,
   admission: (target: string) => Admit,
-  catalogs: CatalogParts,
+  catalogs: CatalogParts & { readonly anchoring: Anchoring },
 ): Map<string, Target> {
   const targets = new Map<string, Target>();
   for (const target of config.targets.values()) {
@@ -292,6 +299,7 @@ function targetsOf(
       environment,
       approval,
       hold,
+      outside: catalogs.anchoring.outside(target.outside),
       policy: () => policies.get(name)!,
       admit,
       catalog: catalogOf(target, admit, catalogs),

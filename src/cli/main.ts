@@ -12,6 +12,7 @@ import { register as rules } from './rules.ts';
 import { register as start } from './start.ts';
 import { register as attempt } from './try.ts';
 import { packageVersion } from './version.ts';
+import { register as witness } from './witness.ts';
 
 const program = new Command('holdpoint')
   .description('Holds destructive PostgreSQL statements until a person approves exactly those bytes.')
@@ -19,7 +20,8 @@ const program = new Command('holdpoint')
   .showHelpAfterError('(run with --help for the options)')
   // Inherited by the commands registered after it.
   .exitOverride();
-for (const register of [start, attempt, agent, approver, requests, plan, rules, audit]) register(program);
+for (const register of [start, attempt, agent, approver, requests, plan, rules, audit, witness])
+  register(program);
 
 try {
   await program.parseAsync();

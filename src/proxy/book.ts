@@ -22,11 +22,14 @@ export interface RelayBook {
   park(gate: Gate, frames: readonly Buffer[], notify: (notice: Buffer) => void): Parked;
   /** Why a parked gate is not any more what was shown, looked up now; undefined if it is. Never rejects. */
   change(gate: Gate): Promise<string | undefined>;
-  /** Appends the intent; resolves once it is sealed and on disk. Rejects with `log-unwritable`. */
-  intent(gate: Gate, end: Extract<ParkingEnd, { kind: 'release' }>): Promise<void>;
+  /**
+   * Appends the intent; resolves once it is sealed and on disk. Rejects with `log-unwritable`. With an error, it did
+   * not get outside as its target asks, and the gate must not go on.
+   */
+  intent(gate: Gate, end: Extract<ParkingEnd, { kind: 'release' }>): Promise<HoldpointError | undefined>;
   /** The outcome of a parked gate that did not run. `rid`: the request that it waited for, or was refused by. */
   unreleased(gate: Gate, error: HoldpointError | undefined, rid?: string): void;
-  /** The outcome of a gate whose approval no longer fits; it is held again. */
+  /** The outcome of a released gate that must not go on: its approval no longer fits, or its log is not outside. */
   superseded(gate: Gate, end: Extract<ParkingEnd, { kind: 'release' }>, error: HoldpointError): void;
   /** Seconds from a whole frame's arrival to its bytes being written, for `count` passed gates. */
   overhead(seconds: number, count: number): void;

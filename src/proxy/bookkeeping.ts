@@ -71,6 +71,8 @@ export interface BookOptions {
   /** What statements must share with a gate for its approval to cover them; undefined where it covers none. */
   readonly shape: (gate: Gate) => string | undefined;
   readonly approval: TargetNeed;
+  /** Settles once what the log says of record `seq` is vouched for outside; absent where the target asks for nothing. */
+  readonly outside?: ((seq: number) => Promise<void>) | undefined;
   readonly hold: { readonly waitMs: number; readonly expiresMs: number; readonly heartbeatMs: number };
   /** `clear`: texts and parameters are logged as they are, less secrets. `none`: literals are lifted and committed to. */
   readonly values: 'clear' | 'none';
@@ -206,14 +208,23 @@ export class SessionBook implements RelayBook {
     void desk.grants.settle(end.grant, 0);
   }
 
-  async intent(gate: Gate, end: Extract<ParkingEnd, { kind: 'release' }>): Promise<void> {
+  async intent(
+    gate: Gate,
+    end: Extract<ParkingEnd, { kind: 'release' }>,
+  ): Promise<HoldpointError | undefined> {
     const wire = this.#shown.get(gate)?.wire ?? '';
     const { rid, rowsMax } = end.grant;
     const seq = this.#options.log.append({ kind: 'intent', rid, ref: gate.ref, wire, rowsMax });
     await this.#options.log.durable(seq);
-    if (this.#options.escort?.escorts(gate) === true) return;
-    this.#released.set(gate, end.grant);
-    if (end.grant.reserved !== undefined) this.#reserved.set(gate, end.grant);
+    const escorted = this.#options.escort?.escorts(gate) === true;
+    if (!escorted) {
+      this.#released.set(gate, end.grant);
+      if (end.grant.reserved !== undefined) this.#reserved.set(gate, end.grant);
+    }
+    return this.#options.outside?.(seq).then(
+      () => undefined,
+      (error: HoldpointError) => error,
+    );
   }
 
   unreleased(gate: Gate, error: HoldpointError | undefined, rid?: string): void {

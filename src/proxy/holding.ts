@@ -2,7 +2,7 @@
 // or nothing. From the release on the statement counts as sent; until then nothing of it goes on. Refuses to know what a
 // frame means and how a decision comes about (parking.ts). Source: DESIGN §4 (7b–9), §1.8.
 
-import type { HoldpointError } from '../errors.ts';
+import { HoldpointError } from '../errors.ts';
 import type { Gate } from '../session/gate.ts';
 import { changedSinceError } from '../session/refusal.ts';
 import type { Session } from '../session/session.ts';
@@ -87,6 +87,11 @@ export class Holding {
       // From here on the statement counts as sent: an interruption comes too late.
       this.#parking = undefined;
       const change = await this.#beforeRelease(gate, end);
+      if (change instanceof HoldpointError) {
+        book.superseded(gate, end, change);
+        if (here() === 'both') this.#refuse(gate, frames, change);
+        return;
+      }
       if (change !== undefined) {
         book.superseded(gate, end, changedSinceError(change));
         this.#holdAgain(frames, change);
@@ -107,16 +112,19 @@ export class Holding {
     }
   }
 
-  /** Records the intent, unless the gate is not any more what was approved: then why, in a clause. */
+  /**
+   * Records the intent, unless the gate is not any more what was approved: then why, in a clause. An error: the log of
+   * it did not get outside in time.
+   */
   async #beforeRelease(
     gate: Gate,
     end: Extract<ParkingEnd, { kind: 'release' }>,
-  ): Promise<string | undefined> {
+  ): Promise<string | HoldpointError | undefined> {
     const { rowsMax } = end.grant;
     const change = (await this.#options.book.change(gate)) ?? (await this.#unboundable(gate, rowsMax));
     if (change !== undefined) return change;
-    await this.#options.book.intent(gate, end);
-    return this.#unboundable(gate, rowsMax);
+    const notOutside = await this.#options.book.intent(gate, end);
+    return notOutside ?? this.#unboundable(gate, rowsMax);
   }
 
   /** Why the rows of a gate cannot be bounded where it would run, once the server has said where that is. */

@@ -36,6 +36,8 @@ export interface Target {
   readonly environment: Environment;
   readonly approval: TargetNeed;
   readonly hold: { readonly waitMs: number; readonly expiresMs: number; readonly heartbeatMs: number };
+  /** Settles once record `seq` is vouched for outside; absent where held statements do not wait for that. */
+  readonly outside?: ((seq: number) => Promise<void>) | undefined;
   /** The rules in force; changes with a reload. */
   readonly policy: () => Policy;
   /** Whether the server that answers is the one this target means. */
@@ -322,6 +324,7 @@ export class Listener {
       shape: (gate) => shapeOf(gate, (sql) => options.analyzer.syntax(sql)),
       approval: target.approval,
       hold: target.hold,
+      outside: target.outside,
       values: options.values,
       now: Date.now,
       random: randomBytes,

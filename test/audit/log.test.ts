@@ -367,7 +367,7 @@ test('a key signs for its epoch; the one before it is gone', async () => {
   await log.close();
   expect(await verifyLog(snapshot(path))).toMatchObject({ ok: true, epochs: 4 });
   const kept = fs.readdirSync(join(path, 'keys', 'audit-holdpoint%2Ftest'));
-  expect(kept).toEqual(['epoch-3.jwk']);
+  expect(kept).toEqual(['checkpoint.jwk', 'epoch-3.jwk']);
   expect(fs.statSync(join(path, 'keys', 'audit-holdpoint%2Ftest', 'epoch-3.jwk')).mode & 0o777).toBe(0o600);
   for (const [name, content] of snapshot(path).files) expect(content.includes('"d":'), name).toBe(false);
 });

@@ -96,6 +96,8 @@ export class Walk {
   key: EpochKey | undefined;
   nextKey: (EpochKey & { readonly seq: number }) | undefined;
   root: { readonly kid: string; readonly jwk: JWK } | undefined;
+  /** The keys that may sign checkpoint notes of this log, in the order in which they were certified. */
+  readonly checkpointKeys: { readonly kid: string; readonly jwk: JWK }[] = [];
   readonly #tree: CompactTree;
   #pending: { readonly leaf: Hash; readonly place: Place }[] = [];
   #lastPlace: Place | undefined;
@@ -148,6 +150,7 @@ export class Walk {
     if (this.size === 0) await this.#genesis(members, place);
     else if (members.kind === 'genesis') throw new Offence('chain', place, 'a second genesis');
     if (members.kind === 'key') await this.#keyRecord(members, place);
+    if (members.kind === 'checkpoint_key') await this.#checkpointKey(members, this.key, place);
     this.#boot = members.boot as string;
     this.#mono = mono;
     this.#pending.push({ leaf: Buffer.from(leaf, 'base64url'), place });
@@ -226,6 +229,26 @@ export class Walk {
     if (root.kid !== members.root || members.origin !== this.origin)
       throw new Offence('keys', place, 'the genesis names another origin, or a root that its key is not');
     this.root = root;
+    if (members.checkpoint !== undefined)
+      await this.#checkpointKey(members.checkpoint as Readonly<Record<string, unknown>>, root, place);
+  }
+
+  /** A key of the log's notes, as the genesis names it or a record of its own. */
+  async #checkpointKey(
+    named: Readonly<Record<string, unknown>> | null,
+    by: { kid: string; jwk: JWK } | undefined,
+    place: Place,
+  ): Promise<void> {
+    try {
+      const key = await readPublicKey(named?.jwk);
+      if (by === undefined) throw new Error('no key is there to certify it');
+      const claims = await verifyToken(String(named?.cert), 'holdpoint-checkpoint+jws', by);
+      if (canonical(claims) !== canonical({ v: 1, origin: this.origin, kid: key.kid }))
+        throw new Error('the certificate is not for this key');
+      this.checkpointKeys.push(key);
+    } catch (error) {
+      throw new Offence('keys', place, `the key of the checkpoints: ${(error as Error).message}`);
+    }
   }
 
   async #keyRecord(members: Readonly<Record<string, unknown>>, place: Place): Promise<void> {

@@ -8,7 +8,12 @@ import { type CryptoKey, calculateJwkThumbprint, compactVerify, importJWK, type 
 import { canonical } from '../../verify/src/jcs.ts';
 
 /** What a signature is for. A token of one type is never accepted as another. */
-export type TokenType = 'holdpoint-seal+jws' | 'holdpoint-epoch+jws' | 'holdpoint-segment+jws';
+export type TokenType =
+  | 'holdpoint-seal+jws'
+  | 'holdpoint-epoch+jws'
+  | 'holdpoint-segment+jws'
+  | 'holdpoint-checkpoint+jws'
+  | 'holdpoint-revocation+jws';
 
 /** Members of a seal. `root` and `head` are of the first `size` records; base64url. */
 export interface Seal {
@@ -32,6 +37,13 @@ export interface EpochCertificate {
   readonly v: 1;
   readonly origin: string;
   readonly epoch: number;
+  readonly kid: string;
+}
+
+/** What the root, or the present epoch's key, says of the key that signs the log's checkpoint notes. */
+export interface CheckpointCertificate {
+  readonly v: 1;
+  readonly origin: string;
   readonly kid: string;
 }
 
