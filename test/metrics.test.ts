@@ -9,6 +9,10 @@ test('every metric of the contract is there before anything happened', async () 
   const { text } = await metrics.render();
   const names = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => `${name} ${type}`);
   expect(names.sort()).toEqual([
+    'holdpoint_audit_anchor_failures_total counter',
+    'holdpoint_audit_anchor_lag_seconds gauge',
+    'holdpoint_audit_anchored_at_seconds gauge',
+    'holdpoint_audit_anchored_records gauge',
     'holdpoint_audit_failures_total counter',
     'holdpoint_audit_records_total counter',
     'holdpoint_audit_seal_lag_seconds gauge',

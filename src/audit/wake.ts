@@ -4,9 +4,13 @@
 // Refuses to know who is told. Believes the writer's manifest, which recovery has checked.
 
 import { hash } from 'node:crypto';
-import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
+import { createZstdDecompress } from 'node:zlib';
 import { CompactTree, type Hash } from '../../verify/src/merkle.ts';
+import { packedName } from '../../verify/src/names.ts';
 import {
   assemble,
   consistencyParts,
@@ -55,9 +59,10 @@ export class Wake {
     if (!this.#begun) await this.#begin();
     for (;;) {
       // Asked before: what is in this segment when the next is there is all that ever will be, but for its last seal.
-      const isClosing = await exists(this.#folder.segment(this.#n + 1));
+      const isClosing = (await pathOf(this.#folder, this.#n + 1)) !== undefined;
+      const path = (await pathOf(this.#folder, this.#n)) ?? this.#folder.segment(this.#n);
       let last: Standing | undefined;
-      for await (const { bytes, end } of lines(this.#folder.segment(this.#n), this.#offset)) {
+      for await (const { bytes, end } of lines(path, this.#offset)) {
         this.#offset = end;
         if (isRecord(bytes)) this.#pending.push(leafOf(bytes));
         else last = this.#seal(bytes);
@@ -139,8 +144,8 @@ export class Wake {
     const start = (await this.#starts()).findLast(({ first }) => first <= from)!;
     const passing = new Passing(wanted, start.first, start.range);
     for (let n = start.n; passing.size < size; n += 1) {
-      const path = this.#folder.segment(n);
-      if (!(await exists(path))) throw new RangeError(`the log has ${passing.size} records, not ${size}`);
+      const path = await pathOf(this.#folder, n);
+      if (path === undefined) throw new RangeError(`the log has ${passing.size} records, not ${size}`);
       for await (const { bytes } of lines(path, 0)) {
         if (passing.size === size) break;
         if (isRecord(bytes)) passing.append(leafOf(bytes));
@@ -195,22 +200,22 @@ function leafOf(line: Buffer): Hash {
   return hash('sha256', Buffer.concat([Buffer.of(0), line]), 'buffer');
 }
 
-/** The whole lines of a file from `offset` on, and where each ends; lets other work go on between chunks. */
+/** Where a segment is, plain or compressed; undefined if it is nowhere. */
+async function pathOf(folder: Folder, n: number): Promise<string | undefined> {
+  const plain = folder.segment(n);
+  if (await exists(plain)) return plain;
+  const packed = join(folder.path, packedName(n));
+  return (await exists(packed)) ? packed : undefined;
+}
+
+/** The whole lines of a segment from `offset` on, and where each ends; lets other work go on between chunks. */
 async function* lines(path: string, offset: number): AsyncGenerator<{ bytes: Buffer; end: number }> {
-  let file: FileHandle;
+  let rest: Buffer = Buffer.alloc(0);
+  let at = offset;
   try {
-    file = await open(path, 'r');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-    throw error;
-  }
-  try {
-    let rest: Buffer = Buffer.alloc(0);
-    for (let at = offset; ; ) {
-      const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(chunkBytes), 0, chunkBytes, at);
-      if (bytesRead === 0) return;
-      at += bytesRead;
-      const bytes = Buffer.concat([rest, buffer.subarray(0, bytesRead)]);
+    for await (const chunk of chunksOf(path, offset)) {
+      at += chunk.length;
+      const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
       let start = 0;
       for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, start)) {
         yield { bytes: bytes.subarray(start, end), end: at - bytes.length + end + 1 };
@@ -219,8 +224,22 @@ async function* lines(path: string, offset: number): AsyncGenerator<{ bytes: Buf
       rest = bytes.subarray(start);
       await turn();
     }
-  } finally {
-    await file.close();
+  } catch (error) {
+    // It is made a moment after it is first looked for.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}
+
+/** A segment's bytes from `offset` on, in pieces of its plain text. */
+async function* chunksOf(path: string, offset: number): AsyncGenerator<Buffer> {
+  if (!path.endsWith('.zst')) {
+    yield* createReadStream(path, { start: offset, highWaterMark: chunkBytes }) as AsyncIterable<Buffer>;
+    return;
+  }
+  let before = offset;
+  for await (const chunk of createReadStream(path).pipe(createZstdDecompress()) as AsyncIterable<Buffer>) {
+    if (chunk.length > before) yield chunk.subarray(before);
+    before = Math.max(0, before - chunk.length);
   }
 }
 

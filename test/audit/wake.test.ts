@@ -1,5 +1,6 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
+import { zstdCompressSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { Folder, systemFs } from '../../src/audit/folder.ts';
 import { Wake } from '../../src/audit/wake.ts';
@@ -68,6 +69,23 @@ test('what was not remembered is proved out of the files, by a wake that has jus
     }
   }
   await expect(wake.rootAt(leaves.length + 1)).rejects.toThrow(RangeError);
+});
+
+test('compressed segments are read as the plain ones', async () => {
+  const path = temporaryFolder();
+  const { log } = await openTestLog(path, { segmentBytesMax: 4000 });
+  for (let n = 0; n < 30; n += 1) await log.durable(log.append(statement(n)));
+  await log.close();
+  const leaves = leavesOf(path);
+  for (const n of [0, 1, 2]) {
+    const plain = join(logFolder(path), `seg-0000000${n}.jsonl`);
+    fs.writeFileSync(`${plain}.zst`, zstdCompressSync(fs.readFileSync(plain)));
+    fs.rmSync(plain);
+  }
+  const wake = wakeOf(path);
+  await wake.advance();
+  for (const old of [1, 5, 9, 20])
+    expect(await wake.consistency(old, leaves.length)).toEqual(consistencyProof(leaves, old));
 });
 
 test('records that are not what was sealed are not vouched for', async () => {
