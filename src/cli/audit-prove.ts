@@ -6,6 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { proofText, prove } from '../../verify/src/proof.ts';
 import { Unprovable } from '../../verify/src/prover.ts';
 import type { FolderSource } from '../../verify/src/source.ts';
+import { proveByCheckpoint } from '../../verify/src/tlogproof.ts';
 import { verifyLog } from '../../verify/src/verify.ts';
 import { HoldpointError } from '../errors.ts';
 import { reportText } from './audit-text.ts';
@@ -15,20 +16,29 @@ export const wrongTiles = 'the tiles do not fit the log: `holdpoint audit tiles 
 
 export interface ProveFlags {
   readonly seq: number;
+  readonly format?: 'json' | 'tlog-proof';
   readonly output?: string;
 }
 
 /** `audit prove`: refuses to write a proof that does not hold, and then says what is wrong with the log. */
 export async function proveRecord(source: FolderSource, flags: ProveFlags, output: Output): Promise<number> {
   try {
-    const { proof, tiles } = await prove(source, flags.seq);
+    const { text, tiles } =
+      flags.format === 'tlog-proof'
+        ? await proveByCheckpoint(source, flags.seq)
+        : await proveBySeal(source, flags.seq);
     if (tiles === 'wrong') output.err(`holdpoint audit: ${wrongTiles}\n`);
-    write(flags.output, proofText(proof), output);
+    write(flags.output, text, output);
     return 0;
   } catch (error) {
     if (error instanceof Unprovable) throw new HoldpointError('not-found', error.message, { cause: error });
     return explain(source, error as Error, output);
   }
+}
+
+async function proveBySeal(source: FolderSource, seq: number): ReturnType<typeof proveByCheckpoint> {
+  const { proof, tiles } = await prove(source, seq);
+  return { text: proofText(proof), tiles };
 }
 
 /** Says why a log proves nothing. Returns the exit code. */

@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { type Account, accountOf, keptOf } from '../../verify/src/account.ts';
 import type { Ballot } from '../../verify/src/ballots.ts';
-import { type Bundled, bundleText, makeBundle } from '../../verify/src/bundle.ts';
+import { bundleText, makeBundle } from '../../verify/src/bundle.ts';
 import { Offence, offenceCodes } from '../../verify/src/chain.ts';
 import type { Credential } from '../../verify/src/credentials.ts';
 import type { Story } from '../../verify/src/releases.ts';
@@ -157,27 +157,4 @@ function outcomeText(outcome: Readonly<Record<string, unknown>> | undefined): st
 
 function plainLines(text: string): string {
   return text.split('\n').map(plain).join('\n');
-}
-
-/** The story of a bundle; of one without a request, its records. */
-function toldText({ story, records }: Bundled): string {
-  if (story !== undefined) return storyText(story);
-  return records.map((record) => `${recordText(record)}\n`).join('');
-}
-
-/** What `audit verify` says of a good bundle. */
-export function bundledText(path: string, bundled: Bundled, rootKid: string | undefined): string {
-  const root =
-    rootKid === undefined
-      ? 'read from the bundle: name the one you trust with --root-key'
-      : 'the one you named';
-  return (
-    `${path}: verified\n  ${bundled.records.length} records of ${plain(bundled.origin)}, sealed ${time(bundled.sealedAt)}\n` +
-    `  root ${bundled.rootKid}, ${root}\n\n${toldText(bundled)}`
-  );
-}
-
-export function bundledJson({ records: all, ...rest }: Bundled, rootKid: string | undefined): string {
-  const pinned = rootKid !== undefined;
-  return `${JSON.stringify({ ok: true, pinned, ...rest, records: all.map(({ members }) => members) }, null, 2)}\n`;
 }

@@ -1,21 +1,22 @@
-// `holdpoint audit verify | show | tail | who | prove | tiles | root`: the log, for auditors. Reads files, prints, sets the exit
+// `holdpoint audit verify | show | tail | who | prove | consistency | tiles | root`: the log, for auditors. Reads files, prints, sets the exit
 // code: those of reference §12 for verify, else 0 done, 1 found wrong, 2 usage. Needs no configuration, no running
 // Holdpoint and no key but public ones.
 
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { checkBundle } from '../../verify/src/bundle.ts';
-import { checkProof } from '../../verify/src/proof.ts';
+import { type NoteKey, readVkey } from '../../verify/src/note.ts';
 import { type FolderSource, findLogs, SourceError } from '../../verify/src/source.ts';
 import { readPublicKey } from '../../verify/src/token.ts';
 import { type Report, type VerifyOptions, verifyLog } from '../../verify/src/verify.ts';
 import { HoldpointError } from '../errors.ts';
-import { credentialsOf, readText, records, rootKidOf } from './audit-input.ts';
+import { type ConsistencyFlags, proveConsistency } from './audit-consistency.ts';
+import { verifyHandout } from './audit-handout.ts';
+import { credentialsOf, records, rootKidOf } from './audit-input.ts';
 import { type ProveFlags, proveRecord } from './audit-prove.ts';
 import { registerShow } from './audit-show.ts';
-import { plain, reportText, time } from './audit-text.ts';
+import { plain, reportText } from './audit-text.ts';
 import { makeTiles } from './audit-tiles.ts';
-import { bundledJson, bundledText, type WhoFlags, who } from './audit-who.ts';
+import { type WhoFlags, who } from './audit-who.ts';
 import { whole } from './log-filter.ts';
 import { type Output, terminal } from './outcome.ts';
 
@@ -25,6 +26,7 @@ interface VerifyFlags {
   rootKey?: string;
   expect?: { size: number; root: string };
   approver?: string[];
+  logKey?: string[];
   gaps: boolean;
   live?: boolean;
   json?: boolean;
@@ -52,6 +54,7 @@ export function register(program: Command): void {
       expectation,
     )
     .addOption(approvers())
+    .option('--log-key <key...>', 'keys of the log’s checkpoints (NAME+HEX+BASE64), for a tlog-proof')
     .option('--live', 'Holdpoint is writing it: the newest records may be under no seal yet')
     .option('--no-gaps', 'fail on crashes and gaps that the log itself declares')
     .addOption(json())
@@ -77,8 +80,24 @@ export function register(program: Command): void {
     .argument(folder, folderWords, defaultFolder)
     .requiredOption('--seq <n>', 'the record', whole)
     .option('-o, --output <file>', 'where to (default: standard output)')
+    .addOption(
+      new Option('--format <format>', 'by the seal, or as C2SP text by the newest checkpoint')
+        .choices(['json', 'tlog-proof'])
+        .default('json'),
+    )
     .action((dir: string, flags: ProveFlags) =>
       finish(() => proveRecord(only(dir), flags, terminal), {}, terminal),
+    );
+
+  audit
+    .command('consistency')
+    .description('write the proof that the log goes on from what somebody remembers of it')
+    .argument(folder, folderWords, defaultFolder)
+    .requiredOption('--old <state>', 'what they remember: SIZE:ROOT, or a checkpoint file')
+    .option('--new <state>', 'a later state that they know (default: the newest seal)')
+    .option('-o, --output <file>', 'where to (default: standard output)')
+    .action((dir: string, flags: ConsistencyFlags) =>
+      finish(() => proveConsistency(only(dir), flags, terminal), {}, terminal),
     );
 
   audit
@@ -116,13 +135,17 @@ async function finish(run: () => Promise<number>, flags: { json?: boolean }, out
 /** `audit verify`: exit code of the first log that is wrong. */
 export async function verify(dir: string, flags: VerifyFlags, output: Output): Promise<number> {
   const rootKid = flags.rootKey === undefined ? undefined : await rootKidOf(flags.rootKey);
-  if (dir.endsWith('.json') && existsSync(dir)) return verifyProof(dir, rootKid, flags, output);
+  const approvers = await credentialsOf(flags.approver ?? []);
+  if (existsSync(dir) && statSync(dir).isFile()) {
+    const brought = { rootKid, approvers, log: keysOf(flags.logKey), old: flags.expect };
+    return verifyHandout(dir, brought, flags.json === true, output);
+  }
   const options: VerifyOptions = {
     rootKid,
     expect: flags.expect,
     noGaps: !flags.gaps,
     live: flags.live,
-    approvers: await credentialsOf(flags.approver ?? []),
+    approvers,
   };
   const reports: Report[] = [];
   for (const source of findLogs(dir)) reports.push(await verifyLog(source, options));
@@ -130,37 +153,6 @@ export async function verify(dir: string, flags: VerifyFlags, output: Output): P
     output.out(`${JSON.stringify({ ok: reports.every(({ ok }) => ok), logs: reports }, null, 2)}\n`);
   else output.out(reports.map(reportText).join('\n'));
   return reports.find(({ ok }) => !ok)?.code ?? 0;
-}
-
-async function verifyProof(
-  path: string,
-  rootKid: string | undefined,
-  flags: VerifyFlags,
-  output: Output,
-): Promise<number> {
-  const text = readText(path);
-  try {
-    if (text.includes('holdpoint.bundle.v1')) {
-      const given = await credentialsOf(flags.approver ?? []);
-      const bundled = await checkBundle(text, { rootKid, given });
-      output.out(flags.json === true ? bundledJson(bundled, rootKid) : bundledText(path, bundled, rootKid));
-      return 0;
-    }
-    const proved = await checkProof(text, rootKid);
-    const pinned = rootKid !== undefined;
-    output.out(
-      flags.json === true
-        ? `${JSON.stringify({ ok: true, pinned, ...proved }, null, 2)}\n`
-        : `${path}: proved\n  record ${proved.seq} of ${plain(proved.origin)} was in the log of ${proved.size} records sealed ${time(proved.sealedAt)}\n` +
-            `  root ${proved.rootKid}${pinned ? ', the one you named' : ', read from the proof: name the one you trust with --root-key'}\n`,
-    );
-    return 0;
-  } catch (error) {
-    const message = plain((error as Error).message);
-    if (flags.json === true) output.out(`${JSON.stringify({ ok: false, error: message })}\n`);
-    else output.out(`${path}: NOT PROVED\n  ${message}\n`);
-    return 11;
-  }
 }
 
 /** `audit root`. */
@@ -188,6 +180,17 @@ function only(dir: string): FolderSource {
       `there are ${found.length} logs in ${dir}; name one of ${found.map(({ path }) => path).join(', ')}`,
     );
   return found[0]!;
+}
+
+/** Throws `bad-request`. */
+function keysOf(texts: readonly string[] | undefined): NoteKey[] {
+  return (texts ?? []).map((text) => {
+    try {
+      return readVkey(text);
+    } catch (cause) {
+      throw new HoldpointError('bad-request', `${text}: ${(cause as Error).message}`, { cause });
+    }
+  });
 }
 
 function expectation(text: string): { size: number; root: string } {

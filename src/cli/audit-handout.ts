@@ -1,0 +1,76 @@
+// A file that somebody was given instead of a log, checked and put into words: a proof, a bundle, a proof of consistency, a
+// tlog-proof. Needs no log and no key but public ones.
+
+import type { Bundled } from '../../verify/src/bundle.ts';
+import { Offence, offenceCodes } from '../../verify/src/chain.ts';
+import { Inconsistent } from '../../verify/src/consistency.ts';
+import { type Brought, checkHandout, type Shown } from '../../verify/src/handout.ts';
+import { readText } from './audit-input.ts';
+import { plain, recordText, time } from './audit-text.ts';
+import { storyText } from './audit-who.ts';
+import type { Output } from './outcome.ts';
+
+/** `audit verify FILE`: exit code 0 only if it holds. */
+export async function verifyHandout(
+  path: string,
+  brought: Brought,
+  isJson: boolean,
+  output: Output,
+): Promise<number> {
+  const text = readText(path);
+  try {
+    const shown = await checkHandout(text, brought);
+    output.out(isJson ? shownJson(shown, brought) : `${path}: ${shownText(shown, brought)}`);
+    return 0;
+  } catch (error) {
+    const message = plain((error as Error).message);
+    output.out(
+      isJson ? `${JSON.stringify({ ok: false, error: message })}\n` : `${path}: NOT PROVED\n  ${message}\n`,
+    );
+    if (error instanceof Inconsistent) return offenceCodes.expectation;
+    return error instanceof Offence ? offenceCodes[error.kind] : offenceCodes.signature;
+  }
+}
+
+function shownText(shown: Shown, { rootKid }: Brought): string {
+  const root = (kid: string | undefined) =>
+    `root ${kid}${rootKid === undefined ? ', read from the file: name the one you trust with --root-key' : ', the one you named'}`;
+  switch (shown.kind) {
+    case 'proof': {
+      const { seq, origin, size, sealedAt, rootKid: kid } = shown.shows;
+      return `proved\n  record ${seq} of ${plain(origin)} was in the log of ${size} records sealed ${time(sealedAt)}\n  ${root(kid)}\n`;
+    }
+    case 'tlog-proof': {
+      const { seq, origin, size, signedBy } = shown.shows;
+      const signers = signedBy.map(({ name, seconds }) =>
+        seconds === undefined
+          ? `signed by ${plain(name)}`
+          : `cosigned by ${plain(name)}, who saw it ${time(seconds * 1e6)}`,
+      );
+      return `proved\n  record ${seq} of ${plain(origin)} was in the log of ${size} records\n${signers.map((line) => `  ${line}\n`).join('')}`;
+    }
+    case 'consistency': {
+      const { origin, old, new: now, sealedAt, rootKid: kid } = shown.shows;
+      const signed =
+        sealedAt === undefined
+          ? 'nothing in it says that the newer state is the log’s: compare that, too, with what you have'
+          : `the newer state was sealed ${time(sealedAt)}; ${root(kid)}`;
+      return `proved\n  ${plain(origin)} of ${now.size} records (${now.root})\n  continues what it was with ${old.size} (${old.root}): compare that with what you remember\n  ${signed}\n`;
+    }
+    case 'bundle': {
+      const { records, origin, sealedAt, rootKid: kid } = shown.shows;
+      return `verified\n  ${records.length} records of ${plain(origin)}, sealed ${time(sealedAt)}\n  ${root(kid)}\n\n${toldText(shown.shows)}`;
+    }
+  }
+}
+
+/** The story of a bundle; of one without a request, its records. */
+function toldText({ story, records }: Bundled): string {
+  if (story !== undefined) return storyText(story);
+  return records.map((record) => `${recordText(record)}\n`).join('');
+}
+
+function shownJson({ kind, shows }: Shown, { rootKid }: Brought): string {
+  const said = kind === 'bundle' ? { ...shows, records: shows.records.map(({ members }) => members) } : shows;
+  return `${JSON.stringify({ ok: true, kind, pinned: rootKid !== undefined, ...said }, null, 2)}\n`;
+}
