@@ -3,6 +3,7 @@
 
 import { z } from 'zod';
 import { passkeyShape, slackUserShape, subjectShape } from './credential-shape.ts';
+import { shipShape } from './ship-shape.ts';
 
 const dayMs = 86_400_000;
 const name = z
@@ -204,6 +205,24 @@ export const configShape = z.strictObject({
         .describe(
           'How long a held statement waits to be vouched for outside, where its target asks for that.',
         ),
+      compress: z
+        .boolean()
+        .default(false)
+        .describe('Whether closed segments are compressed with zstd; `zstdcat` then gives their lines.'),
+      retainDays: z
+        .int()
+        .min(1)
+        .max(36_500)
+        .optional()
+        .describe(
+          'Closed segments older than that are pruned, which the log itself records. Default: none are.',
+        ),
+      retainBytes: z
+        .int()
+        .min(1_048_576)
+        .optional()
+        .describe('The oldest closed segments are pruned while all of them take more. Default: none are.'),
+      ship: shipShape.prefault({}).describe('Where the log is carried to.'),
     })
     .prefault({}),
   catalog: z

@@ -18,6 +18,7 @@ import type { Level } from './approval/request.ts';
 import { type ConfigShape, configShape } from './config-shape.ts';
 import { HoldpointError } from './errors.ts';
 import type { Environment } from './policy/verdict.ts';
+import { type ShipConfig, shipConfigOf } from './ship-config.ts';
 import { readStoreUrl, type StoreAddress } from './store-url.ts';
 import { isLoopback, readTargetUrl, type TargetAddress } from './target-url.ts';
 import { type Checked, readYaml } from './yaml.ts';
@@ -149,6 +150,11 @@ export interface Config {
     readonly witnesses: readonly WitnessConfig[];
     /** Of how many of them a checkpoint needs cosignatures. */
     readonly witnessQuorum: number;
+    readonly compress: boolean;
+    /** Undefined: nothing is pruned for that reason. */
+    readonly retainDays: number | undefined;
+    readonly retainBytes: number | undefined;
+    readonly ship: ShipConfig;
   };
   readonly catalog: { readonly pollMs: number };
   /** Milliseconds for measuring what a held statement would touch: in all (0: not at all), and for one count. */
@@ -256,7 +262,13 @@ function compose(file: File, from: { file: string | undefined; baseDir: string }
     oidc: value.oidc && { ...value.oidc, clientSecret: value.oidc.clientSecret },
     hold: value.hold,
     ...storeOf(file),
-    audit: { ...value.audit, witnesses: witnessesOf(file) },
+    audit: {
+      ...value.audit,
+      witnesses: witnessesOf(file),
+      retainDays: value.audit.retainDays,
+      retainBytes: value.audit.retainBytes,
+      ship: shipConfigOf(value.audit.ship, path, (keys, text) => file.fail(['audit', 'ship', ...keys], text)),
+    },
     catalog: value.catalog,
     effect: value.effect,
     slack: value.slack,

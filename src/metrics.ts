@@ -35,6 +35,29 @@ export interface NotificationMetrics {
   queue(state: () => { letters: number; lagSeconds: number }): void;
 }
 
+/** How one destination of the log is. */
+export interface ShipState {
+  /** Must come from a fixed set. */
+  readonly name: string;
+  /** Records that are there. */
+  readonly records: number;
+  readonly lagMs: number;
+  readonly failures: number;
+  readonly bytes: number;
+}
+
+/** What is counted of the log's files and of where they are carried to. */
+export interface LogFilesMetrics {
+  /** Asked at each scrape, with how many records are on disk. */
+  shipping(ask: () => { readonly sealed: number; readonly states: readonly ShipState[] }): void;
+  /** A closed segment was compressed. */
+  packed(bytes: number, packedBytes: number): void;
+  /** Closed segments were pruned. */
+  pruned(segments: number): void;
+  /** A destination will not have some records. */
+  refused(destination: string, records: number): void;
+}
+
 /** All metrics of one process. Durations are in seconds, as Prometheus wants them. */
 export interface Metrics {
   readonly registry: Registry;
@@ -66,6 +89,7 @@ export interface Metrics {
   readonly auditFailures: Count;
   /** Of what keeps checkpoints of the log outside; `name` must come from the configuration. */
   anchor(name: string): AnchorMetrics;
+  readonly logFiles: LogFilesMetrics;
   readonly authFailures: Count;
   /** The text of `GET /metrics`, and its Content-Type. */
   render(): Promise<{ text: string; contentType: string }>;
@@ -194,6 +218,7 @@ export function createMetrics(options: { version?: string; process?: boolean } =
       'holdpoint_audit_seal_lag_seconds',
       'Age of the oldest record not yet sealed and on disk.',
     ),
+    logFiles: logFilesMetrics(registry, tally),
     auditFailures: tally('holdpoint_audit_failures_total', 'Failed writes or syncs of the log.').cell({}),
     anchor: anchorMetrics(registry, tally),
     authFailures: tally('holdpoint_auth_failures_total', 'Logins refused.').cell({}),
@@ -348,4 +373,75 @@ function notificationMetrics(
     outcome: (outcome) => outcomes.cell({ channel, outcome }).inc(),
     queue: (state) => queues.set(channel, state),
   });
+}
+
+/** The metrics of the log's files, and those with a `destination` label. */
+function logFilesMetrics(
+  registry: Registry,
+  tally: (name: string, help: string, labels?: string[]) => Tally,
+): LogFilesMetrics {
+  let ask: Parameters<LogFilesMetrics['shipping']>[0] = () => ({ sealed: 0, states: [] });
+  const labelNames = ['destination'];
+  const registers = [registry];
+  const gauge = (name: string, help: string, value: (state: ShipState, sealed: number) => number) =>
+    new Gauge({
+      name,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        this.reset();
+        const { sealed, states } = ask();
+        for (const state of states) this.set({ destination: state.name }, value(state, sealed));
+      },
+    });
+  const counter = (name: string, help: string, value: (state: ShipState) => number) =>
+    new Counter({
+      name,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        this.reset();
+        for (const state of ask().states) this.inc({ destination: state.name }, value(state));
+      },
+    });
+  gauge(
+    'holdpoint_audit_ship_lag_records',
+    'Records on disk that a destination has not got.',
+    ({ records }, sealed) => Math.max(0, sealed - records),
+  );
+  gauge(
+    'holdpoint_audit_ship_lag_seconds',
+    'Age of the oldest record that a destination has not got.',
+    ({ lagMs }) => lagMs / 1000,
+  );
+  counter(
+    'holdpoint_audit_ship_failures_total',
+    'Failed attempts to bring a destination records.',
+    ({ failures }) => failures,
+  );
+  counter('holdpoint_audit_ship_bytes_total', 'Bytes that a destination has taken.', ({ bytes }) => bytes);
+  const refused = tally(
+    'holdpoint_audit_ship_refused_total',
+    'Records that a destination will not have.',
+    labelNames,
+  );
+  const packed = tally(
+    'holdpoint_audit_packed_bytes_total',
+    'Bytes of segments that were compressed, and what they were compressed to.',
+    ['form'],
+  );
+  const pruned = tally('holdpoint_audit_pruned_segments_total', 'Closed segments that were pruned.').cell({});
+  return {
+    shipping: (told) => {
+      ask = told;
+    },
+    packed: (bytes, packedBytes) => {
+      packed.cell({ form: 'plain' }).inc(bytes);
+      packed.cell({ form: 'zstd' }).inc(packedBytes);
+    },
+    pruned: (segments) => pruned.inc(segments),
+    refused: (destination, records) => refused.cell({ destination }).inc(records),
+  };
 }

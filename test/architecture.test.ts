@@ -23,8 +23,11 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   // Of the verifier, what a signature is over its bytes: who decides by it and who verifies the log believe the same.
   approval: ['sql', 'policy', 'store', 'verify'],
   audit: ['verify'],
-  // Carries the log's files away: reads them as the verifier does, never through the writer.
-  ship: ['verify', 'audit', 'metrics.ts'],
+  // Carries the log's files away: reads them as the verifier does, never through the writer. Of the store, the client
+  // of a Redis.
+  ship: ['verify', 'audit', 'store', 'store-url.ts', 'metrics.ts'],
+  'ship-shape.ts': [],
+  'ship-config.ts': ['ship-shape.ts', 'store-url.ts'],
   // The log as people read it: pieces of its files, whoever wrote them.
   trail: ['verify'],
   // Somebody else's process: of the log's room it takes how notes are signed and how a file is written durably.
@@ -34,12 +37,13 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'yaml.ts': ['policy'],
   'target-url.ts': ['policy'],
   'credential-shape.ts': [],
-  'config-shape.ts': ['credential-shape.ts'],
+  'config-shape.ts': ['credential-shape.ts', 'ship-shape.ts'],
   'config.ts': [
     'approval',
     'policy',
     'verify',
     'config-shape.ts',
+    'ship-config.ts',
     'store-url.ts',
     'target-url.ts',
     'yaml.ts',

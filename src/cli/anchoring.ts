@@ -21,7 +21,9 @@ import type { AnchorMetrics, Metrics } from '../metrics.ts';
 import type { Report } from '../proxy/listener.ts';
 
 export interface AnchoringOptions {
-  readonly config: Pick<Config, 'dataDir' | 'node' | 'audit'>;
+  readonly config: Pick<Config, 'dataDir' | 'node'> & {
+    readonly audit: Pick<Config['audit'], 'checkpointMs' | 'anchorMs' | 'witnesses' | 'witnessQuorum'>;
+  };
   readonly metrics: Pick<Metrics, 'anchor'>;
   readonly report: Report;
 }

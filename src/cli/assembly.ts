@@ -36,6 +36,7 @@ import { keyAt } from './keys.ts';
 import { type Announce, courierOf, deskNotify } from './notifications.ts';
 import type { Parts } from './parts.ts';
 import { requireApprovers } from './quorums.ts';
+import { keepLog } from './shipping.ts';
 import { endLeftovers, enterNodes, openStore, spreadDelegations, spreadReviews } from './store.ts';
 import { admissions, meetTargets, requireRootCerts } from './targets.ts';
 import { serveWeb } from './web.ts';
@@ -67,7 +68,7 @@ export interface Running {
 /** Agents and approvers that commands added are noticed within this time. */
 const refreshMs = 1000;
 
-/** How long the last messages, of requests that end with the process, may take. */
+/** How long the last messages, of requests that end with the process, may take, and the last records to leave it. */
 const farewellMs = 3_000;
 
 /** Starts everything; throws HoldpointError with a sentence, and leaves nothing behind. */
@@ -120,6 +121,8 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
     undo.push(stopTiles);
     anchoring.begin(log);
     undo.push(() => anchoring.close());
+    const keeping = keepLog({ config, log, metrics, version, report });
+    undo.push(() => keeping.close(0));
     recordPolicies(log, policies);
     const recordApprovers = approverRecorder(log, registry);
     recordApprovers();
@@ -151,6 +154,7 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
       store,
       nodes,
       linkKey,
+      keeping,
       registry,
       enrolled: recordApprovers,
       metrics,
@@ -227,6 +231,7 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
         await Promise.race([log.close(), after(config.limits.drainMs)]);
         await stopTiles();
         await anchoring.close();
+        await keeping.close(Math.min(config.limits.drainMs, farewellMs));
         await analyzer.close();
       },
     };

@@ -11,11 +11,14 @@ import type { Report, Target } from '../proxy/listener.ts';
 import type { Registry } from '../registry.ts';
 import type { Analyzer } from '../sql/parse.ts';
 import type { Store } from '../store/store.ts';
+import type { LogKeeping } from './shipping.ts';
 
 export interface Parts {
   readonly config: Config;
   readonly publicUrl: string;
   readonly log: AuditLog;
+  /** What happens to the log's files behind its back. */
+  readonly keeping: LogKeeping;
   readonly store: Store;
   /** This proxy among those that share the store. */
   readonly nodes: Nodes;

@@ -76,7 +76,7 @@ export async function serveWeb(parts: Parts, port: number): Promise<HttpListener
       nodes,
       targets,
       () => performance.now(),
-      () => [...parts.courier.warnings(), ...reviewWarnings(desk)],
+      () => [...parts.courier.warnings(), ...reviewWarnings(desk), ...parts.keeping.checks()],
     ),
     ...(slack !== undefined && { slack: slackPorts(parts, slack) }),
     publicKeys: () => [{ ...linkKey.jwk, kid: linkKey.kid, use: 'sig' }, rootKey],

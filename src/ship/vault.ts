@@ -72,6 +72,7 @@ export class Vault {
   #waiters: Waiter[] = [];
   #pieceMono = Number.NEGATIVE_INFINITY;
   #isLocked = false;
+  #ts: number | undefined;
 
   constructor(options: VaultOptions) {
     this.#with = options;
@@ -82,6 +83,11 @@ export class Vault {
     return this.#state;
   }
 
+  /** µs since 1970 of the last record that this process has put, or is about to. */
+  get ts(): number | undefined {
+    return this.#ts;
+  }
+
   /**
    * Settles once the first `size` records and the checkpoint over them, a signed note, are in the bucket. The rounds do
    * it, so it waits for as long as they fail.
@@ -90,6 +96,11 @@ export class Vault {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#waiters.push({ size, note, resolve, reject });
     return promise;
+  }
+
+  /** Puts the newest lines with the next round, however new they are. */
+  flush(): void {
+    this.#pieceMono = Number.NEGATIVE_INFINITY;
   }
 
   /** Puts the next object or few. True if there is more to put. */
@@ -184,6 +195,7 @@ export class Vault {
         const bytes = /^[0-9a-f]{64}$/.test(sha) ? await this.#read(`blobs/${sha}`) : undefined;
         if (bytes !== undefined) await this.#put(`blobs/${sha}`, bytes, signal);
       }
+      this.#ts = (members?.ts as number | undefined) ?? this.#ts;
     }
   }
 

@@ -40,7 +40,7 @@ export class RedisLink {
   private constructor(address: RedisAddress, scripts: readonly Script[], announcements: Announcements) {
     this.#address = address;
     this.#announcements = announcements;
-    this.#client = address.mode === 'cluster' ? clusterClient(address) : serverClient(address);
+    this.#client = redisClient(address);
     for (const { name, keys, lua } of scripts) this.#client.defineCommand(name, { numberOfKeys: keys, lua });
     // Without a listener ioredis prints every failed attempt; each command says for itself that it failed.
     for (const event of ['error', 'node error']) {
@@ -171,6 +171,11 @@ export class RedisLink {
 
 /** Replies are mapped as ioredis does by default; its constructors do not take that member as possibly undefined. */
 type ServerOptions = Omit<RedisOptions, 'replyMapping'>;
+
+/** A client for commands alone, not connected yet; whoever makes it ends it. */
+export function redisClient(address: RedisAddress): Redis | Cluster {
+  return address.mode === 'cluster' ? clusterClient(address) : serverClient(address);
+}
 
 function commonOptions(address: RedisAddress): ServerOptions {
   return {

@@ -32,10 +32,6 @@ export async function runLog(
       dataDir,
       node: origin,
       audit: {
-        reads: 'kill-safe',
-        sealMs: 1,
-        segmentBytesMax: 1 << 20,
-        values: 'clear',
         checkpointMs: 20,
         anchorMs: 5_000,
         witnessQuorum: 1,
