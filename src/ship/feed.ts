@@ -7,7 +7,7 @@ import { access, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createZstdDecompress } from 'node:zlib';
 import { packedName, segmentName, storedNumber } from '../../verify/src/names.ts';
-import type { Manifest } from './manifest.ts';
+import type { Closed, Manifest } from './manifest.ts';
 
 /** Between two lines of a log. */
 export interface Position {
@@ -62,6 +62,8 @@ export class Feed {
   readonly #durable: () => number;
   #position: Position;
   #source: Source | undefined;
+  /** The manifest line of this segment, once there is one. */
+  #closed: Closed | undefined;
   #rest: Buffer = Buffer.alloc(0);
 
   /** `durable` says how many records are sealed and on disk. */
@@ -81,10 +83,15 @@ export class Feed {
   async take(entriesMax: number, bytesMax: number): Promise<Entry[]> {
     const taken: Entry[] = [];
     for (let bytes = 0; taken.length < entriesMax && bytes < bytesMax; ) {
-      const line = (await this.#line()) ?? ((await this.#isOver()) ? undefined : await this.#line());
-      if (line === undefined) {
-        if (!(await this.#next())) break;
+      if (await this.#isOver()) {
+        await this.#next();
         continue;
+      }
+      // Between the two looks the segment may have been closed: then the rest of it is there now.
+      const line = (await this.#line()) ?? ((await this.#isClosed()) ? await this.#line() : undefined);
+      if (line === undefined) {
+        if (this.#closed !== undefined && !(await this.#isOver())) throw this.#tooShort();
+        break;
       }
       const entry = entryOf(line, this.#position);
       if ((entry.size ?? entry.end.seq) > this.#durable()) {
@@ -109,6 +116,7 @@ export class Feed {
   async close(): Promise<void> {
     const source = this.#source;
     this.#source = undefined;
+    this.#closed = undefined;
     this.#rest = Buffer.alloc(0);
     await source?.close();
   }
@@ -132,26 +140,32 @@ export class Feed {
     }
   }
 
-  /** Whether this segment gets no more lines than have been taken. */
-  async #isOver(): Promise<boolean> {
-    const { segment, offset } = this.#position;
-    const closed = await this.#manifest.of(segment);
-    return closed === undefined || closed.bytes === offset;
+  async #isClosed(): Promise<boolean> {
+    this.#closed ??= await this.#manifest.of(this.#position.segment);
+    return this.#closed !== undefined;
   }
 
-  /** Goes over to the next segment if this one is closed and at its end. */
-  async #next(): Promise<boolean> {
+  /** Whether this segment is closed and has no more lines than have been taken. */
+  async #isOver(): Promise<boolean> {
+    return (await this.#isClosed()) && this.#position.offset >= this.#closed!.bytes;
+  }
+
+  /** Goes over to the next segment. */
+  async #next(): Promise<void> {
     const { segment, offset, seq } = this.#position;
-    const closed = await this.#manifest.of(segment);
-    if (closed === undefined) return false;
-    if (closed.bytes !== offset || closed.size !== seq)
-      throw new FeedError(
-        `${segmentName(segment)} ends behind ${offset} bytes and record ${seq}; its manifest line says ` +
-          `${closed.bytes} and ${closed.size}`,
-      );
+    const { bytes, size } = this.#closed!;
+    if (offset === bytes && seq !== size) throw this.#tooShort();
     await this.close();
-    this.#position = { segment: segment + 1, offset: 0, seq };
-    return true;
+    // Of a segment that broke off, what is behind its end is repeated by the next: then it comes twice.
+    this.#position = { segment: segment + 1, offset: 0, seq: size };
+  }
+
+  #tooShort(): FeedError {
+    const { segment, offset, seq } = this.#position;
+    return new FeedError(
+      `${segmentName(segment)} ends behind ${offset} bytes and record ${seq}; its manifest line says ` +
+        `${this.#closed?.bytes} and ${this.#closed?.size}`,
+    );
   }
 
   async #missing(): Promise<void> {
