@@ -109,8 +109,7 @@ export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { cause } = error;
   const more = cause instanceof Error && !error.message.includes(cause.message) ? `: ${cause.message}` : '';
-  const name = error.name === 'Error' || error.message.includes(error.name) ? '' : `${error.name}: `;
-  return `${name}${error.message || (error as NodeJS.ErrnoException).code || 'it failed'}${more}`
+  return `${error.message || (error as NodeJS.ErrnoException).code || error.name}${more}`
     .replace(/\s+/g, ' ')
     .slice(0, 500);
 }

@@ -13,7 +13,7 @@ export interface Receiver {
   readonly delivered: Delivered[];
   /** The answer to each delivery; 204 without it. */
   answer:
-    | ((delivery: Delivered) => { status: number; headers?: Record<string, string> } | 'reset')
+    | ((delivery: Delivered) => { status: number; headers?: Record<string, string>; body?: string } | 'reset')
     | undefined;
   until<T>(found: () => T | undefined | false): Promise<T>;
   close(): Promise<void>;
@@ -29,7 +29,7 @@ export async function startReceiver(): Promise<Receiver> {
     delivered.push(delivery);
     const answer = receiver.answer?.(delivery) ?? { status: 204 };
     if (answer === 'reset') request.socket.destroy();
-    else response.writeHead(answer.status, answer.headers).end();
+    else response.writeHead(answer.status, answer.headers).end(answer.body);
     for (const done of listeners) done();
     listeners.clear();
   });
