@@ -9,12 +9,13 @@ import { FolderSource, readLines } from '../../verify/src/source.ts';
 import { TileBuilder, tiledSizeName } from '../../verify/src/tiles.ts';
 import { logFolder, openTestLog, statement, temporaryFolder } from './fixture.ts';
 
-/** A log of some segments, closed. Returns its folder. */
-async function closedLog(statements: number): Promise<string> {
+/** A log of some segments, closed, of about so many records. Returns its folder. */
+async function closedLog(records: number): Promise<string> {
   const path = temporaryFolder();
   const { log } = await openTestLog(path, { segmentBytesMax: 40_000 });
-  for (let n = 0; n < statements; n += 1) {
-    const seq = log.append(statement(n));
+  for (let n = 0; n < records; n += 2) {
+    const ref = log.append(statement(n));
+    const seq = log.append({ kind: 'outcome', ref, st: 'ok', dur_us: 1 });
     if (n % 50 === 0) await log.durable(seq);
   }
   await log.close();
