@@ -32,6 +32,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   trail: ['verify'],
   // Somebody else's process: of the log's room it takes how notes are signed and how a file is written durably.
   witness: ['verify', 'audit'],
+  // The database server's own log against ours; of sql, what two writings of one statement have in common.
+  reconcile: ['trail', 'sql'],
   // What a held statement would touch: questions to a catalog and what their answers come to, in R's terms.
   blast: ['sql', 'catalog', 'approval'],
   'yaml.ts': ['policy'],
@@ -80,6 +82,7 @@ const pure = (path: string) =>
   /^(wire|sql|catalog|policy|session|blast)\//.test(path) ||
   /^approval\/(approvers|request|decision|evidence|sshsig|webauthn|oidc|slack)\.ts$/.test(path) ||
   /^audit\/(anchor|note-signer|record|seal)\.ts$/.test(path) ||
+  /^reconcile\/(comparison|executed|ledger)\.ts$/.test(path) ||
   (/^verify\//.test(path) && path !== 'verify/source.ts');
 
 const impureModules =

@@ -45,7 +45,10 @@ export type RecordBody =
     }
   /** Clean end of a boot. */
   | { kind: 'bye'; reason: string }
-  /** A login, successful or not. `client` is address and port. Never a password, never SASL bytes. */
+  /**
+   * A login, successful or not. `client` is address and port; `server`: the session's name in the server's own log, its
+   * start and process in hexadecimal. Never a password, never SASL bytes.
+   */
   | {
       kind: 'auth';
       sid: string;
@@ -54,8 +57,11 @@ export type RecordBody =
       target: string;
       ok: boolean;
       method: string;
+      server?: string | undefined;
       reason?: string | undefined;
     }
+  /** A connection of Holdpoint's own to a target, which no agent's statement goes over. `server` as for `auth`. */
+  | { kind: 'own'; target: string; server: string }
   | StatementBody
   /**
    * `ref`: seq of the `stmt`. `rid`: the request that it waited for and did not run by, or by whose rejection it was
@@ -229,8 +235,10 @@ const forms: { readonly [K in RecordKind]: { readonly [M in MembersOf<K>]-?: For
     target: 'text',
     ok: 'boolean',
     method: 'text',
+    server: 'text',
     reason: 'text',
   },
+  own: { target: 'text', server: 'text' },
   stmt: {
     sid: 'text',
     n: 'integer',

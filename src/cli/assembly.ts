@@ -38,7 +38,7 @@ import type { Parts } from './parts.ts';
 import { requireApprovers } from './quorums.ts';
 import { keepLog } from './shipping.ts';
 import { endLeftovers, enterNodes, openStore, spreadDelegations, spreadReviews } from './store.ts';
-import { admissions, meetTargets, requireRootCerts } from './targets.ts';
+import { admissions, admittingOwn, meetTargets, requireRootCerts } from './targets.ts';
 import { serveWeb } from './web.ts';
 
 export interface AssemblyOptions {
@@ -132,7 +132,7 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
     const linkKey = await keyAt(join(config.dataDir, 'keys', 'link.jwk'));
     const nodes = await enterNodes({ store, log, recovered, linkKey, publicUrl, report });
     undo.push(() => nodes.close());
-    const targets = targetsOf(config, policies, await admissions(config, report), {
+    const targets = targetsOf(config, policies, log, await admissions(config, report), {
       analyzer,
       metrics,
       report,
@@ -291,6 +291,7 @@ function refresher(registry: Registry, changed: () => void, report: Report): () 
 function targetsOf(
   config: Config,
   policies: ReadonlyMap<string, Policy>,
+  log: AuditLog,
   admission: (target: string) => Admit,
   catalogs: CatalogParts & { readonly anchoring: Anchoring },
 ): Map<string, Target> {
@@ -298,6 +299,7 @@ function targetsOf(
   for (const target of config.targets.values()) {
     const { name, address, environment, approval, hold } = target;
     const admit = admission(name);
+    const admitOwn = admittingOwn(name, admit, log);
     targets.set(name, {
       name,
       address,
@@ -307,10 +309,11 @@ function targetsOf(
       outside: catalogs.anchoring.outside(target.outside),
       policy: () => policies.get(name)!,
       admit,
-      catalog: catalogOf(target, admit, catalogs),
+      admitOwn,
+      catalog: catalogOf(target, admitOwn, catalogs),
       blast: new Blast({
         ...config.effect,
-        connect: (settings) => connectUpstream(address, settings, admit),
+        connect: (settings) => connectUpstream(address, settings, admitOwn),
         analyzer: catalogs.analyzer,
         took: (seconds) => catalogs.metrics.effectSeconds.observe(seconds),
       }),

@@ -83,6 +83,8 @@ export function summary({ kind, members: m }: Told): string {
       return `of #${show(m.ref)}: ${show(m.st)}${list(m.tags)}${m.sqlstate === undefined ? '' : ` ${show(m.sqlstate)}`}${m.dur_us === 0 ? '' : `, ${duration(m.dur_us)}`}`;
     case 'auth':
       return `${show(m.agent)} from ${show(m.client)} to ${show(m.target)}: ${m.ok === true ? 'admitted' : 'refused'} (${show(m.method)})`;
+    case 'own':
+      return `a connection of Holdpoint's own to ${show(m.target)}, session ${show(m.server)}`;
     case 'hold':
       return `${m.ref === undefined ? 'a plan' : `of #${show(m.ref)}`}: request ${show(m.rid)}, digest ${show(m.rd)}`;
     case 'decision':

@@ -7,6 +7,7 @@ import { register as agent } from './agent.ts';
 import { register as approver } from './approver.ts';
 import { register as audit } from './audit.ts';
 import { register as plan } from './plan.ts';
+import { register as reconcile } from './reconcile.ts';
 import { register as requests } from './requests.ts';
 import { register as rules } from './rules.ts';
 import { register as start } from './start.ts';
@@ -20,7 +21,7 @@ const program = new Command('holdpoint')
   .showHelpAfterError('(run with --help for the options)')
   // Inherited by the commands registered after it.
   .exitOverride();
-for (const register of [start, attempt, agent, approver, requests, plan, rules, audit, witness])
+for (const register of [start, attempt, agent, approver, requests, plan, rules, audit, reconcile, witness])
   register(program);
 
 try {

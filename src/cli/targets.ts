@@ -3,6 +3,7 @@
 
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import type { AuditLog } from '../audit/log.ts';
 import type { Config } from '../config.ts';
 import { HoldpointError } from '../errors.ts';
 import { refuseForeign } from '../proxy/fitness.ts';
@@ -50,6 +51,17 @@ export async function admissions(config: Config, report: Report): Promise<(targe
       refuseForeign(name, identity.version, server);
       return pins.admit(target, identity);
     };
+  };
+}
+
+/**
+ * As `admit`, for Holdpoint's own connections: each is noted in the log before anything is asked over it, so that whoever
+ * compares the log with the server's can tell them from what ran around Holdpoint.
+ */
+export function admittingOwn(target: string, admit: Admit, log: Pick<AuditLog, 'append'>): Admit {
+  return async (identity, session) => {
+    if (session !== undefined) log.append({ kind: 'own', target, server: session });
+    return admit(identity, session);
   };
 }
 

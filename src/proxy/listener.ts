@@ -42,6 +42,8 @@ export interface Target {
   readonly policy: () => Policy;
   /** Whether the server that answers is the one this target means. */
   readonly admit: Admit;
+  /** As `admit`, for connections of ours beside those of sessions, which are noted in the log. */
+  readonly admitOwn?: Admit;
   /** Measures what held statements would touch. */
   readonly blast?: Pick<Blast, 'measure' | 'close'>;
   /** Told when sessions begin and end, so that it is read while there are any. */
@@ -356,6 +358,7 @@ export class Listener {
       target: target.name,
       ok: true,
       method: auth,
+      server: upstream.session,
     });
     const relay = new Relay({
       client,

@@ -61,7 +61,11 @@ export class Planner {
     if (target === undefined) throw refused('not-found', `there is no target ${plan.target}`);
     const parts = await this.#split(plan.texts);
     for (const [at, { facts }] of parts.entries()) requirePlannable(facts, at + 1);
-    const upstream = await connectUpstream(target.address, [...freshSettings], target.admit);
+    const upstream = await connectUpstream(
+      target.address,
+      [...freshSettings],
+      target.admitOwn ?? target.admit,
+    );
     upstream.socket.destroy();
     const settings = new Settings(target.address.user, upstream.parameters);
     const statements = await this.#explain(target, upstream, settings, parts);

@@ -1,5 +1,5 @@
 // Server identity: what is asked of a server right after our login, before a client is let near it: which server it is,
-// which database, and what it calls itself. Every name in the questions is qualified, since nothing is known yet of the
+// which database, what it calls itself, and how it calls this session. Every name in the questions is qualified, since nothing is known yet of the
 // search_path. Refuses to know which answer is the right one (server-pins.ts).
 // Source: PostgreSQL manual, "Control Data Functions" and "System Information Functions".
 
@@ -7,10 +7,11 @@ import { HoldpointError } from '../errors.ts';
 import type { ServerIdentity } from '../server-pins.ts';
 import type { Answer } from './question.ts';
 
-/** In two statements, so that a server which keeps the first from the role still answers the second. */
+/** In statements of their own, so that a server which keeps one of them from the role still answers the others. */
 export const identityQuestions: readonly string[] = [
   'SELECT system_identifier FROM pg_catalog.pg_control_system()',
   'SELECT oid, pg_catalog.version() FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()',
+  'SELECT pid, pg_catalog.floor(EXTRACT(EPOCH FROM backend_start)) FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())',
 ];
 
 /** insufficient_privilege, undefined_function, undefined_table, invalid_schema_name, feature_not_supported */
@@ -28,6 +29,17 @@ export function readIdentity(answers: readonly Answer[]): ServerIdentity {
   const systemIdentifier = rowsOf(control)[0]?.[0] ?? '';
   if (!/^\d{1,20}$/.test(systemIdentifier)) throw silent('no system identifier');
   return { systemIdentifier, databaseOid, version };
+}
+
+/**
+ * The name of this session in the server's own log (`%c`, `session_id`): when it began, in seconds since 1970, and its
+ * process, both in hexadecimal. Undefined where the server does not tell.
+ */
+export function readSession(answers: readonly Answer[]): string | undefined {
+  const answer = answers[2];
+  const [pid = '', began = ''] = answer !== undefined && 'rows' in answer ? (answer.rows[0] ?? []) : [];
+  if (!/^\d{1,10}$/.test(pid ?? '') || !/^\d{1,15}$/.test(began ?? '')) return undefined;
+  return `${Number(began).toString(16)}.${Number(pid).toString(16)}`;
 }
 
 function rowsOf(answer: Answer | undefined): readonly (readonly (string | null)[])[] {

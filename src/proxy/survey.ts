@@ -21,7 +21,11 @@ const frameBytesMax = 1 << 20;
 export async function survey(target: Target, answerMs: number): Promise<string[]> {
   const { address } = target;
   const connectTimeoutMs = Math.min(address.connectTimeoutMs, answerMs);
-  const upstream = await connectUpstream({ ...address, connectTimeoutMs }, settings, target.admit);
+  const upstream = await connectUpstream(
+    { ...address, connectTimeoutMs },
+    settings,
+    target.admitOwn ?? target.admit,
+  );
   const { socket, head, identity, parameters } = upstream;
   const late = new HoldpointError('upstream-unreachable', 'the database did not answer in time');
   const timer = setTimeout(() => socket.destroy(late), answerMs);

@@ -31,7 +31,7 @@ import { nonceBytes, ScramClient, saltPassword } from '../wire/scram.ts';
 import { cancelRequest, sslRequest, startupMessage } from '../wire/startup.ts';
 import { FrameStream } from './framestream.ts';
 import { ask } from './question.ts';
-import { identityQuestions, readIdentity } from './server-identity.ts';
+import { identityQuestions, readIdentity, readSession } from './server-identity.ts';
 
 /** A connection that is ready for queries. `head`: bytes read behind the last ReadyForQuery. */
 export interface Upstream {
@@ -41,12 +41,17 @@ export interface Upstream {
   readonly key: Buffer;
   readonly head: Buffer;
   readonly identity: ServerIdentity;
+  /** Its name in the server's own log, as `readSession` gives it. */
+  readonly session: string | undefined;
   /** What the operator should know of the server, a sentence each. */
   readonly warnings: readonly string[];
 }
 
-/** Resolves, with `warnings`, if the server is the one that is meant; what it throws ends the connection. */
-export type Admit = (identity: ServerIdentity) => Promise<readonly string[]>;
+/**
+ * Resolves, with `warnings`, if the server is the one that is meant; what it throws ends the connection. `session`: the
+ * connection's name in the server's own log.
+ */
+export type Admit = (identity: ServerIdentity, session: string | undefined) => Promise<readonly string[]>;
 
 const loginFrameBytesMax = 1 << 20;
 const cancelMs = 5_000;
@@ -75,7 +80,7 @@ export async function connectUpstream(
   try {
     const { stream, binding } = await open(socket, address);
     const upstream = await logIn(stream, address, settings, binding);
-    return { ...upstream, warnings: await admit(upstream.identity) };
+    return { ...upstream, warnings: await admit(upstream.identity, upstream.session) };
   } catch (error) {
     socket.destroy();
     if (error instanceof HoldpointError) throw error;
@@ -215,7 +220,8 @@ async function logIn(
   const identity = readIdentity(answers);
   // From 18 on the protocol has cancel keys of 256 bits; asking an older server would only be answered with 3.0.
   spoken.set(place, Number.parseInt(reported.get('server_version') ?? '0', 10) >= 18 ? 2 : 0);
-  return { socket: stream, parameters: reported, pid, key, head: frames.detach(), identity };
+  const session = readSession(answers);
+  return { socket: stream, parameters: reported, pid, key, head: frames.detach(), identity, session };
 }
 
 async function authenticate(

@@ -20,6 +20,8 @@ const bodies: RecordBody[] = [
   { kind: 'boot', version: '1', pid: 1, host: 'h', config: 'c' },
   { kind: 'bye', reason: 'shutdown' },
   { kind: 'auth', sid: 's', client: '[::1]:5', agent: 'a', target: 't', ok: false, method: 'scram-sha-256' },
+  { kind: 'auth', sid: 's', client: '[::1]:5', agent: 'a', target: 't', ok: true, method: 'm', server: '6.a' },
+  { kind: 'own', target: 't', server: '692b9b3f.1a2b' },
   statement(1, { pc: ['c'], params: ['1', null], lits: ['x'], shadow: 'hold', rid: 'r', cmd: ['SELECT'] }),
   { kind: 'outcome', ref: 3, st: 'error', sqlstate: '42P01', tags: ['A', 'B'], rows: 0, dur_us: 3.7 },
   { kind: 'hold', rid: 'r', rd: 'd', R: '{"a":"\\u0000"}', ref: 1 },
