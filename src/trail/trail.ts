@@ -4,6 +4,7 @@
 
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { storedNumber } from '../../verify/src/names.ts';
 import type { Entry } from './entry.ts';
 import { firstEntry, SegmentFile } from './segment.ts';
 
@@ -21,8 +22,6 @@ export interface Position {
   readonly at: number;
 }
 
-const named = /^seg-(\d{8,12})\.jsonl(\.zst)?$/;
-
 export class Trail {
   readonly path: string;
   /** What the first record of a segment says does not change. */
@@ -37,9 +36,9 @@ export class Trail {
   segments(): SegmentName[] {
     const found = new Map<number, string>();
     for (const name of readdirSync(this.path).sort()) {
-      const n = named.exec(name)?.[1];
+      const n = storedNumber(name);
       // Plain before compressed: while one is being made of the other, both are there.
-      if (n !== undefined && !found.has(Number(n))) found.set(Number(n), name);
+      if (n !== undefined && !found.has(n)) found.set(n, name);
     }
     return [...found].map(([n, name]) => ({ n, name })).sort((a, b) => a.n - b.n);
   }
