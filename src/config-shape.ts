@@ -178,7 +178,25 @@ export const configShape = z.strictObject({
         ),
       sealMs: ms(0, 10_000).default(5),
       segmentBytesMax: z.int().min(65_536).max(1_073_741_824).default(67_108_864),
-      values: z.enum(['none', 'clear']).default('none'),
+      values: z
+        .enum(['none', 'auditor', 'clear'])
+        .optional()
+        .describe(
+          'What becomes of literals and parameters. none: the log commits to them and they are forgotten; auditor: they are put aside, encrypted to auditorKeys, and can be opened one by one and erased; clear: they stand in the log, for development. Default: auditor if auditorKeys names any, else none.',
+        ),
+      auditorKeys: z
+        .array(
+          z.union([z.string().min(1), z.looseObject({ kty: z.literal('OKP'), crv: z.literal('X25519') })]),
+        )
+        .max(16)
+        .optional()
+        .describe('Public X25519 keys (JWK) of those who may open values, or files that hold them.'),
+      comments: z
+        .enum(['strip', 'keep'])
+        .optional()
+        .describe(
+          'Whether the comments in statements, in which anything may be written, stand in the log. Default: strip, and keep where values are clear.',
+        ),
       checkpointMs: ms(10, 600_000)
         .default(1000)
         .describe('How often a checkpoint of the log is signed, at most, while anything is written.'),

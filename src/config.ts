@@ -21,6 +21,7 @@ import type { Environment } from './policy/verdict.ts';
 import { type ShipConfig, shipConfigOf } from './ship-config.ts';
 import { readStoreUrl, type StoreAddress } from './store-url.ts';
 import { isLoopback, readTargetUrl, type TargetAddress } from './target-url.ts';
+import { type ValuesConfig, valuesConfig } from './values-config.ts';
 import { type Checked, readYaml } from './yaml.ts';
 
 /** Where a server listens. Port 0 takes any free one. */
@@ -142,8 +143,6 @@ export interface Config {
     readonly reads: 'kill-safe' | 'output-commit' | 'write-ahead';
     readonly sealMs: number;
     readonly segmentBytesMax: number;
-    /** Whether parameter values stand in the log in clear, or only commitments to them. */
-    readonly values: 'none' | 'clear';
     /** Least time between two checkpoints, and how long a held statement waits for one to be kept outside. */
     readonly checkpointMs: number;
     readonly anchorMs: number;
@@ -155,7 +154,7 @@ export interface Config {
     readonly retainDays: number | undefined;
     readonly retainBytes: number | undefined;
     readonly ship: ShipConfig;
-  };
+  } & ValuesConfig;
   readonly catalog: { readonly pollMs: number };
   /** Milliseconds for measuring what a held statement would touch: in all (0: not at all), and for one count. */
   readonly effect: { readonly measureMs: number; readonly countMs: number };
@@ -264,6 +263,7 @@ function compose(file: File, from: { file: string | undefined; baseDir: string }
     ...storeOf(file),
     audit: {
       ...value.audit,
+      ...valuesConfig(value.audit, path, file.fail),
       witnesses: witnessesOf(file),
       retainDays: value.audit.retainDays,
       retainBytes: value.audit.retainBytes,

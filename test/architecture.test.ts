@@ -40,6 +40,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'target-url.ts': ['policy'],
   'credential-shape.ts': [],
   'config-shape.ts': ['credential-shape.ts', 'ship-shape.ts'],
+  // The keys that values are encrypted to.
+  'values-config.ts': ['verify'],
   'config.ts': [
     'approval',
     'policy',
@@ -48,6 +50,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'ship-config.ts',
     'store-url.ts',
     'target-url.ts',
+    'values-config.ts',
     'yaml.ts',
   ],
   'json-file.ts': [],

@@ -4,7 +4,7 @@
 import * as nodeFs from 'node:fs';
 import { join } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
-import { folderName, packedName, segmentName, storedNumber } from '../../verify/src/names.ts';
+import { folderName, packedName, segmentName, sideName, storedNumber } from '../../verify/src/names.ts';
 
 /** The calls the log makes. A test injects one that fails, is slow, or writes short. */
 export type LogFs = Pick<
@@ -51,6 +51,11 @@ export class Folder {
 
   segment(n: number): string {
     return join(this.path, segmentName(n));
+  }
+
+  /** The encrypted values of a segment. */
+  side(n: number): string {
+    return join(this.path, sideName(n));
   }
 
   blob(sha: string): string {

@@ -14,6 +14,7 @@ import { Pace } from './pace.ts';
 import { encodeRecord, moveLongMembers, type RecordBody } from './record.ts';
 import type { SigningKey } from './seal.ts';
 import { addToManifest, Segment, type SegmentStart } from './segment.ts';
+import type { Kept, ValuesMode } from './values.ts';
 
 /** Characters of a turn that are written at once rather than at the turn's end. */
 const turnCharactersMax = 1 << 20;
@@ -42,7 +43,7 @@ interface Sealed {
 
 /** The writer of one log. One per process and origin; `openLog` makes it. */
 export class AuditLog {
-  readonly values: 'clear' | 'none';
+  readonly values: ValuesMode;
   readonly origin: string;
   readonly boot: string;
   readonly #at: LogState;
@@ -130,9 +131,9 @@ export class AuditLog {
   /**
    * Chains a record and puts it into the current turn; returns its seq. Nothing is in the file yet: see `written` and
    * `durable`. Throws `log-unwritable` once the log is poisoned or closed, and while the disk does not answer; TypeError
-   * on a malformed body (the log then goes on without it).
+   * on a malformed body (the log then goes on without it). `kept`: values of it to put aside for auditors.
    */
-  append(body: RecordBody): number {
+  append(body: RecordBody, kept?: readonly Kept[]): number {
     if (this.#failed !== undefined) throw this.#failed;
     if (this.#closing !== undefined && body.kind !== 'bye')
       throw new HoldpointError(
@@ -143,7 +144,9 @@ export class AuditLog {
     if (stalled !== undefined) throw stalled;
     // The log has ended this statement itself, and a statement has one outcome.
     if (this.#at.open.repeats(body)) return this.#seq - 1;
-    return this.#append(body);
+    const seq = this.#append(body);
+    if (kept !== undefined) this.#keep(seq, kept);
+    return seq;
   }
 
   /**
@@ -153,6 +156,19 @@ export class AuditLog {
   written(done: (error?: HoldpointError) => void): void {
     this.#writers.push(done);
     this.#scheduleTurn();
+  }
+
+  /** Where it lies. */
+  get path(): string {
+    return this.#at.folder.path;
+  }
+
+  /** Lets `rewrite` put another file in the place of the values of a segment; none are written to it meanwhile. */
+  replaceSide(n: number, rewrite: (path: string) => void): void {
+    const { side, folder } = this.#at;
+    if (side === undefined) rewrite(folder.side(n));
+    else side.replace(n, rewrite);
+    folder.syncNames();
   }
 
   /**
@@ -212,6 +228,7 @@ export class AuditLog {
     }
     while (this.#failed === undefined && this.#sealed < this.#seq) await this.#commit();
     this.#pace.stop();
+    this.#at.side?.close();
     this.#segment.close();
     this.#at.lock.release();
   }
@@ -239,6 +256,14 @@ export class AuditLog {
     if (this.#turn.length > turnCharactersMax) this.#flush();
     else this.#scheduleTurn();
     return stamp.seq;
+  }
+
+  #keep(seq: number, kept: readonly Kept[]): void {
+    try {
+      this.#at.side?.keep(seq, kept);
+    } catch (error) {
+      throw this.#poison('a value could not be put aside', error);
+    }
   }
 
   /** The line of a record whose long members go to blobs. The blobs are on disk before the seal that covers it. */
@@ -315,6 +340,7 @@ export class AuditLog {
     this.#pace.begin();
     const closes = this.#segment.bytes + this.#turn.length >= segmentBytesMax;
     const next = closes || clock.mono() - this.#epochSince >= epochMs ? await this.#certifyNext() : undefined;
+    if (closes) await this.#at.side?.prepare(this.#segment.n + 1);
     if (closes) for (const body of open.forgo(openRunsMax)) this.#append(body);
     // Between the key record and the snapshot nothing may be appended: the old key's last seal ends with it.
     if (next !== undefined) this.#append(next.record);
@@ -330,7 +356,7 @@ export class AuditLog {
    */
   async #sealAll(closes: boolean): Promise<Sealed | undefined> {
     this.#flush();
-    const { tree, clock, open, folder } = this.#at;
+    const { tree, clock, open, folder, side } = this.#at;
     if (this.#failed !== undefined || tree.size === this.#sealed) return undefined;
     const segment = this.#segment;
     const first = tree.size;
@@ -340,8 +366,13 @@ export class AuditLog {
     this.#oldestUnsealed = undefined;
     const payload = this.#sealPayload();
     const openThen = closes ? open.copy() : open;
+    side?.write();
+    const values = side?.sync();
+    // Somebody else hears of it: a rejection that nobody waits for yet would end the process.
+    values?.catch(() => undefined);
     // From here on records go to the next segment, so that the seal is this one's last line.
     if (closes) this.#segment = new Segment(folder, segment.n + 1, start);
+    const closeValues = closes ? side?.turnTo(segment.n + 1) : undefined;
     const line = await this.#at.sign(this.#key, 'holdpoint-seal+jws', payload);
     this.#flush();
     if (this.#failed !== undefined) return undefined;
@@ -349,7 +380,8 @@ export class AuditLog {
     const blobFds = this.#blobFds.splice(0);
     for (const fd of blobFds) folder.syncAndClose(fd);
     if (blobFds.length > 0) folder.syncNames('blobs');
-    await segment.sync();
+    await Promise.all([segment.sync(), values]);
+    closeValues?.();
     this.#psh = digest(line);
     this.#sealed = first;
     this.#sealingSince = undefined;

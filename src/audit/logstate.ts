@@ -9,6 +9,8 @@ import type { Lock } from './lock.ts';
 import type { OpenWork } from './openwork.ts';
 import type { Sign, SigningKey } from './seal.ts';
 import type { Segment } from './segment.ts';
+import type { SideFile } from './sidefile.ts';
+import type { ValuesMode } from './values.ts';
 
 /** Time for the log. */
 export interface LogClock {
@@ -48,7 +50,9 @@ export interface LogState {
   readonly clock: LogClock;
   readonly meter: LogMeter;
   readonly sign: Sign;
-  readonly values: 'clear' | 'none';
+  readonly values: ValuesMode;
+  /** Where values go that are put aside; undefined where none are. */
+  readonly side?: SideFile | undefined;
   /** Least time between two groups that somebody waits for; ten times that when nobody waits. */
   readonly sealMs: number;
   readonly segmentBytesMax: number;

@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { JWK } from 'jose';
 import { canonical } from '../../verify/src/jcs.ts';
+import type { Recipient } from '../../verify/src/sidefile.ts';
 import type { OwedReview, Seal } from '../../verify/src/token.ts';
 import { HoldpointError } from '../errors.ts';
 import { type Beginning, begin, isPrepared, prepare } from './beginning.ts';
@@ -18,6 +19,8 @@ import { type Found, recover } from './recovery.ts';
 import type { Comparison } from './rollback.ts';
 import { type Sign, type SigningKey, signToken } from './seal.ts';
 import { addToManifest, Segment } from './segment.ts';
+import { SideFile } from './sidefile.ts';
+import type { ValuesMode } from './values.ts';
 
 /** How a log is opened. Everything a fault must be able to reach is an option; the defaults are the real things. */
 export interface LogOptions {
@@ -32,7 +35,9 @@ export interface LogOptions {
   /** Digests of what is in force. */
   readonly config?: string | undefined;
   readonly policy?: string | undefined;
-  readonly values: 'clear' | 'none';
+  readonly values: ValuesMode;
+  /** Whom values are encrypted to. Needed for `values: 'auditor'`. */
+  readonly auditors?: readonly Recipient[] | undefined;
   readonly sealMs: number;
   readonly segmentBytesMax: number;
   /** How long a key signs. 0 keeps it until the segment closes. */
@@ -142,8 +147,12 @@ async function open(
   // Before anything is written: what others remember of this log decides whether it may go on.
   const { gaps, settled } = isNew ? nothingElsewhere : await options.compare(walk.size);
   const { segment, pmh } = await takeUpSegments(found, folder, sign, origin, { epoch, key });
+  const auditors = options.values === 'auditor' ? (options.auditors ?? []) : [];
+  const side = auditors.length === 0 ? undefined : new SideFile(folder, origin, auditors, segment.n);
+  await side?.prepare(segment.n);
   const log = new AuditLog({
     ...options,
+    side,
     epochMs: options.epochMs === 0 ? Number.POSITIVE_INFINITY : options.epochMs,
     folder,
     keyring,

@@ -161,7 +161,18 @@ export type RecordBody =
   | { kind: 'key'; epoch: number; kid: string; jwk: JsonObject; cert: string }
   /** After a crash: records `from` ≤ seq < `to` were unsealed and are sealed anew; a torn last line was set aside. */
   | { kind: 'recover'; from: number; to: number; torn_len: number; torn_sha?: string | undefined }
-  | { kind: 'gap'; reason: string; from: number; to: number; count: number };
+  | { kind: 'gap'; reason: string; from: number; to: number; count: number }
+  /**
+   * Values that were put aside for auditors are erased: of these records, those of `indexes`, or all of them. `basis`: why
+   * they must go; `by`: who says so.
+   */
+  | {
+      kind: 'redact';
+      seqs: readonly number[];
+      indexes?: readonly number[] | undefined;
+      basis: string;
+      by: string;
+    };
 
 /**
  * A gate and what was decided. Written before its bytes go on. `sql` is redacted, and in `values: 'none'` normalised;
@@ -200,6 +211,8 @@ export interface StatementBody {
   lits?: readonly string[] | undefined;
   pc?: readonly string[] | undefined;
   params?: readonly (string | null)[] | undefined;
+  /** HMAC under a secret of the node, of a text that was not understood. */
+  mac?: string | undefined;
   /** The request whose earlier approval lets it pass, for a retry. */
   rid?: string | undefined;
 }
@@ -262,6 +275,7 @@ const forms: { readonly [K in RecordKind]: { readonly [M in MembersOf<K>]-?: For
     lits: 'texts',
     pc: 'texts',
     params: 'texts',
+    mac: 'text',
     rid: 'text',
   },
   outcome: {
@@ -324,6 +338,7 @@ const forms: { readonly [K in RecordKind]: { readonly [M in MembersOf<K>]-?: For
   key: { epoch: 'integer', kid: 'text', jwk: 'json', cert: 'text' },
   recover: { from: 'integer', to: 'integer', torn_len: 'integer', torn_sha: 'text' },
   gap: { reason: 'text', from: 'integer', to: 'integer', count: 'integer' },
+  redact: { seqs: 'integers', indexes: 'integers', basis: 'text', by: 'text' },
 };
 
 type Member = (body: Readonly<Record<string, unknown>>, stamp: Stamp) => string;

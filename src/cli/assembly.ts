@@ -21,6 +21,7 @@ import type { Policy } from '../policy/rules.ts';
 import { Blast } from '../proxy/blast.ts';
 import { Listener, type Report, type Target } from '../proxy/listener.ts';
 import type { ClientTls } from '../proxy/login.ts';
+import type { Privacy } from '../proxy/recording.ts';
 import { type Admit, connectUpstream } from '../proxy/upstream.ts';
 import { mayEnter, Registry } from '../registry.ts';
 import type { Agent } from '../registry-book.ts';
@@ -31,10 +32,12 @@ import { Anchoring } from './anchoring.ts';
 import { keepTiles } from './audit-tiles.ts';
 import { type CatalogParts, catalogOf } from './catalogs.ts';
 import { approverRecorder, withEnrolments } from './enrolments.ts';
+import { watchErasures } from './erasures.ts';
 import { Issuer } from './issuer.ts';
 import { keyAt } from './keys.ts';
 import { type Announce, courierOf, deskNotify } from './notifications.ts';
 import type { Parts } from './parts.ts';
+import { privacyOf } from './privacy.ts';
 import { requireApprovers } from './quorums.ts';
 import { keepLog } from './shipping.ts';
 import { endLeftovers, enterNodes, openStore, spreadDelegations, spreadReviews } from './store.ts';
@@ -100,6 +103,7 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
       origin: config.node,
       version,
       values: config.audit.values,
+      auditors: config.audit.auditors,
       sealMs: config.audit.sealMs,
       segmentBytesMax: config.audit.segmentBytesMax,
       compare: () => anchoring.compare(),
@@ -123,6 +127,8 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
     undo.push(() => anchoring.close());
     const keeping = keepLog({ config, log, metrics, version, report });
     undo.push(() => keeping.close(0));
+    const stopErasures = watchErasures(log, report);
+    undo.push(stopErasures);
     recordPolicies(log, policies);
     const recordApprovers = approverRecorder(log, registry);
     recordApprovers();
@@ -183,7 +189,7 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
     const http = await serveWeb(parts, httpPort);
     undo.push(() => http.close());
     await courier.resume();
-    const listener = proxyListener(parts);
+    const listener = proxyListener(parts, privacyOf(config, report));
     const postgresPort = await listener.listen();
     const changed = (): void => {
       recordApprovers();
@@ -227,6 +233,7 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
         desk.close();
         await nodes.close();
         await store.close();
+        await stopErasures();
         // A disk that hangs must not keep the process for ever.
         await Promise.race([log.close(), after(config.limits.drainMs)]);
         await stopTiles();
@@ -375,7 +382,7 @@ function openDesk(
   });
 }
 
-function proxyListener(parts: Parts): Listener {
+function proxyListener(parts: Parts, privacy: Privacy): Listener {
   const { config, publicUrl, log, desk, registry, metrics, targets, analyzer, report } = parts;
   return new Listener({
     host: config.listen.postgres.host,
@@ -414,7 +421,7 @@ function proxyListener(parts: Parts): Listener {
     node: log.origin,
     boot: log.boot,
     publicUrl,
-    values: config.audit.values,
+    privacy,
     reads: config.audit.reads,
     limits: config.limits,
   });

@@ -12,11 +12,14 @@ import { HoldpointError } from '../errors.ts';
 import { type ConsistencyFlags, proveConsistency } from './audit-consistency.ts';
 import { verifyHandout } from './audit-handout.ts';
 import { credentialsOf, records, rootKidOf } from './audit-input.ts';
+import { registerOpen } from './audit-open.ts';
 import { type ProveFlags, proveRecord } from './audit-prove.ts';
+import { registerRedact } from './audit-redact.ts';
 import { registerShow } from './audit-show.ts';
 import { plain, reportText } from './audit-text.ts';
 import { makeTiles } from './audit-tiles.ts';
 import { type WhoFlags, who } from './audit-who.ts';
+import { registerAuditorKey } from './auditor-key.ts';
 import { whole } from './log-filter.ts';
 import { type Output, terminal } from './outcome.ts';
 
@@ -114,6 +117,11 @@ export function register(program: Command): void {
     .action((dir: string, flags: { json?: boolean }) =>
       finish(() => root(dir, flags, terminal), flags, terminal),
     );
+
+  const where = { name: folder, words: folderWords, fallback: defaultFolder };
+  registerOpen(audit, where);
+  registerRedact(audit, where);
+  registerAuditorKey(audit);
 }
 
 function approvers(): Option {

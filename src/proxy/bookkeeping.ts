@@ -10,28 +10,31 @@ import {
   ridFrom,
   wireDigest,
 } from '../approval/request.ts';
-import type { Decided, RecordBody, StatementBody } from '../audit/record.ts';
-import { committed } from '../audit/values.ts';
+import type { Decided, RecordBody } from '../audit/record.ts';
+import type { Kept } from '../audit/values.ts';
 import type { Catalog } from '../catalog/names.ts';
 import type { HoldpointError } from '../errors.ts';
-import type { Action, Actor } from '../policy/verdict.ts';
+import type { Action } from '../policy/verdict.ts';
 import { boundsOf } from '../session/enclosable.ts';
-import { type Gate, type OutcomeState, type Parameter, rowsSpent } from '../session/gate.ts';
+import { type Gate, type OutcomeState, rowsSpent } from '../session/gate.ts';
 import type { Session } from '../session/session.ts';
 import { leadingReason } from '../session/settings.ts';
 import { classOf } from '../sql/class.ts';
-import type { Statement, StatementClass } from '../sql/statement.ts';
+import type { StatementClass } from '../sql/statement.ts';
 import { askedOf, type Backend } from './asking.ts';
 import type { Blast } from './blast.ts';
 import type { Parked, RelayBook } from './book.ts';
-import { describe, shownStatement, strictestClass } from './description.ts';
+import { describe, forPeople, shownStatement } from './description.ts';
 import type { PlanEscort } from './escort.ts';
 import { jointNeed, type TargetNeed } from './need.ts';
 import { Parking, type ParkingDesk, type ParkingEnd, type ParkingOptions } from './parking.ts';
+import { ownOf, type Privacy, StatementRecords } from './recording.ts';
+import type { SessionFacts } from './session-facts.ts';
 
 /** What the book needs of the log. */
 export interface BookLog {
-  append(body: RecordBody): number;
+  /** `kept`: values that are put aside for auditors. */
+  append(body: RecordBody, kept?: readonly Kept[]): number;
   durable(seq: number): Promise<void>;
 }
 
@@ -40,19 +43,6 @@ export interface BookMetrics {
   statement(statementClass: StatementClass, verdict: Action | 'refuse'): void;
   refusal(sqlstate: string): void;
   overhead(seconds: number): void;
-}
-
-/** The login that a session came from. All of it authenticated. */
-export interface SessionFacts {
-  readonly sid: string;
-  readonly node: string;
-  readonly boot: string;
-  readonly actor: Actor;
-  readonly agentAuth: 'scram-sha-256' | 'scram-sha-256-plus';
-  /** The people whose work the agent does: none of them decides on its requests. */
-  readonly onBehalfOf: () => readonly string[];
-  readonly user: string;
-  readonly db: Pick<RequestDraft['db'], 'name' | 'addr' | 'version' | 'systemId'>;
 }
 
 export interface BookOptions {
@@ -74,18 +64,13 @@ export interface BookOptions {
   /** Settles once what the log says of record `seq` is vouched for outside; absent where the target asks for nothing. */
   readonly outside?: ((seq: number) => Promise<void>) | undefined;
   readonly hold: { readonly waitMs: number; readonly expiresMs: number; readonly heartbeatMs: number };
-  /** `clear`: texts and parameters are logged as they are, less secrets. `none`: literals are lifted and committed to. */
-  readonly values: 'clear' | 'none';
+  /** What the log has of values and comments. */
+  readonly privacy: Privacy;
   readonly now: () => number;
   readonly random: (bytes: number) => Buffer;
 }
 
 const unseen = 'the catalog cannot be read now, so that what it does may not be what was shown';
-
-/** Characters of one logged parameter; the commitment covers all of it. */
-const parameterCharactersMax = 1000;
-/** Parameters logged of one Bind; the digest of the frames covers all of them. */
-const parametersMax = 1000;
 
 interface Context {
   readonly role: string | null;
@@ -113,8 +98,11 @@ export class SessionBook implements RelayBook {
   /** Those of them for which rows are reserved, until it is known how many they changed. */
   readonly #reserved = new Map<Gate, Grant>();
 
+  readonly #records: StatementRecords;
+
   constructor(options: BookOptions) {
     this.#options = options;
+    this.#records = new StatementRecords(options.facts, options.privacy, () => this.#session);
   }
 
   /** The session and its book know each other; this is the second half of the introduction. */
@@ -131,7 +119,7 @@ export class SessionBook implements RelayBook {
     const { log, metrics } = this.#options;
     const ref =
       gate === undefined
-        ? log.append(this.#unread(bytes, error))
+        ? log.append(this.#records.unread(bytes, error))
         : this.#append(gate, error.code === 'denied' ? 'deny' : 'refuse');
     log.append({ kind: 'outcome', ref, st: 'refused', sqlstate: error.sqlstate, dur_us: 0 });
     metrics.refusal(error.sqlstate);
@@ -287,71 +275,8 @@ export class SessionBook implements RelayBook {
   }
 
   #append(gate: Gate, dec: Decided): number {
-    return this.#options.log.append(this.#statement(gate, dec));
-  }
-
-  #statement(gate: Gate, dec: Decided): StatementBody {
-    const { facts, values } = this.#options;
-    const { verdict, statements } = gate;
-    const described = describe(gate.own, gate.sql, values);
-    const committed = values === 'none';
-    const params = gate.parameters.slice(0, parametersMax);
-    return {
-      kind: 'stmt',
-      sid: facts.sid,
-      n: gate.n,
-      agent: facts.actor.agent,
-      target: facts.actor.target,
-      db: facts.db.name,
-      role: this.#session?.settings.role ?? null,
-      tx: this.#session?.transactionStatus ?? 'I',
-      proto: gate.proto === 'simple' ? 'Q' : 'X',
-      cls: strictestClass(statements),
-      cmd: described.commands,
-      effects: effectsOf(statements),
-      dec,
-      dc: dec === 'pass' ? gate.durability : dec === 'hold' ? 'disk' : undefined,
-      rule: verdict.rule,
-      reason: verdict.action === 'pass' && verdict.shadow === undefined ? undefined : verdict.reason,
-      shadow: verdict.shadow,
-      sql: described.sql,
-      sha: described.sha,
-      len: gate.sql.length,
-      pc: committed ? this.#commitments(described.literals, params) : undefined,
-      params: committed || described.secret || params.length === 0 ? undefined : params.map(parameterText),
-    };
-  }
-
-  /** To the lifted literals, then to the parameters; the salts are forgotten at once. */
-  #commitments(literals: readonly Buffer[], parameters: readonly Parameter[]): string[] | undefined {
-    if (literals.length + parameters.length === 0) return undefined;
-    const { random } = this.#options;
-    return [
-      ...literals.map((literal) => committed(random, 0, literal)),
-      ...parameters.map(({ oid, value }) => committed(random, oid, value ?? undefined)),
-    ];
-  }
-
-  /** A frame whose text never became statements. Nothing of it is quoted: it may hold a mistyped password. */
-  #unread(bytes: Buffer, error: HoldpointError): StatementBody {
-    const { facts } = this.#options;
-    return {
-      kind: 'stmt',
-      sid: facts.sid,
-      n: 0,
-      agent: facts.actor.agent,
-      target: facts.actor.target,
-      db: facts.db.name,
-      role: this.#session?.settings.role ?? null,
-      tx: this.#session?.transactionStatus ?? 'I',
-      proto: bytes[0] === 0x51 ? 'Q' : bytes[0] === 0x46 ? 'F' : 'X',
-      cls: 'unknown',
-      effects: ['unknown'],
-      dec: 'refuse',
-      rule: error.code,
-      reason: error.code === 'syntax' ? 'it is not valid SQL' : error.message,
-      len: bytes.length,
-    };
+    const { body, kept } = this.#records.statement(gate, dec);
+    return this.#options.log.append(body, kept);
   }
 
   #draft(gate: Gate, frames: readonly Buffer[], values: RequestValues): RequestDraft {
@@ -388,7 +313,7 @@ export class SessionBook implements RelayBook {
         statements: this.#session?.transactionGates ?? 0,
       },
       proto: gate.proto,
-      sql: values.text === undefined ? text : describe(gate.own, gate.sql, 'clear').sql,
+      sql: values.text === undefined ? text : describe(ownOf(gate), gate.sql, forPeople).sql,
       statements: statements.map(shownStatement),
       wire: wireDigest(frames, values),
       policy: { digest: policyDigest(), rule: verdict.rule, reason: verdict.reason },
@@ -411,7 +336,7 @@ export class SessionBook implements RelayBook {
   #values(gate: Gate): RequestValues {
     const salt = (): string => this.#options.random(16).toString('base64url');
     const params = gate.parameters.map(({ oid, format, value }) => ({ oid, format, salt: salt(), value }));
-    return describe(gate.own, gate.sql, 'clear').secret
+    return describe(ownOf(gate), gate.sql, forPeople).secret
       ? { text: { salt: salt(), sql: gate.sql }, params }
       : { params };
   }
@@ -431,16 +356,4 @@ export class SessionBook implements RelayBook {
     for (const statement of gate.statements) metrics.statement(classOf(statement), verdict);
     if (gate.statements.length === 0) metrics.statement('read', verdict);
   }
-}
-
-function effectsOf(statements: readonly Statement[]): readonly string[] {
-  if (statements.length === 1) return statements[0]!.effects;
-  return [...new Set(statements.flatMap((statement) => statement.effects))].sort();
-}
-
-function parameterText({ format, value }: Parameter): string | null {
-  if (value === null) return null;
-  const text =
-    format === 0 ? value.toString('utf8') : `\\x${value.subarray(0, parameterCharactersMax).toString('hex')}`;
-  return text.slice(0, parameterCharactersMax).toWellFormed();
 }

@@ -4,11 +4,11 @@
 import { createHash } from 'node:crypto';
 import type { RequestStatement } from '../approval/request.ts';
 import { classOf } from '../sql/class.ts';
-import { loggable, normalized } from '../sql/loggable.ts';
+import { type Comments, loggable, normalized } from '../sql/loggable.ts';
 import type { Statement, StatementClass } from '../sql/statement.ts';
 
 export interface Description {
-  /** As it may be logged: without secrets, and with `values: 'none'` without literals. */
+  /** Without secrets, and where values are lifted without literals. */
   readonly sql: string;
   /** The literals lifted out of `sql`, in order. */
   readonly literals: readonly Buffer[];
@@ -21,24 +21,46 @@ export interface Description {
 /** Commands named of one text. */
 const commandsMax = 32;
 
-const remembered = { clear: new WeakMap<object, Description>(), none: new WeakMap<object, Description>() };
+/** How a text is described: `clear` or with its values lifted, with its comments or without. */
+export interface Manner {
+  readonly values: 'clear' | 'lifted';
+  readonly comments: Comments;
+}
+
+/** As people are shown it. */
+export const forPeople: Manner = { values: 'clear', comments: 'keep' };
+
+const remembered = new Map<string, WeakMap<object, Description>>();
 
 /** `own`: the statements of exactly this text, the same array for the same text. `sql`: its bytes. */
-export function describe(own: readonly Statement[], sql: Buffer, values: 'clear' | 'none'): Description {
-  const known = remembered[values].get(own);
+export function describe(own: readonly Statement[], sql: Buffer, manner: Manner): Description {
+  const { values, comments } = manner;
+  const kept = memoryOf(manner);
+  const known = kept.get(own);
   if (known !== undefined) return known;
   const text = sql.toString('utf8');
   const analysis = { kind: 'statements', statements: own } as const;
-  const shown = values === 'clear' ? loggable(text, analysis) : normalized(text, analysis);
+  const shown = (values === 'clear' ? loggable : normalized)(text, analysis, comments);
   const description: Description = {
     sql: shown.sql,
     literals: shown.literals.map((literal) => Buffer.from(literal, 'utf8')),
     secret: shown.secret,
-    sha: shown.secret || values === 'none' ? undefined : createHash('sha256').update(sql).digest('base64url'),
+    sha:
+      shown.secret || values === 'lifted' ? undefined : createHash('sha256').update(sql).digest('base64url'),
     commands: own.map((statement) => statement.command).slice(0, commandsMax),
   };
-  remembered[values].set(own, description);
+  kept.set(own, description);
   return description;
+}
+
+function memoryOf({ values, comments }: Manner): WeakMap<object, Description> {
+  const name = values === 'lifted' ? (comments === 'keep' ? 'lk' : 'ls') : comments === 'keep' ? 'ck' : 'cs';
+  let kept = remembered.get(name);
+  if (kept === undefined) {
+    kept = new WeakMap();
+    remembered.set(name, kept);
+  }
+  return kept;
 }
 
 const strictestFirst: readonly StatementClass[] = [

@@ -24,6 +24,7 @@ import { type EscortPlans, PlanEscort } from './escort.ts';
 import { type Login, LoginFailure, type LoginOptions, login } from './login.ts';
 import type { TargetNeed } from './need.ts';
 import type { ParkingDesk } from './parking.ts';
+import type { Privacy } from './recording.ts';
 import { Relay } from './relay.ts';
 import { shapeOf } from './shape.ts';
 import type { RelayLog } from './uplink.ts';
@@ -86,7 +87,7 @@ export interface ListenerOptions extends LoginOptions {
   readonly node: string;
   readonly boot: string;
   readonly publicUrl: string;
-  readonly values: 'clear' | 'none';
+  readonly privacy: Privacy;
   /** What is asked of the records of statements that write nothing. */
   readonly reads: Reads;
   readonly limits: {
@@ -327,7 +328,7 @@ export class Listener {
       approval: target.approval,
       hold: target.hold,
       outside: target.outside,
-      values: options.values,
+      privacy: options.privacy,
       now: Date.now,
       random: randomBytes,
     });

@@ -3,11 +3,10 @@
 
 import type { Draft } from './draft.ts';
 import type { Tree } from './engine.ts';
+import { isSecretSetting } from './secrets.ts';
 import type { SettingValue } from './settings.ts';
 import { effectOfSetting, settingName } from './settings.ts';
 import { constantText, listAt, nameParts, nodeAt, textAt, unwrap } from './tree.ts';
-
-const secretName = /pass|secret|token|api_?key|credential|conninfo/i;
 
 function changes(draft: Draft, rawName: string, value: SettingValue, local: boolean): void {
   const name = settingName(rawName);
@@ -15,7 +14,7 @@ function changes(draft: Draft, rawName: string, value: SettingValue, local: bool
   const why = effect === 'setting' || effect === 'custom-setting' ? undefined : `changes the setting ${name}`;
   draft.does(effect, why);
   draft.settings.push({ name, value: value.kind === 'constant' ? value.text : undefined, local });
-  if (secretName.test(name) && value.kind !== 'default') draft.secret = true;
+  if (isSecretSetting(name) && value.kind !== 'default') draft.secret = true;
 }
 
 /** A SET or RESET, also as a clause of CREATE FUNCTION, ALTER ROLE, ALTER DATABASE and ALTER SYSTEM. */
@@ -141,6 +140,8 @@ export function writesCatalog(
   if (!system) return;
   if (schema !== undefined && schema !== 'pg_catalog' && schema !== 'information_schema') return;
   draft.does('administer', `${how} ${name}, a system catalog`);
+  // pg_authid, pg_user_mapping, pg_subscription and pg_settings hold passwords.
+  draft.secret = true;
   if (name !== 'pg_settings') return;
   draft.does('parser-setting', `${how} pg_settings, which changes any setting`);
   draft.does('role');

@@ -5,6 +5,7 @@
 import type { Command, Outcome } from './command.ts';
 import type { Draft } from './draft.ts';
 import type { Tree } from './engine.ts';
+import { isSecretOption } from './secrets.ts';
 import type { Effect } from './statement.ts';
 import { listAt, nameParts, nodeAt, textAt, unwrap } from './tree.ts';
 
@@ -37,10 +38,20 @@ function carriesSecret(node: Tree): boolean {
   if (textAt(node, 'conninfo') !== undefined) return true;
   return listAt(node, 'options').some((item) => {
     const option = unwrap(item);
-    return /pass|secret|token|key|conn/i.test(
-      option === undefined ? '' : (textAt(option.node, 'defname') ?? ''),
-    );
+    return option !== undefined && isSecretOption(textAt(option.node, 'defname') ?? '');
   });
+}
+
+/** Of CREATE and ALTER ROLE, whose options all have words of the grammar. */
+function roleWithSecret(...effects: Effect[]): Command {
+  return (draft, node) => {
+    for (const effect of effects) draft.does(effect);
+    draft.secret ||= listAt(node, 'options').some((item) => {
+      const option = unwrap(item);
+      return option !== undefined && /pass/i.test(textAt(option.node, 'defname') ?? 'pass');
+    });
+    return undefined;
+  };
 }
 
 export const definitions: Readonly<Record<string, Command>> = {
@@ -121,8 +132,8 @@ export const definitions: Readonly<Record<string, Command>> = {
 
   AlterDefaultPrivilegesStmt: always('grant'),
   AlterRoleSetStmt: always('grant'),
-  AlterRoleStmt: withSecret('grant'),
-  CreateRoleStmt: withSecret('create', 'grant'),
+  AlterRoleStmt: roleWithSecret('grant'),
+  CreateRoleStmt: roleWithSecret('create', 'grant'),
   DropRoleStmt: always('drop', 'grant'),
   GrantRoleStmt: always('grant'),
   GrantStmt: always('grant'),

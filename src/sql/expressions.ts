@@ -6,6 +6,7 @@ import { callsSetConfig } from './configure.ts';
 import type { Draft } from './draft.ts';
 import type { Tree } from './engine.ts';
 import { effectsOfFunction, isBuiltinOperator, isBuiltinType } from './functions.ts';
+import { takesSecrets } from './secrets.ts';
 import type { Effect } from './statement.ts';
 import { constantText, listAt, nameParts, nodeAt, qualified, textAt } from './tree.ts';
 
@@ -51,9 +52,6 @@ const jsonFunctions: Readonly<Record<string, string>> = {
 
 const uncountable = { assigns: undefined, pinned: undefined, rowsAtMost: undefined };
 
-/** Functions of dblink, whose arguments are connection strings, and of pgcrypto, whose arguments are keys. */
-const takesSecret = /^(dblink|crypt$|hmac$|pgp_(sym|pub)_|(en|de)crypt(_iv)?$)/;
-
 const visitors: Readonly<Record<string, Visitor>> = {
   FuncCall(draft, node) {
     const { schema, name } = calledName(draft, node);
@@ -66,7 +64,7 @@ const visitors: Readonly<Record<string, Visitor>> = {
       const what = effect === 'function' ? 'which is not a known builtin' : `which has the effect ${effect}`;
       draft.evaluates(effect, `calls ${spell(schema, name)}(), ${what}`);
     }
-    if (takesSecret.test(name)) draft.secret = true;
+    if (takesSecrets(name)) draft.secret = true;
   },
   TypeName(draft, node) {
     const { schema, name } = qualified(listAt(node, 'names'));

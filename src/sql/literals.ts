@@ -1,8 +1,8 @@
-// Literals: where the strings and numbers of a text stand. For what people and logs see, never for a verdict: those
+// Literals: where the strings, numbers and comments of a text stand. For what people and logs see, never for a verdict: those
 // rest on PostgreSQL's own parser. Follows the manual, 4.1 (Lexical Structure), with standard_conforming_strings on.
 
 export interface Literal {
-  readonly kind: 'string' | 'number';
+  readonly kind: 'string' | 'number' | 'comment';
   /** Byte offsets; a string with its quotes and prefix, continued over line ends as the server does. */
   readonly start: number;
   readonly end: number;
@@ -29,6 +29,11 @@ function isIdentifierPart(byte: number): boolean {
 
 /** The literals of a text, in order. An unterminated one reaches to the end. Linear in the text. */
 export function literalsOf(sql: Buffer): Literal[] {
+  return piecesOf(sql).filter(({ kind }) => kind !== 'comment');
+}
+
+/** The literals and comments of a text, in order. A comment between the parts of one string belongs to the string. */
+export function piecesOf(sql: Buffer): Literal[] {
   const literals: Literal[] = [];
   let at = 0;
   while (at < sql.length) {
@@ -39,9 +44,10 @@ export function literalsOf(sql: Buffer): Literal[] {
       at = endOfString(sql, at + 1, false);
       literals.push({ kind: 'string', start, end: at });
     } else if (byte === doubleQuote) at = endOfQuoted(sql, at + 1, doubleQuote, false);
-    else if (byte === 0x2d && next === 0x2d) at = endOfLine(sql, at);
-    else if (byte === 0x2f && next === 0x2a) at = endOfComment(sql, at);
-    else if (byte === dollar) {
+    else if ((byte === 0x2d && next === 0x2d) || (byte === 0x2f && next === 0x2a)) {
+      at = byte === 0x2d ? endOfLine(sql, at) : endOfComment(sql, at);
+      literals.push({ kind: 'comment', start, end: at });
+    } else if (byte === dollar) {
       const end = endOfDollarQuoted(sql, at);
       if (end !== undefined) literals.push({ kind: 'string', start, end });
       at = end ?? afterParameter(sql, at);

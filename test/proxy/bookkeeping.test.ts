@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { RecordBody } from '../../src/audit/record.ts';
+import { Salts } from '../../src/audit/values.ts';
 import { HoldpointError } from '../../src/errors.ts';
 import { SessionBook } from '../../src/proxy/bookkeeping.ts';
 import type { Gate } from '../../src/session/gate.ts';
@@ -49,7 +50,7 @@ function parked(): {
     approval: { level: 'key', quorum: 1 },
     shape: () => undefined,
     hold: { waitMs: 1000, expiresMs: 60_000, heartbeatMs: 1000 },
-    values: 'clear',
+    privacy: { values: 'clear', comments: 'keep', salts: new Salts(randomBytes), mac: () => '' },
     now: () => 1_800_000_000_000,
     random: randomBytes,
   });

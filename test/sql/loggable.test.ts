@@ -54,8 +54,10 @@ test('literals are lifted to parameters behind those the text has', async () => 
   });
 });
 
-test('text that was not understood gives its first word and its length, nothing else', async () => {
-  expect(await logged("insrt into t values ('secret')")).toBe('INSRT ‹30 bytes, not understood›');
+test('text that was not understood gives its length and its first word where statements begin with it, nothing else', async () => {
+  expect(await logged("insrt into t values ('secret')")).toBe('‹30 bytes, not understood›');
+  expect(await logged("insert int t values ('secret')")).toBe('INSERT ‹30 bytes, not understood›');
+  expect(await logged('hunter')).toBe('‹6 bytes, not understood›');
   expect(await logged("'secret' x y")).toBe('‹12 bytes, not understood›');
 });
 

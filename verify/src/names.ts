@@ -24,3 +24,8 @@ export function segmentNumber(name: string): number | undefined {
 export function storedNumber(name: string): number | undefined {
   return segmentNumber(name.replace(/\.zst$/, ''));
 }
+
+/** The file with the encrypted values of segment `n`. */
+export function sideName(n: number): string {
+  return `seg-${String(n).padStart(8, '0')}.prv`;
+}
