@@ -15,7 +15,7 @@ import { type CancelCause, cancelReasons, type Grant, type Hold, type HoldDesk, 
 import { Links } from './links.ts';
 import { Opening, type OpeningDesk, type WaitingGate } from './opening.ts';
 import { Plans, type PlansDesk } from './plans.ts';
-import type { DeskOptions, DeskRecord } from './ports.ts';
+import type { DeskOptions, DeskRecord, KeptValue } from './ports.ts';
 import { fitsGate, type IntactRequest, intactRequest, keptEvidence } from './release.ts';
 import type { Rejection, Request, RequestValues } from './request.ts';
 import { endedSettlement, isOpen, isOver, newRow, noSuchRequest, rejection, votedAlready } from './row.ts';
@@ -67,7 +67,7 @@ export class Desk implements HoldDesk {
         hold.settle(rejection(row));
         return hold;
       },
-      record: (record) => this.#record(record),
+      record: (record, kept) => this.#record(record, kept),
       opened: (request) => {
         this.#tally.opened(request, options.mono());
         options.events?.opened?.(request);
@@ -148,7 +148,8 @@ export class Desk implements HoldDesk {
       checkBinding(given, held, now());
       const verified = await this.#scrutiny.arrived(proof, given, held, row);
       const text = decisionText(given);
-      const seq = await this.#record(this.#scrutiny.record(rid, text, verified));
+      const { record, kept } = this.#scrutiny.record(rid, text, verified);
+      const seq = await this.#record(record, kept);
       this.#uses.recorded(text, seq);
       if (alone) await this.emergencies.broken(held, given);
       if (now() >= held.request.exp) throw await this.#expireRow(row);
@@ -360,8 +361,8 @@ export class Desk implements HoldDesk {
     return row;
   }
 
-  async #record(record: DeskRecord): Promise<number> {
-    const seq = this.#options.log.append(record);
+  async #record(record: DeskRecord, kept?: readonly KeptValue[]): Promise<number> {
+    const seq = this.#options.log.append(record, kept);
     await this.#options.log.durable(seq);
     return seq;
   }

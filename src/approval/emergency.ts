@@ -9,7 +9,7 @@ import { foldName } from './approvers.ts';
 import { checkBinding, type Decision, decisionText } from './decision.ts';
 import { type Evidence, verifyReview } from './evidence.ts';
 import type { Grant, LiveHold } from './hold.ts';
-import type { DeskOptions, DeskRecord, OwedReview } from './ports.ts';
+import type { DeskOptions, DeskRecord, KeptValue, OwedReview } from './ports.ts';
 import { reachOf } from './reach.ts';
 import type { Request } from './request.ts';
 import { type Review, readReview } from './review.ts';
@@ -28,7 +28,7 @@ export interface EmergencyDesk {
   /** As Turns. */
   turn<T>(rid: string, step: () => Promise<T>): Promise<T>;
   /** Appends and waits until it is on disk. */
-  record(record: DeskRecord): Promise<number>;
+  record(record: DeskRecord, kept?: readonly KeptValue[]): Promise<number>;
 }
 
 export class Emergencies {
@@ -117,7 +117,8 @@ export class Emergencies {
     const row = { ...newRow(request, hold.vouched ?? { params: [] }, nonce), holder: hold.holder };
     const verified = await this.#scrutiny.arrived(evidence, decision, hold, row);
     const text = decisionText(decision);
-    const seq = await this.#desk.record(this.#scrutiny.record(rid, text, verified));
+    const { record, kept } = this.#scrutiny.record(rid, text, verified);
+    const seq = await this.#desk.record(record, kept);
     this.#uses.recorded(text, seq);
     await this.broken({ request, rd }, decision);
     const vote: Vote = {

@@ -6,11 +6,12 @@
 import { HoldpointError } from '../errors.ts';
 import type { StoredRequest } from '../store/store.ts';
 import { readDecision } from './decision.ts';
+import { appendHeld } from './held.ts';
 import type { Grant } from './hold.ts';
 import type { DeskOptions, DeskRecord } from './ports.ts';
 import { type GrantReach, reachOf } from './reach.ts';
 import { type IntactRequest, intactRequest, type Release } from './release.ts';
-import { type Request, requestText } from './request.ts';
+import type { Request } from './request.ts';
 import type { Scrutiny } from './scrutiny.ts';
 import type { Claimant, Uses } from './uses.ts';
 
@@ -163,7 +164,7 @@ export class Grants {
     const spent = await store.spend(rid, rd, { uses: 1, rows: left }, maxOf(reach), now());
     if (spent === undefined) return 'taken';
     if (!this.#known.has(rid) && intact.request.node !== node)
-      log.append({ kind: 'hold', rid, rd, R: requestText(intact.request), ref });
+      appendHeld(log, intact.request, rd, ref, intact.values);
     // The sums of the store are not believed where they are below one's own.
     known.uses = Math.max(spent.uses, known.uses + 1);
     known.rows = reach.rowsMax;

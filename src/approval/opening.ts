@@ -4,8 +4,9 @@
 
 import { HoldpointError } from '../errors.ts';
 import type { StoredRequest } from '../store/store.ts';
+import { heldRecord } from './held.ts';
 import { cancelReasons, LiveHold } from './hold.ts';
-import type { DeskOptions, DeskRecord } from './ports.ts';
+import type { DeskOptions, DeskRecord, KeptValue } from './ports.ts';
 import { fitsGate, type IntactRequest, intactRequest } from './release.ts';
 import { type Request, type RequestValues, valuesFit } from './request.ts';
 import { holderOf, newRow, rejectionMs } from './row.ts';
@@ -28,7 +29,7 @@ export interface OpeningDesk {
   /** A hold that is settled already, by a row that was rejected. */
   refused(request: Request, row: StoredRequest, gate: WaitingGate): LiveHold;
   /** Resolves with the record's sequence number once it is on disk. */
-  record(record: DeskRecord): Promise<number>;
+  record(record: DeskRecord, kept?: readonly KeptValue[]): Promise<number>;
   /** A new request waits for a person. */
   opened(request: Request): void;
 }
@@ -137,7 +138,8 @@ export class Opening {
       );
     }
     try {
-      await this.#desk.record({ kind: 'hold', rid: row.rid, rd: row.rd, R: row.request, ref });
+      const { record, kept } = heldRecord(request, row.rd, ref, values);
+      await this.#desk.record(record, kept);
     } catch (error) {
       await this.#unopened(row, error);
     }

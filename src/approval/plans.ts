@@ -4,11 +4,12 @@
 
 import { HoldpointError } from '../errors.ts';
 import type { StoredRequest } from '../store/store.ts';
+import { heldRecord } from './held.ts';
 import type { Grant } from './hold.ts';
 import { type PlanEnd, planFits } from './plan.ts';
-import type { DeskOptions, DeskRecord } from './ports.ts';
+import type { DeskOptions, DeskRecord, KeptValue } from './ports.ts';
 import { intactRequest } from './release.ts';
-import { type Plan, type Request, requestDigest } from './request.ts';
+import type { Plan, Request } from './request.ts';
 import { newRow } from './row.ts';
 import type { Claimant, Uses } from './uses.ts';
 
@@ -17,7 +18,7 @@ export interface PlansDesk {
   /** As Turns. */
   turn<T>(rid: string, step: () => Promise<T>): Promise<T>;
   /** Appends and waits until it is on disk. */
-  record(record: DeskRecord): Promise<number>;
+  record(record: DeskRecord, kept?: readonly KeptValue[]): Promise<number>;
   /** People are told. */
   opened(request: Request): void;
 }
@@ -68,7 +69,8 @@ export class Plans {
         );
       }
       try {
-        await this.#desk.record({ kind: 'hold', rid: row.rid, rd: row.rd, R: row.request });
+        const { record, kept } = heldRecord(request, row.rd);
+        await this.#desk.record(record, kept);
       } catch (error) {
         const ending = { by: 'holdpoint', reason: 'not recorded', at: now() };
         await store.end(row.rid, ['pending'], 'canceled', ending);
@@ -155,13 +157,12 @@ const nobodys: Claimant = { mine: (holder) => holder === '', sole: false };
 
 /** True for a request that is a plan as its digests say. */
 function isPlan(request: Request): request is Request & { plan: Plan } {
-  return request.plan !== undefined && planFits(request.plan);
+  return request.plan !== undefined && request.open === undefined && planFits(request.plan);
 }
 
-function readRequest({ request, match, rd }: StoredRequest): Request | undefined {
+function readRequest(row: StoredRequest): Request | undefined {
   try {
-    const read = { ...(JSON.parse(request) as Request), match };
-    return requestDigest(read) === rd ? read : undefined;
+    return intactRequest(row).request;
   } catch {
     return undefined;
   }

@@ -83,12 +83,25 @@ export type DeskRecord =
       readonly reason: string;
     };
 
+/** A value that a record commits to, put aside for auditors where the log does that. `value`: undefined for NULL. */
+export interface KeptValue {
+  /** Which of the record's values: 0 is what a request shows, from 1 on its parameters; -1 is an ID token. */
+  readonly index: number;
+  readonly oid: number;
+  readonly salt: Uint8Array;
+  readonly value: Uint8Array | undefined;
+}
+
+/** A record, and what is put aside of it. */
+export interface KeptRecord {
+  readonly record: DeskRecord;
+  readonly kept?: readonly KeptValue[];
+}
+
 /** What the desk needs of the log: `append` throws `log-unwritable`, `durable` resolves once it is sealed and on disk. */
 export interface DeskLog {
-  append(record: DeskRecord): number;
+  append(record: DeskRecord, kept?: readonly KeptValue[]): number;
   durable(seq: number): Promise<void>;
-  /** Keeps a text beside the log, on disk before it returns. `sha256` is its digest in hex. Throws `log-unwritable`. */
-  keepAside(sha256: string, text: string): void;
 }
 
 /** Where signed delegations are kept. What it gives is verified again with each use. */

@@ -8,8 +8,17 @@ import { checkBinding, type Decision, decisionText, peopleOf, readDecision } fro
 import { delegationId } from './delegation.ts';
 import { type Evidence, readEvidence, verifyEvidence } from './evidence.ts';
 import type { EvidenceGround, Proof } from './ground.ts';
-import { matchDigest, type Request, type RequestValues, requestDigest, valuesFit } from './request.ts';
+import {
+  matchDigest,
+  type Request,
+  type RequestValues,
+  readRequestText,
+  requestDigest,
+  requestOpening,
+  valuesFit,
+} from './request.ts';
 import { isBreakGlass } from './scope.ts';
+import type { VeilOpening } from './veil.ts';
 
 /** A row whose request has the digest it says. `values` is undefined when they are gone or are not the committed ones. */
 export interface IntactRequest {
@@ -33,19 +42,18 @@ export interface Proven extends Release {
 
 /** Reads a row back; throws `conflict` if its request is not the one that its digest names. */
 export function intactRequest(row: StoredRequest): IntactRequest {
+  const kept = row.values === '' ? undefined : readValues(row.values);
   let request: Request;
   let rd: string;
   try {
-    // The stored text is R without its match; a match smuggled into it would not be under the digest.
-    request = { ...(JSON.parse(row.request) as Request), match: row.match };
+    request = readRequestText(row.request, row.match, kept?.open);
     rd = requestDigest(request);
   } catch (cause) {
     throw tampered(row.rid, cause);
   }
   if (rd !== row.rd || request.rid !== row.rid || request.agent?.id !== row.agent) throw tampered(row.rid);
-  const values = row.values === '' ? undefined : readValues(row.values);
-  const fit = values !== undefined && valuesFit(request, values);
-  return { request, rd, nonce: row.nonce, values: fit ? values : undefined };
+  const fit = kept !== undefined && valuesFit(request, kept.values);
+  return { request, rd, nonce: row.nonce, values: fit ? kept.values : undefined };
 }
 
 /**
@@ -133,23 +141,31 @@ export function voted(votes: readonly Vote[], decision: Decision): boolean {
   });
 }
 
-/** Values as JSON text for the store. */
-export function valuesText(values: RequestValues): string {
+/** Values as JSON text for the store, with what opens the request's veil. */
+export function valuesText(values: RequestValues, request: Request): string {
   const params = values.params.map((param) => ({
     ...param,
     value: param.value === null ? null : param.value.toString('base64url'),
   }));
   const text = values.text && { salt: values.text.salt, sql: values.text.sql.toString('base64url') };
-  return JSON.stringify({ params, text });
+  return JSON.stringify({ params, text, wire: values.wire, open: requestOpening(request) });
 }
 
-function readValues(text: string): RequestValues | undefined {
+function readValues(text: string): { values: RequestValues; open: VeilOpening | undefined } | undefined {
   try {
-    const { params, text: secret } = JSON.parse(text) as {
+    const {
+      params,
+      text: secret,
+      wire,
+      open,
+    } = JSON.parse(text) as {
       params: { oid: number; format: number; salt: string; value: string | null }[];
       text?: { salt: string; sql: string };
+      wire?: string;
+      open?: VeilOpening;
     };
-    return {
+    const values: RequestValues = {
+      ...(wire !== undefined && { wire }),
       ...(secret && { text: { salt: secret.salt, sql: Buffer.from(secret.sql, 'base64url') } }),
       params: params.map((param) => ({
         oid: param.oid,
@@ -158,6 +174,7 @@ function readValues(text: string): RequestValues | undefined {
         value: param.value === null ? null : Buffer.from(param.value, 'base64url'),
       })),
     };
+    return { values, open };
   } catch {
     return undefined;
   }

@@ -6,6 +6,7 @@ import type { Environment } from '../policy/verdict.ts';
 import type { Effect } from '../sql/statement.ts';
 import { canonical } from './canonical.ts';
 import type { MeasuredEffect } from './effect.ts';
+import { openingOf, unveiled, type Veil, type VeilOpening, veiled } from './veil.ts';
 
 /** The least evidence that may release a request, weakest first. */
 export type Level = 'link' | 'slack' | 'key' | 'passkey';
@@ -127,6 +128,13 @@ export interface Request {
   once?: true;
   /** The agent's own words, from `SET holdpoint.reason` or a leading comment; untrusted. */
   reason?: string;
+  /**
+   * Set where the log is not to have values: the canonical text is then the veiled form of this request. Not in that text
+   * itself, no more than `match`.
+   */
+  veil?: Veil;
+  /** The commitment of a veiled form whose values are gone; a request that is whole has none. */
+  open?: string;
 }
 
 /** The values behind the commitments, for the approver's eyes only. Never logged, never in R. */
@@ -142,6 +150,8 @@ export interface RequestValues {
     salt: string;
     value: Buffer | null;
   }[];
+  /** base64url(16 random bytes), set where the digest of the frames must not tell the values in them. */
+  wire?: string;
 }
 
 /** How a hold ended, as the relay needs to know it. */
@@ -205,10 +215,25 @@ export function buildRequest(draft: RequestDraft, values: RequestValues): Reques
   };
 }
 
-/** The canonical text of R: what is digested, stored and logged. It leaves out `match`. */
+/** The canonical text of R: what is digested, stored and logged. It leaves out `match`, and has the veil on. */
 export function requestText(request: Request): string {
-  const { match: _, ...signed } = request;
-  return canonical(signed);
+  const { match: _, veil, ...signed } = request;
+  return canonical(veil === undefined ? signed : veiled(signed, veil));
+}
+
+/** What opens the commitment of a veiled request; undefined where there is none to open. */
+export function requestOpening(request: Request): VeilOpening | undefined {
+  return request.veil === undefined ? undefined : openingOf(request, request.veil);
+}
+
+/**
+ * The request of a canonical text, whole if `opening` is the one that it commits to. Its digest is to be compared: nothing of
+ * the text is believed. A `match` or `veil` in the text itself, which no digest covers, counts for nothing.
+ */
+export function readRequestText(text: string, match: string, opening: VeilOpening | undefined): Request {
+  const { veil: _, ...read } = JSON.parse(text) as Request;
+  const whole = opening === undefined ? undefined : unveiled(read as never, opening);
+  return { ...((whole as Request | undefined) ?? read), match };
 }
 
 /** rd: base64url(SHA-256("holdpoint-request-v1" NUL text of R)). What a decision names and a signature covers. */
@@ -226,10 +251,16 @@ export function textDigest(sql: string, values: RequestValues): string {
   );
 }
 
-/** base64url(SHA-256) of frontend bytes, in their order; salted where the text carries a secret. */
+/** True if the text carries a secret, so that `sql` is the text without it. */
+export function carriesSecret(request: Request): boolean {
+  return request.open === undefined && textDigest(request.sql, { params: [] }) !== request.sha;
+}
+
+/** base64url(SHA-256) of frontend bytes, in their order; salted where the text carries a secret or values are hidden. */
 export function wireDigest(frames: readonly Buffer[], values: RequestValues): string {
-  if (values.text === undefined) return sha256(...frames);
-  return sha256(Buffer.from('holdpoint-wire-v1\0'), Buffer.from(values.text.salt, 'base64url'), ...frames);
+  const salt = values.text?.salt ?? values.wire;
+  if (salt === undefined) return sha256(...frames);
+  return sha256(Buffer.from('holdpoint-wire-v1\0'), Buffer.from(salt, 'base64url'), ...frames);
 }
 
 /** base64url(SHA-256("holdpoint-parameter-v1" NUL salt oid:u32 format:u16 presence:u8 value)); presence 0 is NULL. */

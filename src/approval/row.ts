@@ -19,7 +19,7 @@ export function newRow(request: Request, values: RequestValues, nonce: string): 
     rid: request.rid,
     rd: requestDigest(request),
     request: requestText(request),
-    values: valuesText(values),
+    values: valuesText(values, request),
     nonce,
     agent: request.agent.id,
     target: request.db.target,

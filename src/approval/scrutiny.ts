@@ -8,7 +8,7 @@ import type { Decision } from './decision.ts';
 import { type Delegation, delegationId, delegationText, readDelegation } from './delegation.ts';
 import { type Evidence, readEvidence, verifyDelegation, verifyEvidence } from './evidence.ts';
 import type { EvidenceGround, Proof } from './ground.ts';
-import type { DeskOptions, DeskRecord } from './ports.ts';
+import type { DeskOptions, KeptRecord } from './ports.ts';
 import { provenRelease, type Release, voted } from './release.ts';
 import type { Request } from './request.ts';
 import { votedAlready } from './row.ts';
@@ -54,16 +54,18 @@ export class Scrutiny {
     return release;
   }
 
-  /** The record of a decision. What has to be kept aside of its evidence is on disk before it returns. */
-  record(rid: string, text: string, { log, aside, lent }: Proof): DeskRecord {
-    if (aside !== undefined) this.#options.log.keepAside(aside.sha256, aside.text);
+  /** The record of a decision, and the ID token that its evidence is, which tells more of a person than the chain should. */
+  record(rid: string, text: string, { log, aside, lent }: Proof): KeptRecord {
+    const kept = aside && [
+      { index: -1, oid: 0, salt: Buffer.alloc(16), value: Buffer.from(aside.text, 'utf8') },
+    ];
     // A delegation that was handed in at another node stands in this log too, before what rests on it.
     if (lent !== undefined && !this.#lent.has(lent.id)) {
       const { id, from, to, text: D } = lent;
       this.#options.log.append({ kind: 'delegation', id, from, to, D, ev: lent.log });
       this.#lent.add(lent.id);
     }
-    return { kind: 'decision', rid, D: text, ev: log };
+    return { record: { kind: 'decision', rid, D: text, ev: log }, ...(kept && { kept }) };
   }
 
   /**

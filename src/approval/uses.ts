@@ -4,11 +4,12 @@
 
 import type { StoredRequest } from '../store/store.ts';
 import { type Decision, readDecision } from './decision.ts';
+import { appendHeld } from './held.ts';
 import type { Grant } from './hold.ts';
 import type { DeskOptions } from './ports.ts';
 import { type Reach, reachOf } from './reach.ts';
 import type { Proven, Release } from './release.ts';
-import { type Request, requestText } from './request.ts';
+import type { Request } from './request.ts';
 import type { Scrutiny } from './scrutiny.ts';
 import { Used } from './used.ts';
 
@@ -84,14 +85,7 @@ export class Uses {
     this.known.add(rid, exp);
     const { ref } = claimant;
     // This log shows what was released also where another node's log has the opening.
-    if (held.request.node !== node)
-      log.append({
-        kind: 'hold',
-        rid,
-        rd: held.rd,
-        R: requestText(held.request),
-        ...(ref !== undefined && { ref }),
-      });
+    if (held.request.node !== node) appendHeld(log, held.request, held.rd, ref);
     this.released(
       held,
       release.votes.map(({ vote }) => readDecision(JSON.parse(vote.decision))),
@@ -104,7 +98,8 @@ export class Uses {
     return votes.map(({ vote, proof }) => {
       const known = this.#recorded.get(vote.decision);
       if (known !== undefined) return known;
-      const seq = this.#options.log.append(this.#scrutiny.record(rid, vote.decision, proof));
+      const { record, kept } = this.#scrutiny.record(rid, vote.decision, proof);
+      const seq = this.#options.log.append(record, kept);
       this.recorded(vote.decision, seq);
       return seq;
     });

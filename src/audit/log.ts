@@ -3,8 +3,10 @@
 // Refuses to know why something is recorded, and to go on after the disk refused anything: an error poisons the log,
 // everybody who waits hears of it, and only a new start, which checks the folder, takes the log up again.
 
+import { hash } from 'node:crypto';
 import { canonical } from '../../verify/src/jcs.ts';
 import { leafHash, lineBytesMax } from '../../verify/src/leaf.ts';
+import { tokenIndex } from '../../verify/src/sidefile.ts';
 import { digest, type Seal } from '../../verify/src/token.ts';
 import { HoldpointError } from '../errors.ts';
 import { certify, type FreshKey, freshKey } from './keyring.ts';
@@ -144,6 +146,8 @@ export class AuditLog {
     if (stalled !== undefined) throw stalled;
     // The log has ended this statement itself, and a statement has one outcome.
     if (this.#at.open.repeats(body)) return this.#seq - 1;
+    // Without auditors an ID token is kept in clear: it is what proves a decision. On disk before its record.
+    if (kept !== undefined && this.#at.side === undefined) this.#keepTokens(kept);
     const seq = this.#append(body);
     if (kept !== undefined) this.#keep(seq, kept);
     return seq;
@@ -256,6 +260,13 @@ export class AuditLog {
     if (this.#turn.length > turnCharactersMax) this.#flush();
     else this.#scheduleTurn();
     return stamp.seq;
+  }
+
+  #keepTokens(kept: readonly Kept[]): void {
+    for (const { index, value } of kept) {
+      if (index !== tokenIndex || value === undefined) continue;
+      this.keepAside(hash('sha256', value, 'hex'), Buffer.from(value).toString('utf8'));
+    }
   }
 
   #keep(seq: number, kept: readonly Kept[]): void {

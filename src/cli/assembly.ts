@@ -21,7 +21,6 @@ import type { Policy } from '../policy/rules.ts';
 import { Blast } from '../proxy/blast.ts';
 import { Listener, type Report, type Target } from '../proxy/listener.ts';
 import type { ClientTls } from '../proxy/login.ts';
-import type { Privacy } from '../proxy/recording.ts';
 import { type Admit, connectUpstream } from '../proxy/upstream.ts';
 import { mayEnter, Registry } from '../registry.ts';
 import type { Agent } from '../registry-book.ts';
@@ -167,6 +166,7 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
       targets,
       analyzer,
       report,
+      privacy: privacyOf(config, report),
     };
     // The desk tells the courier, and the courier asks the desk.
     const courier: Courier = courierOf(common, () => desk);
@@ -189,7 +189,7 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
     const http = await serveWeb(parts, httpPort);
     undo.push(() => http.close());
     await courier.resume();
-    const listener = proxyListener(parts, privacyOf(config, report));
+    const listener = proxyListener(parts);
     const postgresPort = await listener.listen();
     const changed = (): void => {
       recordApprovers();
@@ -382,7 +382,7 @@ function openDesk(
   });
 }
 
-function proxyListener(parts: Parts, privacy: Privacy): Listener {
+function proxyListener(parts: Parts): Listener {
   const { config, publicUrl, log, desk, registry, metrics, targets, analyzer, report } = parts;
   return new Listener({
     host: config.listen.postgres.host,
@@ -421,7 +421,7 @@ function proxyListener(parts: Parts, privacy: Privacy): Listener {
     node: log.origin,
     boot: log.boot,
     publicUrl,
-    privacy,
+    privacy: parts.privacy,
     reads: config.audit.reads,
     limits: config.limits,
   });

@@ -40,12 +40,11 @@ export function approverRecorder(log: Pick<AuditLog, 'append'>, registry: Regist
  */
 export function withEnrolments(log: AuditLog, enrolled: () => void): DeskLog {
   return {
-    append: (record) => {
+    append: (record, kept) => {
       if ('ev' in record) enrolled();
-      return log.append(record);
+      return log.append(record, kept);
     },
     durable: (seq) => log.durable(seq),
-    keepAside: (sha256, text) => log.keepAside(sha256, text),
   };
 }
 

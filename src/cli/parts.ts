@@ -8,6 +8,7 @@ import type { Config } from '../config.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Courier } from '../notify/courier.ts';
 import type { Report, Target } from '../proxy/listener.ts';
+import type { Privacy } from '../proxy/recording.ts';
 import type { Registry } from '../registry.ts';
 import type { Analyzer } from '../sql/parse.ts';
 import type { Store } from '../store/store.ts';
@@ -34,4 +35,6 @@ export interface Parts {
   readonly targets: ReadonlyMap<string, Target>;
   readonly analyzer: Analyzer;
   readonly report: Report;
+  /** What the log has of values. */
+  readonly privacy: Privacy;
 }

@@ -5,7 +5,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Decision } from '../approval/decision.ts';
 import { parameterText } from '../approval/parameter.ts';
-import { commitment, type Level, type Request, requestDigest } from '../approval/request.ts';
+import { commitment, type Level, type Request, readRequestText, requestDigest } from '../approval/request.ts';
 import { readReview } from '../approval/review.ts';
 import { emergencyMsMax, readScope, type Scope } from '../approval/scope.ts';
 import { visible, visibleLine, visibleText } from '../approval/visible.ts';
@@ -223,12 +223,19 @@ async function loaded(
   id: string,
 ): Promise<{ view: FullView; request: Request; rd: string }> {
   const view = (await server.get(`/api/requests/${requestId(id)}`)) as FullView;
-  const request = JSON.parse(view.request) as Request;
+  // Shown is what the digest commits to, and nothing that it does not.
+  const request = readRequestText(view.request, '', view.opening ?? undefined);
   const rd = requestDigest(request);
   if (rd !== view.digest || request.rid !== id) {
     throw new HoldpointError(
       'conflict',
       `request ${id} does not have the digest it was given; do not approve it`,
+    );
+  }
+  if (request.open !== undefined && view.state === 'pending') {
+    throw new HoldpointError(
+      'conflict',
+      `the texts shown of request ${id} are not those that its digest commits to; do not approve it`,
     );
   }
   return { view, request, rd };
@@ -273,6 +280,7 @@ function drawn(view: FullView, request: Request, nowMs: number): string {
     text.hidden > 0 ? `! ${text.hidden} invisible characters, marked ⟨U+…⟩` : '',
     text.foreign > 0 ? `! ${text.foreign} characters beyond ASCII, which may look like others` : '',
     view.secret ? '! the statement carries a secret, which is not shown' : '',
+    request.open === undefined ? '' : '! the values in the statement are no longer kept',
   ].filter(Boolean);
   const statement = visibleText(request.sql).replace(/^/gm, '    ');
   return [...lines, ...warnings, '', statement, ...parameterLines(view, request), ''].join('\n');

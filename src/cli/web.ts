@@ -45,6 +45,7 @@ export async function serveWeb(parts: Parts, port: number): Promise<HttpListener
     publicUrl,
     now: Date.now,
     random: randomBytes,
+    privacy: parts.privacy,
   });
   const app = httpApp({
     desk,

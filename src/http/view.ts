@@ -7,7 +7,8 @@ import { linkApprover } from '../approval/evidence.ts';
 import { matchCode } from '../approval/match-code.ts';
 import { parameterText } from '../approval/parameter.ts';
 import type { IntactRequest } from '../approval/release.ts';
-import { type Plan, phraseOf, requestText, textDigest } from '../approval/request.ts';
+import { carriesSecret, type Plan, phraseOf, requestOpening, requestText } from '../approval/request.ts';
+import type { VeilOpening } from '../approval/veil.ts';
 import { type VisibleText, visible, visibleLine } from '../approval/visible.ts';
 import type { StoredRequest } from '../store/store.ts';
 import type { Reader } from './access.ts';
@@ -74,6 +75,8 @@ export interface FullView extends Summary {
   reason: VisibleText | null;
   /** Undefined once the values are gone. */
   parameters: ParameterView[] | undefined;
+  /** What opens the commitment in `request` to the texts that were shown; null where they stand in it, or are gone. */
+  opening: VeilOpening | null;
   /** Salts and values behind R's commitments, base64url. */
   values: { salt: string; value: string | null }[] | undefined;
   /** What may be signed by this reader, but for verdict and reason; null when nothing can be decided any more. */
@@ -130,7 +133,7 @@ export function fullView(
     effect: request.effect ?? null,
     sql: visible(request.sql),
     sqlBytes: Buffer.byteLength(request.sql),
-    secret: textDigest(request.sql, { params: [] }) !== request.sha,
+    secret: carriesSecret(request),
     // Names come from the text: a quoted identifier can hold any character.
     statements: request.statements.map((one) => ({
       command: visibleLine(one.command),
@@ -157,6 +160,7 @@ export function fullView(
       const { type, note, text } = parameterText(param.oid, param.format, param.value);
       return { type, note, bytes: param.value?.length ?? -1, value: visible(text) };
     }),
+    opening: requestOpening(request) ?? null,
     values: values?.params.map((param) => ({
       salt: param.salt,
       value: param.value === null ? null : param.value.toString('base64url'),

@@ -7,7 +7,7 @@ import { type Lookalike, lookalikes } from '../approval/lookalike.ts';
 import { matchCode } from '../approval/match-code.ts';
 import type { IntactRequest } from '../approval/release.ts';
 import type { Level } from '../approval/request.ts';
-import { textDigest } from '../approval/request.ts';
+import { carriesSecret } from '../approval/request.ts';
 import { visible, visibleLine } from '../approval/visible.ts';
 import type { Environment } from '../policy/verdict.ts';
 import type { RequestState, StoredRequest } from '../store/store.ts';
@@ -86,7 +86,7 @@ export function noticeOf(row: StoredRequest, intact: IntactRequest, publicUrl: s
     ruleReason: shortened(request.policy.reason, 500),
     reason: request.reason,
     sql: request.sql,
-    secret: textDigest(request.sql, { params: [] }) !== request.sha,
+    secret: carriesSecret(request),
     hidden,
     foreign,
     lookalikes: lookalikes([looked, ...relations.slice(0, namesMax)].join('\n'), lookalikesMax).map(likeness),

@@ -322,6 +322,7 @@ export class SessionBook implements RelayBook {
       ...(shape === undefined ? {} : { shape }),
       ...(this.#comparable(gate) ? {} : { once: true as const }),
       ...(reason === undefined ? {} : { reason }),
+      ...this.#records.veil(gate),
     };
   }
 
@@ -336,9 +337,11 @@ export class SessionBook implements RelayBook {
   #values(gate: Gate): RequestValues {
     const salt = (): string => this.#options.random(16).toString('base64url');
     const params = gate.parameters.map(({ oid, format, value }) => ({ oid, format, salt: salt(), value }));
-    return describe(ownOf(gate), gate.sql, forPeople).secret
-      ? { text: { salt: salt(), sql: gate.sql }, params }
-      : { params };
+    return {
+      params,
+      ...(describe(ownOf(gate), gate.sql, forPeople).secret && { text: { salt: salt(), sql: gate.sql } }),
+      ...(this.#options.privacy.values !== 'clear' && { wire: salt() }),
+    };
   }
 
   #context(): Context {

@@ -4,7 +4,13 @@
 // audit-approval §16.6.
 
 import { bareText, planOf, planStatementsMax, planText } from '../approval/plan.ts';
-import { buildRequest, type Request, type RequestStatement, ridFrom } from '../approval/request.ts';
+import {
+  buildRequest,
+  type Request,
+  type RequestStatement,
+  ridFrom,
+  wireDigest,
+} from '../approval/request.ts';
 import { HoldpointError } from '../errors.ts';
 import { decide, strongest } from '../policy/decide.ts';
 import type { Actor, Need, Verdict } from '../policy/verdict.ts';
@@ -14,9 +20,10 @@ import { resetsAll, restsOn, Settings } from '../session/settings.ts';
 import type { Analyzer } from '../sql/parse.ts';
 import type { Analysis, Statement } from '../sql/statement.ts';
 import { catalogOf } from './catalog-of.ts';
-import { shownStatement } from './description.ts';
+import { describe, shownStatement } from './description.ts';
 import type { Target } from './listener.ts';
 import { jointNeed } from './need.ts';
+import { type Privacy, veilOf } from './recording.ts';
 import { connectUpstream, type Upstream } from './upstream.ts';
 
 export interface PlannerOptions {
@@ -28,6 +35,7 @@ export interface PlannerOptions {
   /** Wall clock, milliseconds since the epoch. */
   readonly now: () => number;
   readonly random: (bytes: number) => Buffer;
+  readonly privacy: Privacy;
 }
 
 /** A plan that an agent hands in. `texts` are untrusted; each may hold several statements. */
@@ -45,6 +53,8 @@ export interface HandedIn {
 
 interface Part {
   readonly sql: string;
+  /** With its values lifted. */
+  readonly lifted: string;
   readonly facts: Statement;
 }
 
@@ -86,13 +96,20 @@ export class Planner {
       const bytes = Buffer.from(text, 'utf8');
       const analysis = await this.#options.analyzer.analyze(bytes);
       if (analysis.kind !== 'statements') throw unreadable(analysis, text, where);
-      for (const facts of analysis.statements)
-        parts.push({ sql: bareText(bytes.toString('utf8', facts.start, facts.end)), facts });
+      for (const facts of analysis.statements) parts.push({ ...this.#texts(bytes, facts), facts });
       if (parts.length > planStatementsMax)
         throw refused('too-large', `a plan has at most ${planStatementsMax} statements`);
     }
     if (parts.length === 0) throw refused('bad-request', 'the plan holds no statement');
     return parts;
+  }
+
+  #texts(bytes: Buffer, facts: Statement): Pick<Part, 'sql' | 'lifted'> {
+    const own = bytes.subarray(facts.start, facts.end);
+    const statement = { ...facts, start: 0, end: own.length };
+    const { comments } = this.#options.privacy;
+    const { sql } = describe([statement], own, { values: 'lifted', comments });
+    return { sql: bareText(own.toString('utf8')), lifted: bareText(sql) };
   }
 
   /** What the names in it mean in the target's database now, one statement after the other. */
@@ -152,7 +169,9 @@ export class Planner {
     parts: readonly Part[],
     { statements, need, policy }: Judged,
   ): Request {
-    const { node, boot, publicUrl, now, random } = this.#options;
+    const { node, boot, publicUrl, now, random, privacy } = this.#options;
+    const lifted = parts.map((part) => part.lifted);
+    const blind = { params: [], wire: random(16).toString('base64url') };
     const shown: RequestStatement[] = statements.map(shownStatement);
     const made = planOf(shown.map((one, at) => ({ ...one, sql: parts[at]!.sql })));
     const { address } = target;
@@ -185,10 +204,11 @@ export class Planner {
         sql: planText(parts.map(({ sql }) => sql)),
         statements: shown,
         plan: made,
-        wire: made.root,
+        wire: privacy.values === 'clear' ? made.root : wireDigest([Buffer.from(made.root)], blind),
         policy,
         need: jointNeed(target.approval, need),
         ...(plan.reason === undefined ? {} : { reason: plan.reason }),
+        ...(privacy.values !== 'clear' && { veil: veilOf(privacy, planText(lifted), lifted) }),
       },
       { params: [] },
     );

@@ -2,6 +2,7 @@
 // commitments to them, or commitments with the values put aside for auditors. audit-approval §3.4, §10.
 // Refuses to know where records go and what becomes of the gate.
 
+import type { Veil } from '../approval/veil.ts';
 import type { Decided, StatementBody } from '../audit/record.ts';
 import { committed, type Kept, type Salts, type ValuesMode } from '../audit/values.ts';
 import type { HoldpointError } from '../errors.ts';
@@ -74,6 +75,18 @@ export class StatementRecords {
     return { body, kept };
   }
 
+  /** What hides the values of its request from the log; nothing where values are clear. */
+  veil({ own, resolved, sql }: Gate): { veil?: Veil } {
+    const { values, comments } = this.#privacy;
+    if (values === 'clear') return {};
+    return {
+      veil: veilOf(
+        this.#privacy,
+        describe(ownOf({ own, resolved }), sql, { values: 'lifted', comments }).sql,
+      ),
+    };
+  }
+
   /** A frame whose text never became statements. Nothing of it is quoted: it may hold a mistyped password. */
   unread(bytes: Buffer, error: HoldpointError): StatementBody {
     const text = textOf(bytes);
@@ -127,11 +140,17 @@ export class StatementRecords {
 
 const none = { pc: undefined, kept: undefined };
 
+/** The veil of a request whose texts are these with their values lifted. `texts`: of a plan's statements. */
+export function veilOf({ comments, salts }: Privacy, sql: string, texts?: readonly string[]): Veil {
+  const salt = salts.next().toString('base64url');
+  return { salt, sql, words: comments === 'strip', ...(texts && { texts }) };
+}
+
 /**
  * The statements of a gate's text; an EXECUTE of what carries a secret, or of what is not known, counts as carrying one: its
  * arguments may be that.
  */
-export function ownOf({ own, resolved }: Gate): readonly Statement[] {
+export function ownOf({ own, resolved }: Pick<Gate, 'own' | 'resolved'>): readonly Statement[] {
   if (!own.some(executes)) return own;
   const masked = resolved.some((one) => one.secret || (executes(one) && one.effects.includes('unknown')));
   return masked ? own.map((one) => (executes(one) ? { ...one, secret: true } : one)) : own;

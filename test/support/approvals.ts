@@ -1,7 +1,7 @@
 // A desk to test with: a clock that only moves when told, a log that can be slow or broken, two approvers with keys.
 // Nothing here sleeps; `turn()` lets what is ready run.
 
-import { randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { exportJWK, generateKeyPair } from 'jose';
 import {
   type ApproverKey,
@@ -20,6 +20,7 @@ import type {
   DeskLog,
   DeskNotify,
   DeskRecord,
+  KeptValue,
 } from '../../src/approval/ports.ts';
 import {
   buildRequest,
@@ -104,7 +105,9 @@ export class FakeLog implements DeskLog {
   #waiting: (() => void)[] = [];
   onDurable: () => void = () => {};
 
-  append(record: DeskRecord): number {
+  append(record: DeskRecord, kept: readonly KeptValue[] = []): number {
+    for (const { index, value } of kept)
+      if (index === -1) this.aside.set(hash('sha256', value!, 'hex'), Buffer.from(value!).toString('utf8'));
     if (this.broken) throw new HoldpointError('log-unwritable', 'the log cannot be written');
     if (record.kind === 'notify') return this.told.push(record);
     return this.records.push(record) - 1;
@@ -116,10 +119,6 @@ export class FakeLog implements DeskLog {
   }
 
   readonly aside = new Map<string, string>();
-
-  keepAside(sha256: string, text: string): void {
-    this.aside.set(sha256, text);
-  }
 
   sync(): void {
     for (const done of this.#waiting.splice(0)) done();

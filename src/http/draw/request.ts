@@ -5,7 +5,7 @@ import { html } from 'hono/html';
 import { matchCode } from '../../approval/match-code.ts';
 import { parameterText } from '../../approval/parameter.ts';
 import type { IntactRequest } from '../../approval/release.ts';
-import { type Request, textDigest } from '../../approval/request.ts';
+import { carriesSecret, type Request } from '../../approval/request.ts';
 import { visibleLine } from '../../approval/visible.ts';
 import type { Token } from '../../sql/tokens.ts';
 import { blastSection } from './blast.ts';
@@ -50,7 +50,7 @@ export function titleOf(request: Request): string {
 export function requestMain(page: RequestPage): Html {
   const { intact } = page;
   const { request } = intact;
-  const secret = textDigest(request.sql, { params: [] }) !== request.sha;
+  const secret = carriesSecret(request);
   const texts = (intact.values?.params ?? []).map(
     (param) => parameterText(param.oid, param.format, param.value).text,
   );

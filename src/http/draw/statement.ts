@@ -43,6 +43,7 @@ export function statementSection(
       tokens === undefined &&
         html`<p class="quiet">Not coloured: it has too many words to scan while others wait.</p>`,
       secret && notice('warn', 'The statement carries a secret, which is not shown. All else is exact.'),
+      request.open !== undefined && notice('warn', 'The values in the statement are no longer kept.'),
     ]}</div>
   </section>`;
 }
