@@ -44,7 +44,8 @@ export async function who(dir: string, flags: WhoFlags, output: Output): Promise
     else output.out(whoText(account, proven, whole));
     if ('error' in proven) return whole?.ok === false ? whole.code : proven.code;
     if (flags.bundle !== undefined) writeFileSync(flags.bundle, bundleText(proven.bundle));
-    return whole?.code ?? 0;
+    if (whole?.ok === false) return whole.code;
+    return unsealedOf(account) > 0 ? offenceCodes.unsealed : 0;
   }
   throw new HoldpointError('not-found', `the log in ${dir} has no such record or request`);
 }
@@ -73,16 +74,22 @@ async function proveAccount(
   }
 }
 
-function whoText({ records, sealed }: Account, proven: Proven, whole: Report | undefined): string {
-  let text = records.map((record) => `${recordText(record)}\n`).join('');
+/** How many records of it are under no seal yet: a moment later they are. */
+function unsealedOf({ records, sealed }: Account): number {
+  return records.filter(({ seq }) => seq >= sealed).length;
+}
+
+function whoText(account: Account, proven: Proven, whole: Report | undefined): string {
+  let text = account.records.map((record) => `${recordText(record)}\n`).join('');
   if ('error' in proven) text += `\nNOT PROVED: ${plain(proven.error)}\n`;
   else {
     const { shows } = proven;
     if (shows.story?.asked !== undefined) text += `\n${storyText(shows.story)}`;
     text += `\n${plain(shows.origin)}: verified\n`;
-    text += `  each of these ${shows.records.length} records is proved to be in the log, by a seal of ${time(shows.sealedAt)} under root ${shows.rootKid}\n`;
-    const unsealed = records.filter(({ seq }) => seq >= sealed).length;
-    if (unsealed > 0) text += `  but the newest ${unsealed}, which are under no seal yet\n`;
+    text += `  ${shows.records.length} of these ${account.records.length} records are proved to be in the log, by a seal of ${time(shows.sealedAt)} under root ${shows.rootKid}\n`;
+    const unsealed = unsealedOf(account);
+    if (unsealed > 0)
+      text += `  the newest ${unsealed} of them are not: they are under no seal yet; ask again in a moment\n`;
     if (whole === undefined) text += '  whether the rest of the log is whole, `audit verify` tells\n';
     if (proven.tiles === 'wrong') text += `  note: ${wrongTiles}\n`;
   }
@@ -90,13 +97,15 @@ function whoText({ records, sealed }: Account, proven: Proven, whole: Report | u
   return text;
 }
 
-function whoJson({ records, rid }: Account, proven: Proven, whole: Report | undefined): string {
+function whoJson(account: Account, proven: Proven, whole: Report | undefined): string {
+  const { records, rid } = account;
   const told = records.map(({ members }) => members);
   const shown =
     'error' in proven
       ? { ok: false, origin: whole?.origin, error: proven.error, story: null }
       : {
-          ok: whole?.ok ?? true,
+          ok: (whole?.ok ?? true) && unsealedOf(account) === 0,
+          unsealed: unsealedOf(account),
           origin: proven.shows.origin,
           root: proven.shows.rootKid,
           sealedAt: proven.shows.sealedAt,
