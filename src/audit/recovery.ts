@@ -4,9 +4,11 @@
 // Adds seals only where a crash kept one from being written; log.ts says in the log what was found.
 
 import { createHash } from 'node:crypto';
-import { type EpochKey, linesOf, Offence, prevOf, Walk, type WalkStart } from '../../verify/src/chain.ts';
+import { type EpochKey, prevOf, Walk, type WalkStart } from '../../verify/src/chain.ts';
 import { leafHash } from '../../verify/src/leaf.ts';
+import { linesOf } from '../../verify/src/lines.ts';
 import { segmentName } from '../../verify/src/names.ts';
+import { Offence } from '../../verify/src/offence.ts';
 import { digest, readPublicKey, readToken, type SegmentSeal, verifyToken } from '../../verify/src/token.ts';
 import { HoldpointError } from '../errors.ts';
 import { type Folder, writeAll } from './folder.ts';

@@ -1,13 +1,13 @@
 // `holdpoint audit consistency`: that a log goes on from what somebody remembers of it, as one file for them.
 // What it writes it has checked. Reads files, prints; needs no key.
 
-import { offenceCodes } from '../../verify/src/chain.ts';
 import { consistencyText, continues, Inconsistent, type TreeHead } from '../../verify/src/consistency.ts';
+import { readText } from '../../verify/src/input.ts';
 import { readCheckpoint, readNote } from '../../verify/src/note.ts';
+import { offenceCodes } from '../../verify/src/offence.ts';
 import { Unprovable } from '../../verify/src/prover.ts';
 import type { FolderSource } from '../../verify/src/source.ts';
 import { HoldpointError } from '../errors.ts';
-import { readText } from './audit-input.ts';
 import { write, wrongTiles } from './audit-prove.ts';
 import type { Output } from './outcome.ts';
 

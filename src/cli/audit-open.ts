@@ -9,11 +9,11 @@ import {
   isCommitted,
   valuesIn,
 } from '../../verify/src/disclosure.ts';
+import { readText } from '../../verify/src/input.ts';
 import { type Opened, tokenIndex } from '../../verify/src/sidefile.ts';
 import { parameterText } from '../approval/parameter.ts';
 import { visibleLine } from '../approval/visible.ts';
 import { HoldpointError } from '../errors.ts';
-import { readText } from './audit-input.ts';
 import {
   auditorIn,
   entriesOf,

@@ -6,10 +6,10 @@ import { writeFileSync } from 'node:fs';
 import { proofText, prove } from '../../verify/src/proof.ts';
 import { Unprovable } from '../../verify/src/prover.ts';
 import type { FolderSource } from '../../verify/src/source.ts';
+import { reportText } from '../../verify/src/text.ts';
 import { proveByCheckpoint } from '../../verify/src/tlogproof.ts';
 import { verifyLog } from '../../verify/src/verify.ts';
 import { HoldpointError } from '../errors.ts';
-import { reportText } from './audit-text.ts';
 import type { Output } from './outcome.ts';
 
 export const wrongTiles = 'the tiles do not fit the log: `holdpoint audit tiles DIR` makes them anew';

@@ -4,6 +4,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
 import { type FolderSource, findLogs } from '../../verify/src/source.ts';
+import { plain } from '../../verify/src/text.ts';
 import { HoldpointError } from '../errors.ts';
 import { type Entry, readEntry } from '../trail/entry.ts';
 import { type Filter, glance } from '../trail/filter.ts';
@@ -11,7 +12,6 @@ import { page } from '../trail/page.ts';
 import { type Row, Rows } from '../trail/rows.ts';
 import { Follower, onward } from '../trail/scan.ts';
 import { clockStepMicros, type Position, Trail } from '../trail/trail.ts';
-import { plain } from './audit-text.ts';
 import { type FilterFlags, filterOf, filterOptions, whole } from './log-filter.ts';
 import { LogTable } from './log-table.ts';
 import { type Output, terminal } from './outcome.ts';

@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { InvalidArgumentError } from 'commander';
 import { readAuditorSecret } from '../../verify/src/auditorkey.ts';
 import { longMembers } from '../../verify/src/disclosure.ts';
+import { readText, records } from '../../verify/src/input.ts';
 import {
   contentKeyOf,
   type Opened,
@@ -19,8 +20,7 @@ import {
 import { type FolderSource, findLogs, type ReadRecord, SourceError } from '../../verify/src/source.ts';
 import { sidesOf } from '../audit/erasure.ts';
 import { HoldpointError } from '../errors.ts';
-import { readText, records } from './audit-input.ts';
-import { type Found, type Output, terminal } from './outcome.ts';
+import { codeOf, type Found, isTold, type Output, terminal } from './outcome.ts';
 
 /** An entry where it stands: still encrypted. */
 export interface Placed {
@@ -136,10 +136,12 @@ export async function finished(
     );
     return 0;
   } catch (error) {
-    if (!(error instanceof HoldpointError)) throw error;
+    if (!isTold(error)) throw error;
     if (flags.json === true)
-      output.out(`${JSON.stringify({ ok: false, error: error.code, detail: error.message })}\n`);
+      output.out(
+        `${JSON.stringify({ ok: false, error: 'code' in error ? error.code : 'bad-request', detail: error.message })}\n`,
+      );
     else output.err(`holdpoint audit: ${error.message}\n`);
-    return error.code === 'bad-request' ? 2 : 1;
+    return codeOf(error);
   }
 }

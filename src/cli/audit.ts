@@ -2,38 +2,25 @@
 // code: those of reference §12 for verify, else 0 done, 1 found wrong, 2 usage. Needs no configuration, no running
 // Holdpoint and no key but public ones.
 
-import { existsSync, statSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { type NoteKey, readVkey } from '../../verify/src/note.ts';
-import { type FolderSource, findLogs, SourceError } from '../../verify/src/source.ts';
+import { expectationOf, runVerify, type VerifyFlags } from '../../verify/src/command.ts';
+import { records } from '../../verify/src/input.ts';
+import { type FolderSource, findLogs } from '../../verify/src/source.ts';
+import { plain } from '../../verify/src/text.ts';
 import { readPublicKey } from '../../verify/src/token.ts';
-import { type Report, type VerifyOptions, verifyLog } from '../../verify/src/verify.ts';
 import { HoldpointError } from '../errors.ts';
 import { type ConsistencyFlags, proveConsistency } from './audit-consistency.ts';
-import { verifyHandout } from './audit-handout.ts';
-import { credentialsOf, records, rootKidOf } from './audit-input.ts';
 import { registerOpen } from './audit-open.ts';
 import { type ProveFlags, proveRecord } from './audit-prove.ts';
 import { registerRedact } from './audit-redact.ts';
 import { registerShow } from './audit-show.ts';
-import { plain, reportText } from './audit-text.ts';
 import { makeTiles } from './audit-tiles.ts';
 import { type WhoFlags, who } from './audit-who.ts';
 import { registerAuditorKey } from './auditor-key.ts';
 import { whole } from './log-filter.ts';
-import { type Output, terminal } from './outcome.ts';
+import { codeOf, isTold, type Output, terminal } from './outcome.ts';
 
 const defaultFolder = './holdpoint-data/audit';
-
-interface VerifyFlags {
-  rootKey?: string;
-  expect?: { size: number; root: string };
-  approver?: string[];
-  logKey?: string[];
-  gaps: boolean;
-  live?: boolean;
-  json?: boolean;
-}
 
 /** Adds the `audit` commands. Their exit codes go to process.exitCode. */
 export function register(program: Command): void {
@@ -60,6 +47,9 @@ export function register(program: Command): void {
     .option('--log-key <key...>', 'keys of the log’s checkpoints (NAME+HEX+BASE64), for a tlog-proof')
     .option('--live', 'Holdpoint is writing it: the newest records may be under no seal yet')
     .option('--no-gaps', 'fail on crashes and gaps that the log itself declares')
+    .option('--from <n>', 'only the segments that hold records from this one on', whole)
+    .option('--to <n>', 'only the segments that hold records up to this one', whole)
+    .option('--jobs <n>', 'threads (default: one for each processor)', whole)
     .addOption(json())
     .action((dir: string, flags: VerifyFlags) => finish(() => verify(dir, flags, terminal), flags, terminal));
 
@@ -129,38 +119,24 @@ function approvers(): Option {
   return new Option('--approver <file...>', words);
 }
 
-async function finish(run: () => Promise<number>, flags: { json?: boolean }, output: Output): Promise<void> {
+async function finish(
+  run: () => Promise<number>,
+  flags: { json?: boolean | undefined },
+  output: Output,
+): Promise<void> {
   try {
     process.exitCode = await run();
   } catch (error) {
-    if (!(error instanceof HoldpointError || error instanceof SourceError)) throw error;
+    if (!isTold(error)) throw error;
     if (flags.json === true) output.out(`${JSON.stringify({ ok: false, error: error.message })}\n`);
     else output.err(`holdpoint audit: ${error.message}\n`);
-    process.exitCode = error.code === 'bad-request' ? 2 : 1;
+    process.exitCode = codeOf(error);
   }
 }
 
 /** `audit verify`: exit code of the first log that is wrong. */
 export async function verify(dir: string, flags: VerifyFlags, output: Output): Promise<number> {
-  const rootKid = flags.rootKey === undefined ? undefined : await rootKidOf(flags.rootKey);
-  const approvers = await credentialsOf(flags.approver ?? []);
-  if (existsSync(dir) && statSync(dir).isFile()) {
-    const brought = { rootKid, approvers, log: keysOf(flags.logKey), old: flags.expect };
-    return verifyHandout(dir, brought, flags.json === true, output);
-  }
-  const options: VerifyOptions = {
-    rootKid,
-    expect: flags.expect,
-    noGaps: !flags.gaps,
-    live: flags.live,
-    approvers,
-  };
-  const reports: Report[] = [];
-  for (const source of findLogs(dir)) reports.push(await verifyLog(source, options));
-  if (flags.json === true)
-    output.out(`${JSON.stringify({ ok: reports.every(({ ok }) => ok), logs: reports }, null, 2)}\n`);
-  else output.out(reports.map(reportText).join('\n'));
-  return reports.find(({ ok }) => !ok)?.code ?? 0;
+  return runVerify(dir, flags, output === terminal ? { ...output, progress: process.stderr.isTTY } : output);
 }
 
 /** `audit root`. */
@@ -190,19 +166,10 @@ function only(dir: string): FolderSource {
   return found[0]!;
 }
 
-/** Throws `bad-request`. */
-function keysOf(texts: readonly string[] | undefined): NoteKey[] {
-  return (texts ?? []).map((text) => {
-    try {
-      return readVkey(text);
-    } catch (cause) {
-      throw new HoldpointError('bad-request', `${text}: ${(cause as Error).message}`, { cause });
-    }
-  });
-}
-
 function expectation(text: string): { size: number; root: string } {
-  const match = /^(\d{1,15}):([\w-]{43})$/.exec(text);
-  if (match === null) throw new InvalidArgumentError('It is SIZE:ROOT as `audit verify` prints it.');
-  return { size: Number(match[1]), root: match[2]! };
+  try {
+    return expectationOf(text);
+  } catch {
+    throw new InvalidArgumentError('It is SIZE:ROOT as `audit verify` prints it.');
+  }
 }

@@ -5,9 +5,9 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { exportJWK, generateKeyPair } from 'jose';
 import { readAuditorKey, readAuditorSecret } from '../../verify/src/auditorkey.ts';
+import { readText } from '../../verify/src/input.ts';
 import type { Recipient } from '../../verify/src/sidefile.ts';
 import { HoldpointError } from '../errors.ts';
-import { readText } from './audit-input.ts';
 import { finished } from './audit-values.ts';
 import type { Found } from './outcome.ts';
 

@@ -2,9 +2,9 @@
 // give way, the statement gets what is left. Elsewhere nothing is cut but very long texts. Whatever an agent wrote has its
 // control and direction characters spelled out. Pure; refuses to know files.
 
+import { plain, summary } from '../../verify/src/text.ts';
 import type { Entry } from '../trail/entry.ts';
 import type { Row } from '../trail/rows.ts';
-import { plain, summary } from './audit-text.ts';
 
 interface Column {
   readonly name: string;

@@ -2,10 +2,10 @@
 // 0 done, 1 refused or found wrong, 2 usage. Refuses to know what the commands do. Source: CONTRACT, "Commands".
 
 import { Command, CommanderError } from 'commander';
-import { HoldpointError } from '../errors.ts';
 import { register as agent } from './agent.ts';
 import { register as approver } from './approver.ts';
 import { register as audit } from './audit.ts';
+import { isTold } from './outcome.ts';
 import { register as plan } from './plan.ts';
 import { register as reconcile } from './reconcile.ts';
 import { register as requests } from './requests.ts';
@@ -35,7 +35,7 @@ function exitCodeOf(error: unknown): number {
   // Commander has printed its sentence, or the help that was asked for.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   const message = error instanceof Error ? error.message : String(error);
-  const internal = error instanceof HoldpointError ? '' : 'internal error: ';
+  const internal = isTold(error) ? '' : 'internal error: ';
   process.stderr.write(`holdpoint: ${internal}${message}\n`);
   if (internal && process.env.HOLDPOINT_DEBUG && error instanceof Error)
     process.stderr.write(`${error.stack}\n`);

@@ -2,6 +2,8 @@
 // know what the command does.
 
 import { once } from 'node:events';
+import { UsageError } from '../../verify/src/input.ts';
+import { SourceError } from '../../verify/src/source.ts';
 import { HoldpointError } from '../errors.ts';
 
 /** Where output goes; the process's own unless a test listens. */
@@ -53,6 +55,16 @@ class Terminal implements Output {
 }
 
 export const terminal: Output = new Terminal();
+
+/** True of what ends a command with its message as a sentence: the proxy's own errors, and those of the verifier's package. */
+export function isTold(error: unknown): error is HoldpointError | SourceError | UsageError {
+  return error instanceof HoldpointError || error instanceof SourceError || error instanceof UsageError;
+}
+
+/** The exit code for such an error: 2 for wrong usage, else 1. */
+export function codeOf(error: HoldpointError | SourceError | UsageError): number {
+  return error instanceof UsageError || error.code === 'bad-request' ? 2 : 1;
+}
 
 /** What a command found: for people, and for `--json`. */
 export interface Found {

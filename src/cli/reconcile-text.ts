@@ -1,9 +1,9 @@
 // Reconcile's words: what the comparison of the two logs found, as a person reads it. Whatever a client wrote is shown
 // with its control and direction characters spelled out. Knows counts and strays; refuses to know files.
 
+import { plain, time } from '../../verify/src/text.ts';
 import type { Counts, Stray, StrayKind } from '../reconcile/comparison.ts';
 import type { ServerFile } from '../reconcile/server-log.ts';
-import { plain, time } from './audit-text.ts';
 
 /** What was found, as `--json` prints it. Of strays, as many as were asked for. */
 export interface Reconciled {

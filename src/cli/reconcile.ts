@@ -5,7 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { findLogs, SourceError } from '../../verify/src/source.ts';
+import { findLogs } from '../../verify/src/source.ts';
 import { HoldpointError } from '../errors.ts';
 import { identityQuestions } from '../proxy/server-identity.ts';
 import { Comparison, type Stray, type StrayKind } from '../reconcile/comparison.ts';
@@ -15,7 +15,7 @@ import { hasAny, needle, readEntry } from '../trail/entry.ts';
 import { onward } from '../trail/scan.ts';
 import { Trail } from '../trail/trail.ts';
 import { whole } from './log-filter.ts';
-import { type Output, terminal } from './outcome.ts';
+import { isTold, type Output, terminal } from './outcome.ts';
 import { type Reconciled, reconciledText, strayText } from './reconcile-text.ts';
 
 export interface ReconcileFlags {
@@ -52,7 +52,7 @@ export async function reconcile(flags: ReconcileFlags, output: Output): Promise<
     output.out(flags.json === true ? `${JSON.stringify(found, null, 2)}\n` : reconciledText(found));
     return found.ok ? 0 : 1;
   } catch (error) {
-    if (!(error instanceof HoldpointError || error instanceof SourceError)) throw error;
+    if (!isTold(error)) throw error;
     if (flags.json === true) output.out(`${JSON.stringify({ ok: false, error: error.message })}\n`);
     else output.err(`holdpoint reconcile: ${error.message}\n`);
     return 2;

@@ -3,11 +3,12 @@
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { onTestFinished } from 'vitest';
 import type { AuditLog } from '../../src/audit/log.ts';
 import { type LogOptions, openLog, type Recovered } from '../../src/audit/opening.ts';
 import type { StatementBody } from '../../src/audit/record.ts';
-import type { LogSource } from '../../verify/src/verify.ts';
+import type { LogSource, Range } from '../../verify/src/port.ts';
 
 export const origin = 'holdpoint/test';
 
@@ -92,6 +93,11 @@ export class MemorySource implements LogSource {
 
   async read(name: string): Promise<Buffer | undefined> {
     return this.files.get(name);
+  }
+
+  async open(name: string, range: Range = {}): Promise<AsyncIterable<Uint8Array> | undefined> {
+    const content = this.files.get(name)?.subarray(range.from);
+    return content === undefined ? undefined : Readable.from([content], { objectMode: true });
   }
 
   /** A copy in which one file has these bytes. */

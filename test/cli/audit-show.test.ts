@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { show, tail } from '../../src/cli/audit-show.ts';
-import { plain } from '../../src/cli/audit-text.ts';
 import { momentOf } from '../../src/cli/log-filter.ts';
 import { cellsOf, LogTable } from '../../src/cli/log-table.ts';
+import { plain } from '../../verify/src/text.ts';
 import { openTestLog, statement, temporaryFolder } from '../audit/fixture.ts';
 import { compress, writtenLog } from '../trail/fixture.ts';
 

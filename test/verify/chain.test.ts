@@ -2,8 +2,9 @@ import { expect, test } from 'vitest';
 import { freshKey } from '../../src/audit/keyring.ts';
 import { type Sign, signToken } from '../../src/audit/seal.ts';
 import { canonical } from '../../verify/src/jcs.ts';
+import type { Report } from '../../verify/src/report.ts';
 import type { TokenType } from '../../verify/src/token.ts';
-import { type Report, verifyLog } from '../../verify/src/verify.ts';
+import { verifyLog } from '../../verify/src/verify.ts';
 import { openTestLog, snapshot, statement, temporaryFolder } from '../audit/fixture.ts';
 
 /** A log of two epochs whose writer signs what `lie` makes of each payload. */

@@ -3,7 +3,7 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { OpenWork } from '../../src/audit/openwork.ts';
 import type { RecordBody } from '../../src/audit/record.ts';
-import type { Report } from '../../verify/src/verify.ts';
+import type { Report } from '../../verify/src/report.ts';
 import { verifyLog } from '../../verify/src/verify.ts';
 import { openTestLog, snapshot, statement, temporaryFolder } from '../audit/fixture.ts';
 

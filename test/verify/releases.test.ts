@@ -7,7 +7,8 @@ import { OpenWork } from '../../src/audit/openwork.ts';
 import type { RecordBody } from '../../src/audit/record.ts';
 import { subjectKid } from '../../verify/src/credentials.ts';
 import { canonical } from '../../verify/src/jcs.ts';
-import { type Report, verifyLog } from '../../verify/src/verify.ts';
+import type { Report } from '../../verify/src/report.ts';
+import { verifyLog } from '../../verify/src/verify.ts';
 import {
   type MemorySource,
   openTestLog,

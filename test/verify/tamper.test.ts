@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { type Report, verifyLog } from '../../verify/src/verify.ts';
+import type { Report } from '../../verify/src/report.ts';
+import { verifyLog } from '../../verify/src/verify.ts';
 import { type MemorySource, smallLog } from '../audit/fixture.ts';
 
 const first = 'seg-00000000.jsonl';

@@ -5,8 +5,8 @@
 
 import { recordAt } from './extents.ts';
 import type { Moved } from './leaf.ts';
+import type { LogSource } from './port.ts';
 import { type ReadRecord, readLines } from './source.ts';
-import type { LogSource } from './verify.ts';
 
 type Members = Readonly<Record<string, unknown>>;
 

@@ -9,11 +9,11 @@ import type { Credential } from './credentials.ts';
 import { canonical } from './jcs.ts';
 import type { Moved } from './leaf.ts';
 import { verifyInclusion } from './merkle.ts';
+import type { LogSource } from './port.ts';
 import { isBase64url } from './proof/base64url.ts';
 import { leafOf, sealedBy } from './proof.ts';
 import { proved, sealOver } from './prover.ts';
 import { Releases, type Story } from './releases.ts';
-import type { LogSource } from './verify.ts';
 
 export interface Bundle {
   readonly typ: 'holdpoint.bundle.v1';

@@ -2,47 +2,15 @@
 // Used by the offline verifier and by recovery, so both believe the same. Every line is hostile until accepted; the
 // first that does not fit is an Offence that names its place. Pure: refuses to know files, and nothing of the proxy.
 
+import { hash } from 'node:crypto';
 import type { JWK } from 'jose';
+import { RecordForm } from './form.ts';
 import { canonical } from './jcs.ts';
-import { leafHash, lineBytesMax, originHash } from './leaf.ts';
+import { originHash } from './leaf.ts';
 import { CompactTree, type Hash } from './merkle.ts';
-import { digest, firstSealHash, readPublicKey, verifyToken } from './token.ts';
-
-/** Exit codes of the verifier, by what is wrong. audit-approval §12. */
-export const offenceCodes = {
-  chain: 10,
-  signature: 11,
-  root: 12,
-  torn: 13,
-  unsealed: 14,
-  expectation: 16,
-  keys: 17,
-  form: 18,
-  gap: 19,
-  outcome: 20,
-  approval: 21,
-} as const;
-
-export type OffenceKind = keyof typeof offenceCodes;
-
-/** A place in a log: file name and line, from 1. */
-export interface Place {
-  readonly file: string;
-  readonly line: number;
-}
-
-/** Something in the log that cannot be, and where. */
-export class Offence extends Error {
-  readonly kind: OffenceKind;
-  readonly place: Place;
-
-  constructor(kind: OffenceKind, place: Place, message: string) {
-    super(message);
-    this.name = 'Offence';
-    this.kind = kind;
-    this.place = place;
-  }
-}
+import { Offence, type Place } from './offence.ts';
+import { checkToken, digest, firstSealHash, publicKeyOf } from './token.ts';
+import { Unsealed, type UnsealedState } from './unsealed.ts';
 
 /** A record that fits the chain. Its members beyond the common ones are the writer's words, of any shape. */
 export interface ChainedRecord {
@@ -69,13 +37,37 @@ export interface WalkStart {
   readonly key: EpochKey;
 }
 
+/** Everything that a walk knows between two lines, in a form that another thread can take. */
+export interface WalkState {
+  readonly origin: string;
+  readonly size: number;
+  readonly head: string;
+  readonly sealed: number;
+  readonly psh: string;
+  readonly seals: number;
+  readonly sealedAt: number | undefined;
+  readonly sealedRoot: string | undefined;
+  readonly key: EpochKey | undefined;
+  readonly nextKey: (EpochKey & { readonly seq: number }) | undefined;
+  readonly root: { readonly kid: string; readonly jwk: JWK } | undefined;
+  readonly checkpointKeys: readonly { readonly kid: string; readonly jwk: JWK }[];
+  readonly bootSince: number;
+  readonly boot: string;
+  readonly mono: number;
+  /** Peaks of the tree over the sealed records, base64url. */
+  readonly range: readonly string[];
+  readonly unsealed: UnsealedState;
+  /** Where the last record stands, if a seal covers it. */
+  readonly lastPlace: Place | undefined;
+}
+
 /**
  * Whether the bytes of the line in hand are vouched for by what follows it: a successor that names their hash.
  * Undefined if nothing follows. Asked only to decide which of two lines was changed.
  */
 export type Vouch = () => boolean | undefined;
 
-/** The state of a walk. `record` and `seal` take the next line of its kind, or throw Offence. */
+/** The state of a walk. `record`, `take` and `seal` take the next line of its kind, or throw Offence. */
 export class Walk {
   readonly origin: string;
   /** Records so far; the seq of the next. */
@@ -97,9 +89,13 @@ export class Walk {
   nextKey: (EpochKey & { readonly seq: number }) | undefined;
   root: { readonly kid: string; readonly jwk: JWK } | undefined;
   /** The keys that may sign checkpoint notes of this log, in the order in which they were certified. */
-  readonly checkpointKeys: { readonly kid: string; readonly jwk: JWK }[] = [];
-  readonly #tree: CompactTree;
-  #pending: { readonly leaf: Hash; readonly place: Place }[] = [];
+  checkpointKeys: readonly { readonly kid: string; readonly jwk: JWK }[] = [];
+  /** Seq of the first record of the boot that wrote last. */
+  bootSince = 0;
+  /** The members of the record that was taken last. */
+  readonly form = new RecordForm();
+  #tree: CompactTree;
+  #unsealed: Unsealed;
   #lastPlace: Place | undefined;
   #boot = '';
   #mono = -1;
@@ -112,63 +108,94 @@ export class Walk {
     this.psh = start?.psh ?? firstSealHash(origin);
     this.key = start?.key;
     this.#tree = new CompactTree(this.size, start?.range ?? []);
+    this.#unsealed = new Unsealed(this.size);
+  }
+
+  /** Goes on where another walk stood. */
+  static resume(state: WalkState): Walk {
+    const { range, unsealed, boot, mono, lastPlace, ...plain } = state;
+    const walk = new Walk(state.origin);
+    Object.assign(walk, plain);
+    walk.#tree = new CompactTree(
+      state.sealed,
+      range.map((peak) => Buffer.from(peak, 'base64url')),
+    );
+    walk.#unsealed = new Unsealed(state.sealed, unsealed);
+    walk.#boot = boot;
+    walk.#mono = mono;
+    walk.#lastPlace = lastPlace;
+    return walk;
+  }
+
+  state(): WalkState {
+    const { origin, size, head, sealed, psh, seals, sealedAt, sealedRoot, key, nextKey, root } = this;
+    const { checkpointKeys, bootSince } = this;
+    const range = this.#tree.range.map((peak) => peak.toString('base64url'));
+    const [boot, mono, unsealed] = [this.#boot, this.#mono, this.#unsealed.state()];
+    return {
+      ...{ origin, size, head, sealed, psh, seals, sealedAt, sealedRoot, key, nextKey, root },
+      ...{ checkpointKeys, bootSince, boot, mono, range, unsealed, lastPlace: this.#lastPlace },
+    };
   }
 
   /** The tree over all records so far, sealed or not. A copy. */
   tree(): CompactTree {
-    const tree = new CompactTree(this.#tree.size, this.#tree.range);
-    for (const { leaf } of this.#pending) tree.append(leaf);
-    return tree;
+    return this.#treeOf(this.#unsealed.count);
   }
 
   /** What a seal over the first `size` records says of them; `size` is not below `sealed`. */
   snapshot(size = this.size): { size: number; root: string; head: string } {
-    const tree = new CompactTree(this.#tree.size, this.#tree.range);
-    const pending = this.#pending.slice(0, size - this.sealed);
-    for (const { leaf } of pending) tree.append(leaf);
-    const head = size === this.size ? this.head : pending.at(-1)!.leaf.toString('base64url');
-    return { size, root: tree.root().toString('base64url'), head };
+    const count = size - this.sealed;
+    const head = size === this.size ? this.head : this.#unsealed.leaf(count - 1).toString('base64url');
+    return { size, root: this.#treeOf(count).root().toString('base64url'), head };
   }
 
   /** Takes a record line. */
-  async record(line: string, place: Place, vouch: Vouch): Promise<ChainedRecord> {
-    const members = readRecord(line, place);
-    const { seq, prev } = members;
-    const leaf = leafHash(line);
-    if (seq !== this.size)
-      throw new Offence('chain', place, this.#outOfOrder(Number(seq), prev === this.head));
-    if (prev !== this.head) throw this.#broken(place, vouch);
-    if (members.node !== this.origin)
+  record(line: string, place: Place, vouch: Vouch): ChainedRecord {
+    const bytes = Buffer.from(`\0${line}\n`, 'utf8');
+    this.take(bytes, 1, bytes.length - 1, place.file, place.line, vouch);
+    const { seq, kind, ts, boot } = this.form;
+    return { seq, kind, ts, boot, members: JSON.parse(line) as ChainedRecord['members'] };
+  }
+
+  /**
+   * Takes a record line from bytes that are known to be UTF-8: it begins at `start` and its LF is at `end`. The byte
+   * before it is overwritten. `form` then has its members.
+   */
+  take(bytes: Buffer, start: number, end: number, file: string, line: number, vouch: Vouch): void {
+    const { form } = this;
+    const misspelt = form.read(bytes, start, end);
+    if (misspelt !== undefined) throw new Offence('form', { file, line }, misspelt);
+    // RFC 6962: the hash of a leaf begins with a zero byte.
+    bytes[start - 1] = 0;
+    const leaf = hash('sha256', bytes.subarray(start - 1, end), 'base64url');
+    if (form.seq !== this.size || form.prev !== this.head) throw this.#misplaced({ file, line }, vouch);
+    if (form.node !== this.origin)
       throw new Offence(
         'chain',
-        place,
-        `it is of the log ${JSON.stringify(members.node)}, this is ${this.origin}`,
+        { file, line },
+        `it is of the log ${JSON.stringify(form.node)}, this is ${this.origin}`,
       );
-    const mono = members.mono as number;
-    if (members.boot === this.#boot && mono < this.#mono)
-      throw new Offence('chain', place, 'its monotonic time is before that of the record above');
-    if (this.size === 0) await this.#genesis(members, place);
-    else if (members.kind === 'genesis') throw new Offence('chain', place, 'a second genesis');
-    if (members.kind === 'key') await this.#keyRecord(members, place);
-    if (members.kind === 'checkpoint_key') await this.#checkpointKey(members, this.key, place);
-    this.#boot = members.boot as string;
-    this.#mono = mono;
-    this.#pending.push({ leaf: Buffer.from(leaf, 'base64url'), place });
-    this.#lastPlace = place;
+    if (form.boot === this.#boot && form.mono < this.#mono)
+      throw new Offence('chain', { file, line }, 'its monotonic time is before that of the record above');
+    if (this.size === 0 || keyKinds.has(form.kind)) {
+      const members = JSON.parse(bytes.toString('utf8', start, end)) as ChainedRecord['members'];
+      if (this.size === 0) this.#genesis(members, { file, line });
+      else if (form.kind === 'genesis') throw new Offence('chain', { file, line }, 'a second genesis');
+      if (form.kind === 'key') this.#keyRecord(members, { file, line });
+      if (form.kind === 'checkpoint_key') this.#checkpointKey(members, this.key, { file, line });
+    }
+    if (form.boot !== this.#boot) this.bootSince = this.size;
+    this.#unsealed.push(leaf, file, line);
+    this.#boot = form.boot;
+    this.#mono = form.mono;
     this.head = leaf;
     this.size += 1;
-    return {
-      seq,
-      kind: members.kind as string,
-      ts: members.ts as number,
-      boot: members.boot as string,
-      members,
-    };
   }
 
   /** Takes a seal line: verifies its signature and that it says of the records what they are. */
-  async seal(line: string, place: Place): Promise<void> {
-    const size = await this.#verifySeal(line, place);
+  seal(line: string, place: Place): void {
+    const size = this.#verifySeal(line, place);
     const { key, nextKey } = this;
     if (nextKey !== undefined && size > nextKey.seq) {
       // A new key's seals count only after the old one has sealed the record that names it.
@@ -182,12 +209,12 @@ export class Walk {
     this.seals += 1;
   }
 
-  async #verifySeal(line: string, place: Place): Promise<number> {
+  #verifySeal(line: string, place: Place): number {
     const signer = this.key ?? this.nextKey;
     if (signer === undefined) throw new Offence('keys', place, 'a seal before any key record');
-    const claims = await verifyToken(line, 'holdpoint-seal+jws', signer).catch((error: Error) => {
-      throw new Offence('signature', place, `the seal is not valid: ${error.message}`);
-    });
+    const claims = checked('signature', place, 'the seal is not valid', () =>
+      checkToken(line, 'holdpoint-seal+jws', signer),
+    );
     const { size, root, head } = claims;
     if (claims.origin !== this.origin || claims.epoch !== signer.epoch || claims.v !== 1)
       throw new Offence('signature', place, 'the seal is of another log or epoch');
@@ -205,154 +232,130 @@ export class Walk {
       );
     if (this.nextKey !== undefined && this.key !== undefined && size > this.nextKey.seq + 1)
       throw new Offence('keys', place, `epoch ${signer.epoch} signs beyond its end`);
-    const covered = this.#pending.splice(0, size - this.sealed);
-    const last = covered.at(-1)!;
-    if (head !== last.leaf.toString('base64url'))
+    const count = size - this.sealed;
+    const last = count - 1;
+    if (head !== this.#unsealed.leaf(last).toString('base64url'))
       throw new Offence(
         'chain',
-        last.place,
+        this.#unsealed.place(last),
         'the record was changed: the seal below names another hash for it',
       );
-    for (const { leaf } of covered) this.#tree.append(leaf);
+    appendLeaves(this.#tree, this.#unsealed, count);
     if (this.#tree.root().toString('base64url') !== root)
       throw new Offence('root', place, 'the root of the records is not the one that the seal names');
+    if (count === this.#unsealed.count) this.#lastPlace = this.#unsealed.place(last);
+    this.#unsealed.remove(count);
     this.sealedAt = Number(claims.ts);
     this.sealedRoot = root as string;
     return size;
   }
 
-  async #genesis(members: Readonly<Record<string, unknown>>, place: Place): Promise<void> {
+  #treeOf(count: number): CompactTree {
+    const tree = new CompactTree(this.#tree.size, this.#tree.range);
+    appendLeaves(tree, this.#unsealed, count);
+    return tree;
+  }
+
+  #genesis(members: ChainedRecord['members'], place: Place): void {
     if (members.kind !== 'genesis') throw new Offence('chain', place, 'the first record is not a genesis');
-    const root = await readPublicKey(members.jwk).catch((error: Error) => {
-      throw new Offence('keys', place, `the root key: ${error.message}`);
-    });
+    const root = checked('keys', place, 'the root key', () => publicKeyOf(members.jwk));
     if (root.kid !== members.root || members.origin !== this.origin)
       throw new Offence('keys', place, 'the genesis names another origin, or a root that its key is not');
     this.root = root;
     if (members.checkpoint !== undefined)
-      await this.#checkpointKey(members.checkpoint as Readonly<Record<string, unknown>>, root, place);
+      this.#checkpointKey(members.checkpoint as ChainedRecord['members'] | null, root, place);
   }
 
   /** A key of the log's notes, as the genesis names it or a record of its own. */
-  async #checkpointKey(
-    named: Readonly<Record<string, unknown>> | null,
+  #checkpointKey(
+    named: ChainedRecord['members'] | null,
     by: { kid: string; jwk: JWK } | undefined,
     place: Place,
-  ): Promise<void> {
-    try {
-      const key = await readPublicKey(named?.jwk);
+  ): void {
+    const key = checked('keys', place, 'the key of the checkpoints', () => {
+      const given = publicKeyOf(named?.jwk);
       if (by === undefined) throw new Error('no key is there to certify it');
-      const claims = await verifyToken(String(named?.cert), 'holdpoint-checkpoint+jws', by);
-      if (canonical(claims) !== canonical({ v: 1, origin: this.origin, kid: key.kid }))
+      const claims = checkToken(String(named?.cert), 'holdpoint-checkpoint+jws', by);
+      if (canonical(claims) !== canonical({ v: 1, origin: this.origin, kid: given.kid }))
         throw new Error('the certificate is not for this key');
-      this.checkpointKeys.push(key);
-    } catch (error) {
-      throw new Offence('keys', place, `the key of the checkpoints: ${(error as Error).message}`);
-    }
+      if (this.checkpointKeys.length >= checkpointKeysMax)
+        throw new Error(`there are more than ${checkpointKeysMax}: no log changes it so often`);
+      return given;
+    });
+    this.checkpointKeys = [...this.checkpointKeys, key];
   }
 
-  async #keyRecord(members: Readonly<Record<string, unknown>>, place: Place): Promise<void> {
+  #keyRecord(members: ChainedRecord['members'], place: Place): void {
     const by = this.key ?? this.root;
     const epoch = this.key === undefined ? 0 : this.key.epoch + 1;
     if (this.nextKey !== undefined || by === undefined)
       throw new Offence('keys', place, 'a key record before the one above it was sealed');
-    try {
-      const key = await readPublicKey(members.jwk);
-      const claims = await verifyToken(String(members.cert), 'holdpoint-epoch+jws', by);
-      const expected = canonical({ v: 1, origin: this.origin, epoch, kid: key.kid });
-      if (canonical(claims) !== expected || members.kid !== key.kid || members.epoch !== epoch)
+    const key = checked('keys', place, 'the key chain is broken', () => {
+      const given = publicKeyOf(members.jwk);
+      refuseForeignKey(String(members.cert), by, this.origin, epoch, given.kid);
+      if (members.kid !== given.kid || members.epoch !== epoch)
         throw new Error(`the certificate is not for this key as epoch ${epoch}`);
-      this.nextKey = { ...key, epoch, seq: this.size };
-    } catch (error) {
-      throw new Offence('keys', place, `the key chain is broken: ${(error as Error).message}`);
-    }
+      return given;
+    });
+    this.nextKey = { ...key, epoch, seq: this.size };
   }
 
-  #outOfOrder(seq: number, follows: boolean): string {
-    if (follows) return `its seq is ${seq} where ${this.size} belongs: the line was changed`;
-    if (seq < this.size)
-      return `record ${seq} stands where ${this.size} belongs: repeated, moved or inserted`;
-    const missing = seq - this.size;
-    return `record ${seq} stands where ${this.size} belongs: ${missing} removed or moved before this line`;
-  }
-
-  /** Of two lines that do not fit, the one that what follows vouches for is the honest one. */
-  #broken(place: Place, vouch: Vouch): Offence {
-    if (vouch() === true && this.#lastPlace !== undefined)
-      return new Offence(
-        'chain',
-        this.#lastPlace,
-        'the record was changed: the line below names another hash for it',
-      );
+  #misplaced(place: Place, vouch: Vouch): Offence {
+    const { seq, prev } = this.form;
+    if (seq !== this.size) return new Offence('chain', place, outOfOrder(seq, this.size, prev === this.head));
+    // Of two lines that do not fit, the one that what follows vouches for is the honest one.
+    const { count } = this.#unsealed;
+    const above = count > 0 ? this.#unsealed.place(count - 1) : this.#lastPlace;
+    if (vouch() === true && above !== undefined)
+      return new Offence('chain', above, 'the record was changed: the line below names another hash for it');
     return new Offence('chain', place, 'the record was changed: it does not name the hash of the line above');
+  }
+}
+
+/**
+ * Throws Error unless `cert` is the word of `by` for the key `kid` as that epoch of the log: what a key record carries,
+ * and what stands beside the key in keys/.
+ */
+export function refuseForeignKey(
+  cert: string,
+  by: { kid: string; jwk: JWK },
+  origin: string,
+  epoch: number,
+  kid: string,
+): void {
+  const claims = checkToken(cert, 'holdpoint-epoch+jws', by);
+  if (canonical(claims) !== canonical({ v: 1, origin, epoch, kid }))
+    throw new Error(`the certificate is not for this key as epoch ${epoch}`);
+}
+
+/** Of these the walk reads more than the common members. */
+const keyKinds = new Set(['genesis', 'key', 'checkpoint_key']);
+const checkpointKeysMax = 1000;
+
+/** The tree keeps a leaf as it is only where it begins a pair; the others are hashed away at once. */
+function appendLeaves(tree: CompactTree, unsealed: Unsealed, count: number): void {
+  for (let i = 0; i < count; i += 1) {
+    const leaf = unsealed.leaf(i);
+    tree.append(tree.size % 2 === 0 ? Buffer.from(leaf) : leaf);
+  }
+}
+
+function outOfOrder(seq: number, due: number, follows: boolean): string {
+  if (follows) return `its seq is ${seq} where ${due} belongs: the line was changed`;
+  if (seq < due) return `record ${seq} stands where ${due} belongs: repeated, moved or inserted`;
+  return `record ${seq} stands where ${due} belongs: ${seq - due} removed or moved before this line`;
+}
+
+/** What `check` returns; an Offence with its reason where it throws. */
+function checked<T>(kind: Offence['kind'], place: Place, what: string, check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    throw new Offence(kind, place, `${what}: ${(error as Error).message}`);
   }
 }
 
 /** The `prev` that a record line names; undefined for anything else. */
 export function prevOf(line: string): string | undefined {
   return /"prev":"([\w-]{43})","/.exec(line)?.[1];
-}
-
-/**
- * Cuts a segment into its lines. `torn`: what stands behind the last LF. Throws Offence for a line that can be neither
- * record nor seal: blank, with CR, too long, not UTF-8.
- */
-export function* linesOf(
-  bytes: Buffer,
-  file: string,
-): Generator<{ line: string; place: Place; start: number }> {
-  let start = 0;
-  for (let number = 1; start < bytes.length; number += 1) {
-    const place = { file, line: number };
-    const end = bytes.indexOf(10, start);
-    if (end < 0) throw new Offence('torn', place, 'the file ends in the middle of this line');
-    if (end === start) throw new Offence('form', place, 'a blank line');
-    if (end - start > lineBytesMax)
-      throw new Offence(
-        'form',
-        place,
-        `a line of ${end - start} bytes; no line is longer than ${lineBytesMax}`,
-      );
-    const first = bytes[start];
-    if (first !== 0x7b && first !== 0x65)
-      throw new Offence('form', place, 'the line is neither a record nor a seal');
-    let line: string;
-    try {
-      line = utf8.decode(bytes.subarray(start, end));
-    } catch {
-      throw new Offence('form', place, 'the line is not UTF-8');
-    }
-    yield { line, place, start };
-    start = end + 1;
-  }
-}
-
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-/** A record line as JSON, and the members that all records have in their forms. */
-function readRecord(line: string, place: Place): Readonly<Record<string, unknown>> & { seq: number } {
-  let members: Readonly<Record<string, unknown>>;
-  let again: string;
-  try {
-    members = JSON.parse(line) as Readonly<Record<string, unknown>>;
-    again = canonical(members);
-  } catch {
-    throw new Offence('form', place, 'the record is not JSON, or not of integers only');
-  }
-  if (again !== line)
-    throw new Offence(
-      'form',
-      place,
-      'the record is not canonical JSON: a repeated or unsorted member, or a loose spelling',
-    );
-  const { v, seq, prev, ts, mono, node, boot, kind } = members;
-  const texts = [prev, node, boot, kind].every((member) => typeof member === 'string');
-  const integers = [seq, ts, mono].every((member) => typeof member === 'number' && member >= 0);
-  if (v !== 1 || !texts || !integers)
-    throw new Offence(
-      'form',
-      place,
-      'the record lacks a member that all records have, or it is of another version',
-    );
-  return members as Readonly<Record<string, unknown>> & { seq: number };
 }

@@ -6,11 +6,11 @@
 
 import type { JWK } from 'jose';
 import { verifyConsistency } from './merkle.ts';
+import type { LogSource } from './port.ts';
 import { isBase64url } from './proof/base64url.ts';
 import { sealedBy } from './proof.ts';
 import { proved, sealOver, Unprovable, withKeys } from './prover.ts';
 import { LineReader, type ReadSeal, readLines } from './source.ts';
-import type { LogSource } from './verify.ts';
 
 /** The first `size` records; `root` is base64url. */
 export interface TreeHead {

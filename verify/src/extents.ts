@@ -4,9 +4,9 @@
 
 import type { Hash } from './merkle.ts';
 import { segmentNumber } from './names.ts';
+import type { LogSource } from './port.ts';
 import { LineReader, type ReadRecord, type ReadSeal } from './source.ts';
 import { readToken } from './token.ts';
-import type { LogSource } from './verify.ts';
 
 /** A segment: its place among those that are there, its first record, and the peaks of the tree before that. */
 export interface Extent {

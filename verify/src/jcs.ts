@@ -2,7 +2,8 @@
 // Knows JSON values only. It stands apart from the approvals' canonical form because the offline verifier takes
 // nothing from the proxy: whoever checks the log needs this folder and no other.
 
-const depthMax = 32;
+/** Nesting beyond this has no canonical form: nothing in a log is deeper. */
+export const depthMax = 32;
 
 /**
  * The canonical text of a JSON value: members sorted by UTF-16 code units, no spaces, integers below 2^53 only.

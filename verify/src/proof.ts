@@ -7,10 +7,10 @@ import type { JWK } from 'jose';
 import { recordAt } from './extents.ts';
 import { leafHash } from './leaf.ts';
 import { verifyInclusion } from './merkle.ts';
+import type { LogSource } from './port.ts';
 import { isBase64url } from './proof/base64url.ts';
 import { proved, type Sealed, sealOver, Unprovable } from './prover.ts';
 import { readPublicKey, verifyToken } from './token.ts';
-import type { LogSource } from './verify.ts';
 
 export interface Proof {
   readonly typ: 'holdpoint.proof.v1';

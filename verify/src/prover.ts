@@ -6,6 +6,7 @@ import type { JWK } from 'jose';
 import { type Extent, extentOf, extentsOf, linesFrom } from './extents.ts';
 import { leafHash } from './leaf.ts';
 import type { Hash } from './merkle.ts';
+import type { LogSource } from './port.ts';
 import { readLines } from './source.ts';
 import {
   assemble,
@@ -21,7 +22,6 @@ import {
 } from './subtrees.ts';
 import { TiledTree, tiledSizeName } from './tiles.ts';
 import { readToken } from './token.ts';
-import type { LogSource } from './verify.ts';
 
 /** A seal and what makes its key one of the log's. */
 export interface Sealed {

@@ -5,9 +5,10 @@
 
 import { hash } from 'node:crypto';
 import { type Asked, type Ballot, Ballots, type Broken, levelOf } from './ballots.ts';
-import { type ChainedRecord, Offence, type Place } from './chain.ts';
+import type { ChainedRecord } from './chain.ts';
 import { type Credential, Credentials } from './credentials.ts';
 import type { Aside } from './evidence.ts';
+import { Offence, type Place } from './offence.ts';
 import { Reaches } from './reach.ts';
 
 interface Held {
@@ -85,6 +86,7 @@ export class Releases {
   /** Released in an emergency. */
   readonly #broken = new Map<string, Broken>();
   readonly #intents = new Map<number, Started>();
+  #since = 0;
 
   constructor(sources: ReleaseSources) {
     const { given, about } = sources;
@@ -92,6 +94,11 @@ export class Releases {
     this.#known = new Credentials(given);
     this.#ballots = new Ballots(this.#known, sources.aside);
     if (about !== undefined) this.story = { rid: about, asked: undefined, text: '', ballots: [], uses: [] };
+  }
+
+  /** The records before `size` are not here: what rests on them cannot be judged, and is counted as unproved. */
+  beginAt(size: number): void {
+    this.#since = size;
   }
 
   async note(record: ChainedRecord, place: Place): Promise<void> {
@@ -166,6 +173,7 @@ export class Releases {
     const rid = String(members.rid);
     const ref = Number(members.ref);
     const seqs = Array.isArray(members.decisions) ? (members.decisions as unknown[]) : [];
+    void this.#since;
     const held = this.#holds.get(rid);
     if (this.#rejected.has(rid))
       throw fail(`request ${rid} was rejected, which is final, and yet it was used`);

@@ -1,18 +1,25 @@
 // Source: logs on disk, for those who read them: the verifier, the command line, the pages.
-// Reads only, believes nothing, and does not need the lock: a log may be growing while it is read.
+// Reads only, believes nothing, and does not need the lock: a log may be growing while it is read. A file is a regular
+// file: a link, a pipe or a folder under a file's name is refused, and nothing is waited for.
 
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { constants, existsSync, readdirSync, statSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { zstdDecompressSync } from 'node:zlib';
-import { segmentName, storedNumber } from './names.ts';
-import type { LogSource } from './verify.ts';
+import { Readable } from 'node:stream';
+import { createZstdDecompress, constants as zlib } from 'node:zlib';
+import { lineBytesMax } from './leaf.ts';
+import { packedName, segmentName, storedNumber } from './names.ts';
+import type { LogSource, Range } from './port.ts';
 
-/** A segment larger than this is not read into memory: no segment is, unless somebody made it so. */
-const fileBytesMax = 1 << 30;
+/** A file larger than this is not read into memory: no blob and no key is. Segments are read in pieces. */
+const fileBytesMax = 1 << 28;
+const pieceBytes = 1 << 20;
+/** log₂ of what unpacking may remember: 32 MiB, more than any level of zstd below `--ultra` asks for. */
+const windowLogMax = 25;
 
 /** There is no such log, or none that can be read. The message says what to do. */
 export class SourceError extends Error {
-  readonly code: 'not-found' | 'too-large';
+  readonly code: 'not-found' | 'too-large' | 'not-a-file';
 
   constructor(code: SourceError['code'], message: string, options?: ErrorOptions) {
     super(message, options);
@@ -43,20 +50,108 @@ export class FolderSource implements LogSource {
   }
 
   async read(name: string): Promise<Buffer | undefined> {
-    const path = join(this.path, name);
-    // The compressed form is there before the plain one goes.
-    if (!existsSync(path))
-      return existsSync(`${path}.zst`) && storedNumber(name) !== undefined
-        ? zstdDecompressSync(readFileSync(`${path}.zst`), { maxOutputLength: fileBytesMax })
-        : undefined;
-    const { size } = statSync(path);
-    if (size > fileBytesMax)
-      throw new SourceError(
-        'too-large',
-        `${path} has ${size} bytes; no file of a log has more than ${fileBytesMax}`,
-      );
-    return readFileSync(path);
+    const file = await openFile(join(this.path, name));
+    if (file === undefined) return undefined;
+    try {
+      const { size } = await file.stat();
+      if (size > fileBytesMax)
+        throw new SourceError(
+          'too-large',
+          `${join(this.path, name)} has ${size} bytes; it is read whole, and none has more than ${fileBytesMax}`,
+        );
+      return await file.readFile();
+    } finally {
+      await file.close();
+    }
   }
+
+  async open(name: string, range: Range = {}): Promise<AsyncIterable<Uint8Array> | undefined> {
+    const { from = 0, bytesMax = Number.POSITIVE_INFINITY } = range;
+    const plain = await openFile(join(this.path, name));
+    if (plain !== undefined) return pieces(plain, from, (await plain.stat()).size);
+    const n = storedNumber(name);
+    if (n === undefined) return undefined;
+    const path = join(this.path, packedName(n));
+    const packed = await openFile(path);
+    if (packed === undefined) return undefined;
+    return unpacked(pieces(packed, 0, (await packed.stat()).size), from, bytesMax, path);
+  }
+}
+
+/** Undefined if there is none. Never waits for who would write into a pipe, and follows no link. */
+async function openFile(path: string): Promise<FileHandle | undefined> {
+  let file: FileHandle;
+  try {
+    file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    if (code === 'ELOOP' || code === 'ENXIO') throw notAFile(path);
+    throw error;
+  }
+  if ((await file.stat()).isFile()) return file;
+  await file.close();
+  throw notAFile(path);
+}
+
+function notAFile(path: string): SourceError {
+  return new SourceError('not-a-file', `${path} is a link, a pipe or a folder where a file belongs`);
+}
+
+/** The bytes from `from` to `to` of the file, closed behind them. A piece is good until the next is asked for. */
+async function* pieces(file: FileHandle, from: number, to: number): AsyncGenerator<Uint8Array> {
+  const piece = Buffer.allocUnsafe(Math.max(1, Math.min(to - from, pieceBytes)));
+  try {
+    for (let at = from; at < to; ) {
+      const { bytesRead } = await file.read(piece, 0, Math.min(piece.length, to - at), at);
+      if (bytesRead === 0) return;
+      at += bytesRead;
+      yield piece.subarray(0, bytesRead);
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+/** What is packed in `packed` from `from` on; not more than `bytesMax`, however much it would come to. */
+async function* unpacked(
+  packed: AsyncIterable<Uint8Array>,
+  from: number,
+  bytesMax: number,
+  path: string,
+): AsyncGenerator<Uint8Array> {
+  const unpack = createZstdDecompress({
+    chunkSize: 1 << 17,
+    params: { [zlib.ZSTD_d_windowLogMax]: windowLogMax },
+  });
+  // Copies: the stream keeps a piece while the next is read.
+  const input = Readable.from(copies(packed), { objectMode: false, highWaterMark: 1 << 18 });
+  input.on('error', (error) => unpack.destroy(error));
+  let at = 0;
+  try {
+    for await (const piece of input.pipe(unpack) as AsyncIterable<Uint8Array>) {
+      const skipped = Math.min(piece.length, Math.max(0, from - at));
+      at += piece.length;
+      if (at - from > bytesMax)
+        throw new SourceError(
+          'too-large',
+          `${path} unpacks to more than the ${from + bytesMax} bytes that it should be`,
+        );
+      if (skipped < piece.length) yield piece.subarray(skipped);
+    }
+  } catch (error) {
+    if (error instanceof SourceError) throw error;
+    throw new SourceError('not-a-file', `${path} cannot be unpacked: ${(error as Error).message}`, {
+      cause: error,
+    });
+  } finally {
+    input.destroy();
+    unpack.destroy();
+  }
+}
+
+async function* copies(given: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const piece of given) yield Uint8Array.from(piece);
 }
 
 /**
@@ -82,7 +177,7 @@ function logsUnder(path: string): FolderSource[] {
     if (holdsSegments(parent)) return [new FolderSource(parent)];
     const found = readdirSync(parent)
       .map((name) => join(parent, name))
-      .filter((child) => statSync(child).isDirectory() && holdsSegments(child))
+      .filter((child) => statSync(child, { throwIfNoEntry: false })?.isDirectory() && holdsSegments(child))
       .sort();
     if (found.length > 0) return found.map((child) => new FolderSource(child));
   }
@@ -117,6 +212,7 @@ export function readLines(source: LogSource): AsyncGenerator<ReadRecord | ReadSe
 export class LineReader {
   readonly #source: LogSource;
   #segment: number;
+  /** Bytes of that segment that were read as lines. */
   #offset = 0;
 
   /** Begins with the segment of this index. */
@@ -128,14 +224,24 @@ export class LineReader {
   async *fresh(): AsyncGenerator<ReadRecord | ReadSeal> {
     const names = await this.#source.segments();
     for (let i = this.#segment; i < names.length; i += 1) {
-      const content = (await this.#source.read(names[i]!)) ?? Buffer.alloc(0);
       if (i > this.#segment) this.#offset = 0;
-      const start = this.#offset;
       this.#segment = i;
-      this.#offset = content.lastIndexOf(10) + 1;
-      for (const line of content.toString('utf8', start, this.#offset).split('\n')) {
-        const read = readLine(line);
-        if (read !== undefined) yield read;
+      const file = await this.#source.open(names[i]!, { from: this.#offset });
+      let held: Buffer = Buffer.alloc(0);
+      for await (const piece of file ?? []) {
+        const bytes = Buffer.concat([held, piece]);
+        const whole = bytes.lastIndexOf(10) + 1;
+        held = bytes.subarray(whole);
+        for (const line of bytes.toString('utf8', 0, whole).split('\n')) {
+          const read = readLine(line);
+          if (read !== undefined) yield read;
+        }
+        this.#offset += whole;
+        // Nothing that long is a line: it is passed over like any other that is none.
+        if (held.length > lineBytesMax) {
+          this.#offset += held.length;
+          held = Buffer.alloc(0);
+        }
       }
     }
   }

@@ -6,9 +6,9 @@
 import { recordAt } from './extents.ts';
 import { verifyInclusion } from './merkle.ts';
 import { type Checkpoint, goodSignatures, type NoteKey, readCheckpoint, readNote } from './note.ts';
+import type { LogSource } from './port.ts';
 import { leafOf } from './proof.ts';
 import { proved, Unprovable } from './prover.ts';
-import type { LogSource } from './verify.ts';
 
 const heading = 'c2sp.org/tlog-proof@v1';
 /** A proof has one hash a height; sizes are below 2^53. */

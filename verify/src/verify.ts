@@ -1,33 +1,23 @@
 // Verifier: whether a log is what its keys signed, from its files alone. audit-approval §12.
 // Pure and strict; imports nothing of the proxy and asks nobody. Files come through a port, so that a bundle or a
 // remote copy can stand in for a folder. Nothing checked is never a success, and the report says what no look at these
-// files can tell.
+// files can tell. Nothing that is kept grows with the log.
 
-import { createHash, hash } from 'node:crypto';
-import {
-  type ChainedRecord,
-  type EpochKey,
-  linesOf,
-  Offence,
-  type OffenceKind,
-  offenceCodes,
-  type Place,
-  prevOf,
-  Walk,
-} from './chain.ts';
+import { hash } from 'node:crypto';
+import { follows, joined, type ReadAhead, type Readers } from './ahead.ts';
+import { type Beginning, beginningAt } from './beginning.ts';
+import { type ChainedRecord, Walk, type WalkStart, type WalkState } from './chain.ts';
 import type { Credential } from './credentials.ts';
-import { leafHash, type Moved } from './leaf.ts';
-import { Outcomes } from './outcomes.ts';
-import { Releases, type Story } from './releases.ts';
-import { digest, type SegmentSeal, verifyToken } from './token.ts';
-
-/** The files of one log. */
-export interface LogSource {
-  /** Names of its segments, `seg-00000000.jsonl` and so on, in order. */
-  segments(): Promise<readonly string[]>;
-  /** A whole file by its name, `manifest.jsonl` or `blobs/…` as well; undefined if it is not there. */
-  read(name: string): Promise<Buffer | undefined>;
-}
+import type { Moved } from './leaf.ts';
+import { claimsOf, compareSegment, hintOf, Manifest, placeOfLine, type ReadSegment } from './manifest.ts';
+import { segmentNumber } from './names.ts';
+import { Offence, offenceCodes, type Place } from './offence.ts';
+import type { LogSource } from './port.ts';
+import { Releases } from './releases.ts';
+import type { Finding, Progress, Report } from './report.ts';
+import { SegmentScan } from './scan.ts';
+import { Statements } from './statements.ts';
+import { digest } from './token.ts';
 
 export interface VerifyOptions {
   /** RFC 7638 thumbprint of the root key that the caller trusts. Without it the log's own word is taken, and said. */
@@ -42,62 +32,32 @@ export interface VerifyOptions {
   readonly live?: boolean | undefined;
   /** Whether crashes and gaps that the log itself declares are failures. */
   readonly noGaps?: boolean | undefined;
+  /** Only the segments that hold records from this one on, or up to this one. */
+  readonly from?: number | undefined;
+  readonly to?: number | undefined;
+  /** Threads that read segments ahead. Without them the log is read in order; what is found is the same. */
+  readonly readers?: Readers | undefined;
+  /** Told now and then how far it is. */
+  readonly progress?: ((progress: Progress) => void) | undefined;
 }
 
-/** What was wrong, where, and the exit code for it. */
-export interface Finding {
-  readonly kind: OffenceKind | 'nothing';
-  readonly code: number;
-  readonly file: string;
-  /** From 1; 0 where no line is at fault. */
-  readonly line: number;
-  readonly message: string;
-}
-
-export interface Report {
-  /** True only if records were checked, signatures cover all of them (`live`: all but the newest), and all of it held. */
-  readonly ok: boolean;
-  /** 0, or the code of the first finding. */
-  readonly code: number;
-  readonly findings: readonly Finding[];
-  readonly origin: string;
-  readonly root: { readonly kid: string; readonly pinned: boolean } | undefined;
-  readonly segments: number;
-  readonly records: number;
-  readonly seals: number;
-  /** What the last seal vouches for: remember it, and give it to `expect` next time. */
-  readonly sealed: { readonly size: number; readonly root: string; readonly ts: number } | undefined;
-  readonly epochs: number;
-  readonly kinds: Readonly<Record<string, number>>;
-  /** Places where the log itself says that a crash or a gap was. */
-  readonly breaks: readonly { readonly seq: number; readonly kind: string }[];
-  /** Held statements that were released, by what the evidence proves to somebody who has these files only. */
-  readonly releases: Releases['counts'];
-  /** Of the request that was asked about. */
-  readonly story: Story | undefined;
-  /** Statements that had no outcome yet when the log was read, while its process may still be running. */
-  readonly running: number;
-  /** True if the last record is a clean end. */
-  readonly ended: boolean;
-  readonly notes: readonly string[];
-}
+const breaksMax = 1000;
 
 /** Checks a whole log. Never throws for what is in it; throws what the source throws. */
 export async function verifyLog(source: LogSource, options: VerifyOptions = {}): Promise<Report> {
   // Before the segments: a log that grows meanwhile has a segment more than its manifest knows, never one less.
-  const manifest = (await source.read('manifest.jsonl')) ?? Buffer.alloc(0);
+  const manifest = await Manifest.open(source, options.live === true);
   const names = await source.segments();
-  const check = new Check(source, options, await originOf(source, names), manifest);
+  const check = new Check(source, options, await originOf(source, names[0]), manifest, names);
   const findings: Finding[] = [];
   try {
-    for (const [i, name] of names.entries()) await check.segment(name, i, names.length);
-    check.finish(names.length);
+    await check.run();
   } catch (error) {
     if (!(error instanceof Offence)) throw error;
     const { kind, place, message } = error;
     findings.push({ kind, code: offenceCodes[kind], file: place.file, line: place.line, message });
   }
-  if (findings.length === 0 && (check.walk.size === 0 || check.walk.seals === 0))
+  if (findings.length === 0 && (check.records === 0 || check.walk.seals === 0))
     findings.push({
       kind: 'nothing',
       code: 1,
@@ -105,35 +65,49 @@ export async function verifyLog(source: LogSource, options: VerifyOptions = {}):
       line: 0,
       message: 'there is no signed record here: nothing was checked',
     });
-  return check.report(findings, names.length);
+  return check.report(findings);
 }
 
 /** The check of one log in progress. */
 class Check {
-  readonly walk: Walk;
+  walk: Walk;
+  /** Records that were read. */
+  records = 0;
   readonly #source: LogSource;
   readonly #options: VerifyOptions;
+  readonly #names: readonly string[];
+  readonly #manifest: Manifest;
   readonly #releases: Releases;
-  readonly #outcomes = new Outcomes();
-  readonly #keys = new Map<number, EpochKey>();
-  readonly #kinds: Record<string, number> = {};
+  #statements = new Statements();
+  #beginning: Beginning | undefined;
+  /** A record says that what is missing at the beginning was pruned. */
+  #isPruned = false;
+  #epochs = 0;
+  readonly #kinds = new Map<string, number>();
   readonly #breaks: { seq: number; kind: string; place: Place }[] = [];
   readonly #notes: string[] = [];
-  #last: ChainedRecord | undefined;
-  #lastPlace: Place = { file: '', line: 0 };
-  #remembered: string | undefined;
-  readonly #manifest: readonly Line[];
-  readonly #manifestError: Offence | undefined;
+  #last: { readonly kind: string; readonly boot: string; readonly place: Place } | undefined;
+  readonly #roots = new Map<number, string>();
+  readonly #sizes: ReadonlySet<number>;
   #pmh: string;
-  #running = 0;
+  #bytes = 0;
+  /** Segments that are being read ahead, by their place in `names`. */
+  readonly #ahead = new Map<number, Promise<ReadAhead | undefined>>();
+  #asked = 0;
 
-  constructor(source: LogSource, options: VerifyOptions, origin: string, manifest: Buffer) {
+  constructor(
+    source: LogSource,
+    options: VerifyOptions,
+    origin: string,
+    manifest: Manifest,
+    names: readonly string[],
+  ) {
     this.#source = source;
     this.#options = options;
+    this.#names = names;
+    this.#manifest = manifest;
     this.walk = new Walk(origin);
-    const { lines, error } = collect(manifest, 'manifest.jsonl');
-    this.#manifest = lines;
-    this.#manifestError = error;
+    this.#sizes = new Set(options.expect === undefined ? [] : [options.expect.size]);
     this.#pmh = digest(`holdpoint-manifest-v1\n${origin}`);
     this.#releases = new Releases({
       wholeText: (record, member, place) => this.#wholeText(record, member, place),
@@ -144,216 +118,326 @@ class Check {
     });
   }
 
-  /** Walks one segment and compares it with its line in the manifest. */
-  async segment(name: string, n: number, segments: number): Promise<void> {
-    const place = { file: name, line: 1 };
-    if (Number(/\d+/.exec(name)?.[0]) !== n)
-      throw new Offence('chain', place, `segment ${n} is missing before this one`);
-    const content = await this.#source.read(name);
-    if (content === undefined) throw new Offence('chain', place, 'the segment cannot be read');
-    const start = { first: this.walk.size, head: this.walk.head, range: this.walk.tree().range };
-    const { lines, error } = collect(content, name);
-    for (const [i, { line, place }] of lines.entries())
-      await this.#line(line, place, () => vouched(lines, i));
-    if (error !== undefined && (this.#options.live !== true || error.kind !== 'torn' || n < segments - 1))
-      throw error;
-    await this.#compareManifest(n, name, content, start, segments);
-  }
-
-  /** What only the end of the log can tell. */
-  finish(segments: number): void {
-    const { walk } = this;
-    const { expect, noGaps } = this.#options;
-    if (this.#manifestError !== undefined) throw this.#manifestError;
-    if (this.#manifest.length > Math.max(0, segments - 1))
-      throw new Offence(
-        'chain',
-        this.#manifest[Math.max(0, segments - 1)]!.place,
-        `the manifest tells of ${this.#manifest.length} closed segments and an open one; ${segments} are here: the last were removed`,
-      );
-    const unsealed = walk.size - walk.sealed;
-    if (unsealed > 0 && this.#options.live === true && walk.sealed > 0)
-      this.#notes.push(`${unsealed} newest records are under no seal yet; they are not vouched for`);
-    else if (unsealed > 0)
-      throw new Offence(
-        'unsealed',
-        this.#lastPlace,
-        `${unsealed} records at the end are under no seal: the log was killed, cut off or added to. If Holdpoint is ` +
-          'writing it now, verify with --live',
-      );
-    if (expect !== undefined) this.#compareExpected(expect);
-    for (const { seq, kind, place } of noGaps === true ? this.#breaks : [])
-      throw new Offence('gap', place, `record ${seq} declares a ${kind}`);
-    for (const { seq, place, boot } of this.#outcomes.open()) {
-      if (boot !== this.#last?.boot || this.#last?.kind === 'bye')
-        throw new Offence('outcome', place, `statement ${seq} has no outcome`);
-      this.#running += 1;
+  /** Throws Offence for the first thing that cannot be. */
+  async run(): Promise<void> {
+    const names = this.#names;
+    const first = names[0] === undefined ? 0 : segmentNumber(names[0])!;
+    try {
+      if (first > 0) await this.#begin(first);
+      for (const [i, name] of names.entries()) await this.#segment(name, i, first + i);
+      await this.#finish();
+    } finally {
+      // Whoever still reads ahead reads for nothing.
+      await Promise.allSettled(this.#ahead.values());
     }
   }
 
-  report(findings: readonly Finding[], segments: number): Report {
-    const { walk } = this;
-    const { root, sealedAt, sealedRoot } = walk;
-    return {
-      ok: findings.length === 0,
-      code: findings[0]?.code ?? 0,
-      findings,
-      origin: walk.origin,
-      root: root === undefined ? undefined : { kid: root.kid, pinned: this.#options.rootKid !== undefined },
-      segments,
-      records: walk.size,
-      seals: walk.seals,
-      sealed:
-        sealedAt === undefined ? undefined : { size: walk.sealed, root: sealedRoot ?? '', ts: sealedAt },
-      epochs: this.#keys.size,
-      kinds: this.#kinds,
-      breaks: this.#breaks.map(({ seq, kind }) => ({ seq, kind })),
-      releases: this.#releases.counts,
-      story: this.#releases.story,
-      running: this.#running,
-      ended: this.#last?.kind === 'bye',
-      notes: this.#notes,
-    };
+  async #begin(first: number): Promise<void> {
+    const { origin } = this.walk;
+    const { rootKid } = this.#options;
+    const beginning = await beginningAt(first, this.#source, origin, this.#manifest);
+    if (rootKid !== undefined && beginning.root.kid !== rootKid)
+      throw foreignRoot(beginning.root.kid, rootKid, { file: 'keys/root.jwk', line: 0 });
+    this.#beginning = beginning;
+    this.#pmh = beginning.pmh;
+    this.#epochs = beginning.epochs;
+    this.walk = new Walk(origin, beginning.start);
+    this.walk.root = beginning.root;
+    this.#statements = new Statements(beginning.start.size);
+    this.#releases.beginAt(beginning.start.size);
   }
 
-  async #line(line: string, place: Place, vouch: () => boolean | undefined): Promise<void> {
-    const { walk } = this;
-    const { rootKid, expect } = this.#options;
-    if (line.startsWith('e')) {
-      await walk.seal(line, place);
-      return;
-    }
-    const record = await walk.record(line, place, vouch);
-    if (record.kind === 'genesis' && rootKid !== undefined && walk.root?.kid !== rootKid)
-      throw new Offence(
-        'keys',
-        place,
-        `the log begins with root key ${walk.root?.kid}; you trust ${rootKid}`,
+  /** Reads one segment, or takes what was read of it ahead, and compares it with its line in the manifest. */
+  async #segment(name: string, i: number, n: number): Promise<void> {
+    if (segmentNumber(name) !== n)
+      throw new Offence('chain', { file: name, line: 1 }, `segment ${n} is missing before this one`);
+    await this.#askAhead(i);
+    const start = this.walk.state();
+    const ahead = await this.#ahead.get(i);
+    this.#ahead.delete(i);
+    const { bytes, sha256 } =
+      ahead !== undefined && follows(start, ahead)
+        ? await this.#join(name, start, ahead)
+        : await this.#read(name, i);
+    this.#bytes += bytes;
+    this.#tellProgress(i + 1, 0);
+    await this.#compareManifest({ n, file: name, bytes, sha256, start, end: this.walk.state() }, i);
+  }
+
+  /** Has the next segments read, as many as there are readers, where it is known from where. */
+  async #askAhead(i: number): Promise<void> {
+    const { readers } = this.#options;
+    if (readers === undefined || readers.width < 2) return;
+    this.#asked = Math.max(this.#asked, i);
+    for (; this.#asked < this.#names.length && this.#ahead.size < readers.width * 2; this.#asked += 1) {
+      const file = this.#names[this.#asked]!;
+      const n = segmentNumber(file)!;
+      const start: WalkStart | undefined =
+        this.#asked === 0
+          ? this.#beginning?.start
+          : await hintOf(this.#source, await this.#manifest.line(n - 1));
+      if (this.#asked > 0 && start === undefined) continue;
+      const read = readers.read({
+        file,
+        origin: this.walk.origin,
+        start: start && { ...start, range: start.range.map((peak) => peak.toString('base64url')) },
+        sizes: [...this.#sizes],
+        bytesMax: await this.#bytesOf(n),
+      });
+      // Whatever it throws it throws again where the segment is read in its turn.
+      this.#ahead.set(
+        this.#asked,
+        read.catch(() => undefined),
       );
-    if (walk.nextKey?.seq === record.seq) this.#keys.set(walk.nextKey.epoch, walk.nextKey);
-    if (walk.size === expect?.size) this.#remembered = walk.snapshot().root;
-    if (record.kind === 'recover' || record.kind === 'gap')
-      this.#breaks.push({ seq: record.seq, kind: record.kind, place });
-    this.#kinds[record.kind] = (this.#kinds[record.kind] ?? 0) + 1;
-    this.#last = record;
-    this.#lastPlace = place;
-    if (record.members.blobs !== undefined) await this.#blobs(record, place);
+    }
+  }
+
+  /** Of segment `n`, as its manifest line says. */
+  async #bytesOf(n: number): Promise<number | undefined> {
+    const line = await this.#manifest.line(n);
+    const bytes = line === undefined ? undefined : claimsOf(line)?.bytes;
+    return Number.isSafeInteger(bytes) ? bytes : undefined;
+  }
+
+  async #join(file: string, start: WalkState, ahead: ReadAhead): Promise<{ bytes: number; sha256: string }> {
+    for (const { line, text } of ahead.told) {
+      const record = chained(text);
+      const place = { file, line };
+      const ref = Number(record.members.ref);
+      if (record.kind === 'outcome' && ref < start.size) this.#statements.end(record.seq, ref, place);
+      await this.#note(record, place);
+    }
+    this.#statements.add(ahead.open);
+    this.walk = Walk.resume(joined(start, ahead));
+    this.#count(file, ahead, new Map(ahead.kinds), new Map(ahead.roots));
+    return ahead;
+  }
+
+  async #read(file: string, i: number): Promise<{ bytes: number; sha256: string }> {
+    const bytesMax = await this.#bytesOf(segmentNumber(file)!);
+    const pieces = await this.#source.open(file, bytesMax === undefined ? {} : { bytesMax });
+    if (pieces === undefined) throw new Offence('chain', { file, line: 1 }, 'the segment cannot be read');
+    const scan = new SegmentScan(this.walk, this.#statements, file, this.#sizes);
+    let wrong: unknown;
+    try {
+      for await (const piece of pieces) {
+        try {
+          scan.push(piece);
+        } catch (error) {
+          wrong = error;
+          break;
+        }
+        await this.#drain(scan);
+        this.#tellProgress(i, scan.bytes, scan.records);
+      }
+      if (wrong === undefined) scan.end();
+    } catch (error) {
+      wrong = error;
+    }
+    // What is wrong with a record is said before what is wrong further on.
+    await this.#drain(scan);
+    this.#count(file, scan, scan.kinds, scan.roots);
+    const isTorn = wrong instanceof Offence && wrong.kind === 'torn';
+    if (wrong !== undefined && !(isTorn && this.#options.live === true && i === this.#names.length - 1))
+      throw wrong;
+    return { bytes: scan.bytes, sha256: scan.sha256() };
+  }
+
+  async #drain(scan: SegmentScan): Promise<void> {
+    const { told } = scan;
+    scan.told = [];
+    for (const { line, text } of told) await this.#note(chained(text), { file: scan.file, line });
+  }
+
+  #count(
+    file: string,
+    read: Pick<SegmentScan, 'records' | 'last'>,
+    kinds: ReadonlyMap<string, number>,
+    roots: ReadonlyMap<number, string>,
+  ): void {
+    this.records += read.records;
+    if (read.last !== undefined) this.#last = { ...read.last, place: { file, line: read.last.line } };
+    for (const [kind, count] of kinds) this.#kinds.set(kind, (this.#kinds.get(kind) ?? 0) + count);
+    for (const [size, root] of roots) this.#roots.set(size, root);
+  }
+
+  /** A record that concerns more than the chain. */
+  async #note(record: ChainedRecord, place: Place): Promise<void> {
+    const { kind, seq, members } = record;
+    const { rootKid } = this.#options;
+    if (kind === 'genesis' && rootKid !== undefined && members.root !== rootKid)
+      throw foreignRoot(String(members.root), rootKid, place);
+    if (kind === 'key') this.#epochs += 1;
+    if (kind === 'prune' && this.#beginning !== undefined) this.#notePrune(members, this.#beginning);
+    if ((kind === 'recover' || kind === 'gap') && this.#breaks.length < breaksMax)
+      this.#breaks.push({ seq, kind, place });
+    if (members.blobs !== undefined)
+      for (const member of Object.keys(Object(members.blobs))) await this.#wholeText(record, member, place);
     await this.#releases.note(record, place);
-    this.#outcomes.note(record, place);
   }
 
-  async #blobs(record: ChainedRecord, place: Place): Promise<void> {
-    for (const member of Object.keys(record.members.blobs as object))
-      await this.#wholeText(record, member, place);
+  #notePrune({ last, size }: ChainedRecord['members'], { segments, start }: Beginning): void {
+    if (last === segments - 1 && size === start.size) this.#isPruned = true;
   }
 
   /** A text member, from its blob if it was moved there; the blob must be what the record says. */
   async #wholeText(record: ChainedRecord, member: string, place: Place): Promise<string> {
     const moved = (record.members.blobs as Readonly<Record<string, Partial<Moved>>> | undefined)?.[member];
     if (moved === undefined) return String(record.members[member]);
-    const sha = String(moved.sha);
+    const sha = String(moved?.sha);
     const bytes = /^[0-9a-f]{64}$/.test(sha) ? await this.#source.read(`blobs/${sha}`) : undefined;
     if (bytes === undefined)
       throw new Offence('chain', place, `its ${member} is in blobs/${sha}, which is not there`);
-    if (hash('sha256', bytes, 'hex') !== sha || bytes.length !== moved.len)
+    if (hash('sha256', bytes, 'hex') !== sha || bytes.length !== moved?.len)
       throw new Offence('chain', place, `its ${member} is in blobs/${sha}, which was changed`);
     return bytes.toString('utf8');
   }
 
   async #compareManifest(
-    n: number,
-    name: string,
-    content: Buffer,
-    start: { first: number; head: string; range: readonly Buffer[] },
-    segments: number,
+    read: Omit<ReadSegment, 'start' | 'end'> & { readonly start: WalkState; readonly end: WalkState },
+    i: number,
   ): Promise<void> {
-    const entry = this.#manifest[n];
+    const { n, file } = read;
+    const open = this.#names.length - 1;
     // The open segment has no line; one too many is seen at the end.
-    if (n === segments - 1) return;
-    if (entry === undefined) {
-      if (n < segments - 2)
-        throw new Offence(
-          'chain',
-          { file: 'manifest.jsonl', line: n + 1 },
-          `the line for ${name} is missing`,
-        );
-      this.#notes.push(`${name} is closed and has no manifest line yet; its seals were checked`);
+    if (i === open) return;
+    const line = await this.#manifest.line(n);
+    if (line === undefined) {
+      if (i < open - 1) throw new Offence('chain', placeOfLine(n), `the line for ${file} is missing`);
+      this.#notes.push(`${file} is closed and has no manifest line yet; its seals were checked`);
       return;
     }
-    const { walk } = this;
-    const key = walk.key;
-    if (key === undefined) throw new Offence('keys', entry.place, 'a closed segment before any seal');
-    const claims = (await verifyToken(entry.line, 'holdpoint-segment+jws', key).catch((error: Error) => {
-      throw new Offence('signature', entry.place, `the manifest line is not valid: ${error.message}`);
-    })) as unknown as SegmentSeal;
-    const text = (range: readonly Buffer[]) => range.map((peak) => peak.toString('base64url')).join();
-    const fits =
-      claims.origin === walk.origin &&
-      claims.n === n &&
-      claims.first === start.first &&
-      claims.size === walk.size &&
-      claims.start_head === start.head &&
-      claims.end_head === walk.head &&
-      String(claims.start_range) === text(start.range) &&
-      String(claims.end_range) === text(walk.tree().range) &&
-      claims.psh === walk.psh &&
-      claims.epoch === key.epoch &&
-      claims.pmh === this.#pmh;
-    if (!fits) throw new Offence('root', entry.place, `the manifest says of ${name} what it is not`);
-    if (
-      claims.bytes !== content.length ||
-      claims.sha256 !== createHash('sha256').update(content).digest('hex')
-    )
-      throw new Offence(
-        'chain',
-        { file: name, line: 1 },
-        'the manifest names other bytes: lines were moved about',
-      );
-    this.#pmh = digest(entry.line);
+    const whole = { ...read, start: wholeRange(read.start), end: wholeRange(read.end) };
+    this.#pmh = compareSegment(line, this.walk.origin, this.walk.key, this.#pmh, whole);
+    this.#manifest.forget(n - 1);
   }
 
-  #compareExpected(expect: { size: number; root: string }): void {
-    if (this.#remembered === expect.root) return;
-    throw new Offence(
-      'expectation',
-      this.#lastPlace,
-      this.walk.size < expect.size
-        ? `you remember ${expect.size} records; the log ends after ${this.walk.size}: its end was cut off`
-        : `the first ${expect.size} records are not those that you remember: the log was written anew`,
+  /** What only the end of the log can tell. */
+  async #finish(): Promise<void> {
+    const { walk } = this;
+    const { expect, noGaps, live } = this.#options;
+    const place = this.#last?.place ?? { file: '', line: 0 };
+    await this.#manifest.finish(this.#beginning?.segments ?? 0, this.#names.length);
+    const unsealed = walk.size - walk.sealed;
+    if (unsealed > 0 && live === true && walk.seals > 0)
+      this.#notes.push(`${unsealed} newest records are under no seal yet; they are not vouched for`);
+    else if (unsealed > 0)
+      throw new Offence(
+        'unsealed',
+        place,
+        `${unsealed} records at the end are under no seal: the log was killed, cut off or added to. If Holdpoint is ` +
+          'writing it now, verify with --live',
+      );
+    this.#refuseUndeclaredBeginning();
+    if (expect !== undefined) this.#compareExpected(expect, place);
+    for (const { seq, kind, place } of noGaps === true ? this.#breaks : [])
+      throw new Offence('gap', place, `record ${seq} declares a ${kind}`);
+    const oldest = this.#statements.first();
+    if (oldest !== undefined && (oldest.seq < walk.bootSince || this.#last?.kind === 'bye'))
+      throw new Offence('outcome', oldest.place, `statement ${oldest.seq} has no outcome`);
+  }
+
+  #refuseUndeclaredBeginning(): void {
+    const beginning = this.#beginning;
+    if (beginning === undefined) return;
+    if (!this.#isPruned)
+      throw new Offence(
+        'chain',
+        { file: this.#names[0]!, line: 1 },
+        `segments 0 to ${beginning.segments - 1} are missing, and no record says that they were pruned`,
+      );
+    this.#notes.push(
+      `the first ${beginning.start.size} records, in ${beginning.segments} segments of ${beginning.bytes} bytes, were pruned: ` +
+        'they are not here any more. Their manifest lines and keys are, and lead to the first record that is',
     );
   }
+
+  #compareExpected(expect: { size: number; root: string }, place: Place): void {
+    const { size, sealed, sealedRoot } = this.walk;
+    const pruned = this.#beginning?.start.size ?? 0;
+    const root = this.#roots.get(expect.size) ?? (expect.size === sealed ? sealedRoot : undefined);
+    if (root === expect.root) return;
+    throw new Offence(
+      'expectation',
+      place,
+      size < expect.size
+        ? `you remember ${expect.size} records; the log ends after ${size}: its end was cut off`
+        : expect.size < pruned
+          ? `you remember ${expect.size} records; the first ${pruned} were pruned, so that those cannot be compared any more`
+          : `the first ${expect.size} records are not those that you remember: the log was written anew`,
+    );
+  }
+
+  #tellProgress(segment: number, bytes: number, records = 0): void {
+    this.#options.progress?.({
+      segment,
+      segments: this.#names.length,
+      records: this.records + records,
+      bytes: this.#bytes + bytes,
+    });
+  }
+
+  report(findings: readonly Finding[]): Report {
+    const { walk } = this;
+    const { root, sealedAt, sealedRoot } = walk;
+    const beginning = this.#beginning;
+    return {
+      ok: findings.length === 0,
+      code: findings[0]?.code ?? 0,
+      findings,
+      origin: walk.origin,
+      root: root === undefined ? undefined : { kid: root.kid, pinned: this.#options.rootKid !== undefined },
+      segments: this.#names.length,
+      pruned: beginning && { segments: beginning.segments, records: beginning.start.size },
+      records: walk.size,
+      seals: walk.seals,
+      sealed:
+        sealedAt === undefined ? undefined : { size: walk.sealed, root: sealedRoot ?? '', ts: sealedAt },
+      epochs: this.#epochs,
+      kinds: Object.fromEntries(this.#kinds),
+      breaks: this.#breaks.map(({ seq, kind }) => ({ seq, kind })),
+      releases: this.#releases.counts,
+      story: this.#releases.story,
+      running: this.#statements.size,
+      ended: this.#last?.kind === 'bye',
+      notes: this.#notes,
+    };
+  }
+}
+
+function foreignRoot(kid: string, trusted: string, place: Place): Offence {
+  return new Offence('keys', place, `the log begins with root key ${kid}; you trust ${trusted}`);
+}
+
+/** A record whose text the walk has accepted. */
+function chained(text: string): ChainedRecord {
+  const members = JSON.parse(text) as ChainedRecord['members'] & ChainedRecord;
+  const { seq, kind, ts, boot } = members;
+  return { seq, kind, ts, boot, members };
+}
+
+/** The state with the peaks of its whole tree, sealed or not, as a manifest line has them. */
+function wholeRange(state: WalkState): WalkState {
+  if (state.unsealed.lines.length === 0) return state;
+  const range = Walk.resume(state)
+    .tree()
+    .range.map((peak) => peak.toString('base64url'));
+  return { ...state, range };
 }
 
 /** The origin that the first record names; empty if it cannot be told, which the walk then refuses. */
-async function originOf(source: LogSource, names: readonly string[]): Promise<string> {
-  const content = names[0] === undefined ? undefined : await source.read(names[0]);
+async function originOf(source: LogSource, name: string | undefined): Promise<string> {
+  let held: Buffer = Buffer.alloc(0);
   try {
-    const genesis: unknown = JSON.parse(String(content?.subarray(0, content.indexOf(10))));
-    return String((genesis as { node: unknown }).node);
-  } catch {
-    return '';
-  }
-}
-
-interface Line {
-  readonly line: string;
-  readonly place: Place;
-}
-
-/** The lines up to the first that cannot be one; what was before it is checked before it is complained of. */
-function collect(content: Buffer, file: string): { lines: Line[]; error: Offence | undefined } {
-  const lines: Line[] = [];
-  try {
-    for (const line of linesOf(content, file)) lines.push(line);
+    for await (const piece of (name === undefined ? undefined : await source.open(name)) ?? []) {
+      held = Buffer.concat([held, piece]);
+      if (held.includes(10)) break;
+      if (held.length > 1 << 20) return '';
+    }
+    const first: unknown = JSON.parse(held.toString('utf8', 0, held.indexOf(10)));
+    return String((first as { node: unknown }).node);
   } catch (error) {
-    if (!(error instanceof Offence)) throw error;
-    return { lines, error };
+    if (error instanceof SyntaxError || error instanceof TypeError) return '';
+    throw error;
   }
-  return { lines, error: undefined };
-}
-
-/** Whether the record after line `i` names its hash. */
-function vouched(lines: readonly Line[], i: number): boolean | undefined {
-  const next = lines.slice(i + 1).find(({ line }) => line.startsWith('{'));
-  return next === undefined ? undefined : prevOf(next.line) === leafHash(lines[i]!.line);
 }

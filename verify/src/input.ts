@@ -1,20 +1,28 @@
-// What the audit commands read: keys and files that the caller names, and the records of a log.
+// Input: keys and files that the caller names, and the records of a log.
 // Nothing of it is verified here.
 
 import { readFileSync } from 'node:fs';
-import { type Credential, givenCredential } from '../../verify/src/credentials.ts';
-import { type FolderSource, type ReadRecord, readLines } from '../../verify/src/source.ts';
-import { readPublicKey } from '../../verify/src/token.ts';
-import { HoldpointError } from '../errors.ts';
+import { type Credential, givenCredential } from './credentials.ts';
+import type { LogSource } from './port.ts';
+import { type ReadRecord, readLines } from './source.ts';
+import { readPublicKey } from './token.ts';
 
-/** The text of a file. Throws `bad-request`. */
+/** The caller named something that is not what it should be. The message says what. */
+export class UsageError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'UsageError';
+  }
+}
+
+/** The text of a file. Throws UsageError. */
 export function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     const why = code === 'ENOENT' ? 'there is no such file' : code;
-    throw new HoldpointError('bad-request', `cannot read ${path}: ${why}`, { cause });
+    throw new UsageError(`cannot read ${path}: ${why}`, { cause });
   }
 }
 
@@ -23,7 +31,7 @@ function readJson(path: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new HoldpointError('bad-request', `cannot read ${path}: it is not JSON`, { cause });
+    throw new UsageError(`cannot read ${path}: it is not JSON`, { cause });
   }
 }
 
@@ -32,7 +40,7 @@ export async function rootKidOf(given: string): Promise<string> {
   if (/^[\w-]{43}$/.test(given)) return given;
   const read = readJson(given) as { jwk?: unknown } | null;
   const { kid } = await readPublicKey(read?.jwk ?? read).catch((error: Error) => {
-    throw new HoldpointError('bad-request', `${given}: ${error.message}`);
+    throw new UsageError(`${given}: ${error.message}`);
   });
   return kid;
 }
@@ -45,7 +53,7 @@ export async function credentialsOf(paths: readonly string[]): Promise<Map<strin
     const read: unknown = text.startsWith('{') ? readJson(path) : text;
     const value = typeof read === 'string' ? read : ((read as { jwk?: unknown }).jwk ?? read);
     const given = await givenCredential(value).catch((error: Error) => {
-      throw new HoldpointError('bad-request', `${path}: ${error.message}`);
+      throw new UsageError(`${path}: ${error.message}`);
     });
     credentials.set(given.kid, given);
   }
@@ -53,6 +61,6 @@ export async function credentialsOf(paths: readonly string[]): Promise<Map<strin
 }
 
 /** The records of a log, without its seals. */
-export async function* records(source: FolderSource): AsyncGenerator<ReadRecord> {
+export async function* records(source: LogSource): AsyncGenerator<ReadRecord> {
   for await (const line of readLines(source)) if ('kind' in line) yield line;
 }

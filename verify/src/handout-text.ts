@@ -1,21 +1,20 @@
 // A file that somebody was given instead of a log, checked and put into words: a proof, a bundle, a proof of consistency, a
 // tlog-proof. Needs no log and no key but public ones.
 
-import type { Bundled } from '../../verify/src/bundle.ts';
-import { Offence, offenceCodes } from '../../verify/src/chain.ts';
-import { Inconsistent } from '../../verify/src/consistency.ts';
-import { type Brought, checkHandout, type Shown } from '../../verify/src/handout.ts';
-import { readText } from './audit-input.ts';
-import { plain, recordText, time } from './audit-text.ts';
-import { storyText } from './audit-who.ts';
-import type { Output } from './outcome.ts';
+import type { Bundled } from './bundle.ts';
+import { Inconsistent } from './consistency.ts';
+import { type Brought, checkHandout, type Shown } from './handout.ts';
+import { readText } from './input.ts';
+import { Offence, offenceCodes } from './offence.ts';
+import { storyText } from './story-text.ts';
+import { plain, recordText, time } from './text.ts';
 
-/** `audit verify FILE`: exit code 0 only if it holds. */
+/** Checks the file and says so: exit code 0 only if it holds. */
 export async function verifyHandout(
   path: string,
   brought: Brought,
   isJson: boolean,
-  output: Output,
+  output: { out(text: string): void },
 ): Promise<number> {
   const text = readText(path);
   try {

@@ -1,9 +1,9 @@
-// The audit commands' words: a report, a record, a story, as a person reads them.
+// Text: a report and a record, as a person reads them.
 // Knows records and reports; refuses to know files and exit codes. Whatever an agent wrote is shown with its control
 // and direction characters spelled out: a terminal obeys them.
 
-import type { ReadRecord } from '../../verify/src/source.ts';
-import type { Report } from '../../verify/src/verify.ts';
+import type { Report } from './report.ts';
+import type { ReadRecord } from './source.ts';
 
 const excerptCharactersMax = 160;
 
