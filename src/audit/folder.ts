@@ -2,7 +2,7 @@
 // Knows names and calls; refuses to know what a line means.
 
 import * as nodeFs from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
 import { folderName, packedName, segmentName, sideName, storedNumber } from '../../verify/src/names.ts';
 
@@ -76,10 +76,10 @@ export class Folder {
     return join(this.path, 'quarantine', `${segmentName(n)}.${offset}.torn`);
   }
 
-  /** Makes the folder and its parts, for the owner only. */
+  /** Makes the folder and its parts durably, for the owner only. */
   create(): void {
     for (const part of ['.', 'keys', 'blobs', 'evidence', 'quarantine'])
-      this.fs.mkdirSync(join(this.path, part), { recursive: true, mode: 0o700 });
+      makeFolder(this.fs, join(this.path, part));
   }
 
   /** Numbers of the segments that exist, plain or compressed, ascending. */
@@ -162,6 +162,14 @@ export function writeWhole(fs: LogFs, path: string, text: string, mode = 0o600):
     fs.closeSync(fd);
   }
   fs.renameSync(fresh, path);
+  syncFolder(fs, dirname(path));
+}
+
+/** Makes a folder and those it lies in, for the owner only, so that a power cut does not take their names. */
+export function makeFolder(fs: LogFs, path: string): void {
+  const made = fs.mkdirSync(path, { recursive: true, mode: 0o700 });
+  if (made === undefined) return;
+  for (let at = path; at.length >= made.length; at = dirname(at)) syncFolder(fs, dirname(at));
 }
 
 /** write(2) until all of it is written; a short write is not an error, a write of nothing is. */

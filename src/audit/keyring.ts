@@ -16,7 +16,7 @@ import { canonical } from '../../verify/src/jcs.ts';
 import { folderName } from '../../verify/src/names.ts';
 import type { CheckpointCertificate, EpochCertificate } from '../../verify/src/token.ts';
 import { HoldpointError } from '../errors.ts';
-import { type LogFs, writeWhole } from './folder.ts';
+import { type LogFs, makeFolder, writeWhole } from './folder.ts';
 import type { Sign, SigningKey } from './seal.ts';
 
 /** A key as it is made: the private JWK leaves memory only through `Keyring.keep`. */
@@ -67,7 +67,7 @@ export class Keyring {
 
   /** Writes the key durably, before the log names it. */
   keep(epoch: number, key: FreshKey): void {
-    this.#fs.mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
+    makeFolder(this.#fs, this.#dir);
     writeWhole(this.#fs, this.#path(epoch), `${JSON.stringify(key.secret)}\n`);
   }
 
@@ -92,7 +92,7 @@ export class Keyring {
 
   /** Writes the key of the log's notes durably. */
   keepCheckpointKey(key: FreshKey): void {
-    this.#fs.mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
+    makeFolder(this.#fs, this.#dir);
     writeWhole(this.#fs, this.#checkpointPath, `${JSON.stringify(key.secret)}\n`);
   }
 

@@ -119,11 +119,13 @@ export async function addToManifest(
   end: SegmentEnd,
 ): Promise<string> {
   const line = await sign(key, 'holdpoint-segment+jws', segment.summary(end));
+  const isNew = !folder.fs.existsSync(folder.manifest);
   const fd = folder.fs.openSync(folder.manifest, 'a', 0o600);
   try {
     writeAll(folder.fs, fd, Buffer.from(`${line}\n`, 'utf8'));
   } finally {
     folder.syncAndClose(fd);
   }
+  if (isNew) folder.syncNames();
   return digest(line);
 }
