@@ -123,14 +123,27 @@ export function checked(path: string): Found {
   }
 }
 
-function text(record: Readonly<Record<string, unknown>>, at: number, { oid, value }: Opened): string {
+function text(record: Readonly<Record<string, unknown>>, at: number, opened: Opened): string {
+  const { oid, value } = opened;
   const isLiteral = record.kind === 'stmt' && oid === 0 && value !== undefined;
   const read = parameterText(oid, 0, value ?? null);
   const type = isLiteral ? 'as it stands in the text' : read.type;
-  const shown = value === undefined ? 'NULL' : isLiteral ? value.toString('utf8') : read.text;
+  const shown =
+    value === undefined
+      ? 'NULL'
+      : isLiteral
+        ? value.toString('utf8')
+        : (shownIn(record, at, value) ?? read.text);
   const what = at === tokenIndex ? 'the ID token' : `value ${at}`;
   return (
     `${what} of record ${record.seq}: ${visibleLine(shown)}\n` +
     `  ${type}, ${value?.length ?? 0} bytes; it is the one that the record commits to\n`
   );
+}
+
+/** Of what was shown with a request, its statement. */
+function shownIn({ kind }: Readonly<Record<string, unknown>>, at: number, value: Buffer): string | undefined {
+  if (kind !== 'hold' || at !== 0) return undefined;
+  const { sql } = JSON.parse(value.toString('utf8')) as { sql?: unknown };
+  return typeof sql === 'string' ? sql : undefined;
 }

@@ -9,12 +9,13 @@ import type { Credential } from '../../verify/src/credentials.ts';
 import { credentialsOf } from '../../verify/src/input.ts';
 import { Offence, offenceCodes } from '../../verify/src/offence.ts';
 import type { Report } from '../../verify/src/report.ts';
-import { type FolderSource, findLogs } from '../../verify/src/source.ts';
+import type { FolderSource } from '../../verify/src/source.ts';
 import { storyText } from '../../verify/src/story-text.ts';
 import { plain, recordText, reportText, time } from '../../verify/src/text.ts';
 import { verifyLog } from '../../verify/src/verify.ts';
 import { HoldpointError } from '../errors.ts';
 import { wrongTiles } from './audit-prove.ts';
+import { logsFor } from './opened-source.ts';
 import type { Output } from './outcome.ts';
 
 export interface WhoFlags {
@@ -22,6 +23,7 @@ export interface WhoFlags {
   readonly request?: string;
   readonly bundle?: string;
   readonly approver?: string[];
+  readonly auditorKey?: string;
   /** Verify all of the log, too. */
   readonly whole?: boolean;
   readonly json?: boolean;
@@ -32,7 +34,7 @@ export async function who(dir: string, flags: WhoFlags, output: Output): Promise
   if ((flags.seq === undefined) === (flags.request === undefined))
     throw new HoldpointError('bad-request', 'name either --seq N or --request ID');
   const approvers = await credentialsOf(flags.approver ?? []);
-  for (const source of findLogs(dir)) {
+  for (const source of logsFor(dir, flags.auditorKey)) {
     const account = await accountOf(source, flags);
     if (account.records.length === 0) continue;
     const proven = await proveAccount(source, account, flags, approvers);

@@ -18,6 +18,7 @@ import { makeTiles } from './audit-tiles.ts';
 import { type WhoFlags, who } from './audit-who.ts';
 import { registerAuditorKey } from './auditor-key.ts';
 import { whole } from './log-filter.ts';
+import { logsFor } from './opened-source.ts';
 import { codeOf, isTold, type Output, terminal } from './outcome.ts';
 
 const defaultFolder = './holdpoint-data/audit';
@@ -44,6 +45,7 @@ export function register(program: Command): void {
       expectation,
     )
     .addOption(approvers())
+    .addOption(auditorKey())
     .option('--log-key <key...>', 'keys of the log’s checkpoints (NAME+HEX+BASE64), for a tlog-proof')
     .option('--live', 'Holdpoint is writing it: the newest records may be under no seal yet')
     .option('--no-gaps', 'fail on crashes and gaps that the log itself declares')
@@ -63,6 +65,7 @@ export function register(program: Command): void {
     .option('--request <id>', 'a request')
     .option('--bundle <file>', 'also write what proves it, for somebody who has no log; for `audit verify`')
     .addOption(approvers())
+    .addOption(auditorKey())
     .option('--whole', 'verify all of the log, too')
     .addOption(json())
     .action((dir: string, flags: WhoFlags) => finish(() => who(dir, flags, terminal), flags, terminal));
@@ -114,6 +117,11 @@ export function register(program: Command): void {
   registerAuditorKey(audit);
 }
 
+function auditorKey(): Option {
+  const words = 'the private key of an auditor (JWK): ID tokens that were put aside prove decisions, too';
+  return new Option('--auditor-key <file>', words);
+}
+
 function approvers(): Option {
   const words = "approvers' public keys, beside those in the log: JWK files, or OpenSSH public key files";
   return new Option('--approver <file...>', words);
@@ -135,8 +143,17 @@ async function finish(
 }
 
 /** `audit verify`: exit code of the first log that is wrong. */
-export async function verify(dir: string, flags: VerifyFlags, output: Output): Promise<number> {
-  return runVerify(dir, flags, output === terminal ? { ...output, progress: process.stderr.isTTY } : output);
+export async function verify(
+  dir: string,
+  flags: VerifyFlags & { readonly auditorKey?: string },
+  output: Output,
+): Promise<number> {
+  const shown = {
+    out: (text: string) => output.out(text),
+    err: (text: string) => output.err(text),
+    progress: output === terminal && process.stderr.isTTY,
+  };
+  return runVerify(dir, flags, shown, (path) => logsFor(path, flags.auditorKey));
 }
 
 /** `audit root`. */

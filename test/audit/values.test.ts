@@ -1,7 +1,7 @@
 // Values put aside for auditors: what is in the files, who can open what, and what is left after an erasure. By the real
 // writer, on real files.
 
-import { randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -13,6 +13,7 @@ import { checked, open } from '../../src/cli/audit-open.ts';
 import { proveRecord } from '../../src/cli/audit-prove.ts';
 import { redact } from '../../src/cli/audit-redact.ts';
 import { makeAuditorKey } from '../../src/cli/auditor-key.ts';
+import { logsFor } from '../../src/cli/opened-source.ts';
 import { HoldpointError } from '../../src/errors.ts';
 import { checkProof } from '../../verify/src/proof.ts';
 import { FolderSource } from '../../verify/src/source.ts';
@@ -219,6 +220,50 @@ describe('a value that was put aside', () => {
     await second.durable(late);
     expect((await open(path, { seq, auditorKey: key })).text).toContain('before');
     expect((await open(path, { seq: late, auditorKey: again })).text).toContain('behind');
+  });
+});
+
+describe('an ID token, by which somebody has decided', () => {
+  const token = 'eyJhbGciOiJFZERTQSJ9.alice-at-the-provider.signature';
+  const sha256 = hash('sha256', token, 'hex');
+  const decide = (log: AuditLog) =>
+    log.append({ kind: 'decision', rid: 'r', D: '{}', ev: { kind: 'oidc', sha256 } }, [
+      { index: -1, oid: 0, salt: Buffer.alloc(16), value: Buffer.from(token) },
+    ]);
+  const evidence = (path: string) => readdirSync(join(logFolder(path), 'evidence'));
+
+  test('is put aside, found again by the auditor alone, and erased like any value', async () => {
+    const { path, key, log } = await logged();
+    const seq = decide(log);
+    await log.durable(seq);
+    expect(everyByte(logFolder(path))).not.toContain('alice-at-the-provider');
+    expect(evidence(path)).toEqual([]);
+    const name = `evidence/${sha256}.jwt`;
+    expect(String(await logsFor(path, key)[0]!.read(name))).toBe(token);
+    expect(await logsFor(path, undefined)[0]!.read(name)).toBeUndefined();
+    const other = join(path, 'other.jwk');
+    await makeAuditorKey(other);
+    expect(await logsFor(path, other)[0]!.read(name)).toBeUndefined();
+    expect((await open(path, { seq, auditorKey: key })).text).toContain('alice-at-the-provider');
+    const stop = watch(log);
+    await redact(path, { seq: [seq], ...why });
+    await stop();
+    expect(await logsFor(path, key)[0]!.read(name)).toBeUndefined();
+    await holds(path);
+  });
+
+  test('lies in clear beside a log that has no auditors, and is erased from there', async () => {
+    const path = temporaryFolder();
+    const { log } = await openTestLog(path, { ...atHome(path), values: 'none' });
+    const seq = decide(log);
+    await log.durable(seq);
+    expect(evidence(path)).toEqual([`${sha256}.jwt`]);
+    expect(String(await logsFor(path, undefined)[0]!.read(`evidence/${sha256}.jwt`))).toBe(token);
+    const stop = watch(log);
+    await redact(path, { seq: [seq], ...why });
+    await stop();
+    expect(evidence(path)).toEqual([]);
+    await holds(path);
   });
 });
 

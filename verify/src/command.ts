@@ -38,9 +38,14 @@ const progressMs = 250;
 
 /**
  * Verifies the logs in a folder, or the proof or bundle in a file. Returns the exit code of the first log that is wrong.
- * Throws UsageError, and SourceError where there is nothing to read.
+ * Throws UsageError, and SourceError where there is nothing to read. `logs` finds those under a path.
  */
-export async function runVerify(path: string, flags: VerifyFlags, output: Terminal): Promise<number> {
+export async function runVerify(
+  path: string,
+  flags: VerifyFlags,
+  output: Terminal,
+  logs: (path: string) => readonly FolderSource[] = findLogs,
+): Promise<number> {
   const rootKid = flags.rootKey === undefined ? undefined : await rootKidOf(flags.rootKey);
   const approvers = await credentialsOf(flags.approver ?? []);
   if (existsSync(path) && statSync(path).isFile()) {
@@ -57,7 +62,7 @@ export async function runVerify(path: string, flags: VerifyFlags, output: Termin
     approvers,
   };
   const reports: Report[] = [];
-  for (const source of findLogs(path)) reports.push(await verifyFolder(source, options, flags, output));
+  for (const source of logs(path)) reports.push(await verifyFolder(source, options, flags, output));
   const isOk = reports.length > 0 && reports.every(({ ok }) => ok);
   if (flags.json === true) output.out(`${JSON.stringify({ ok: isOk, logs: reports }, null, 2)}\n`);
   else output.out(reports.map(reportText).join('\n'));
