@@ -34,6 +34,8 @@ export interface GuardOptions {
   /** Of the agent. */
   readonly access?: 'read-only';
   readonly hold?: { waitMs?: number; expiresMs?: number; pendingMax?: number; heartbeatMs?: number };
+  /** Who has to vouch for the log of a held statement before it runs. */
+  readonly outside?: 'witness';
   readonly limits?: Record<string, number>;
   readonly catalog?: { pollMs?: number };
   readonly effect?: { measureMs?: number; countMs?: number };
@@ -111,6 +113,7 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
         url: options.url,
         environment,
         rules: options.rules ?? 'default',
+        ...(options.outside && { hold: { outside: options.outside } }),
         approval: {
           level: options.level ?? 'key',
           quorum: options.quorum ?? 1,
