@@ -101,10 +101,12 @@ export async function begin(
   }
 }
 
-async function published(folder: Folder, name: string | number): Promise<{ kid: string; jwk: JWK }> {
+/** A public key of the log, as its file says. */
+export async function published(folder: Folder, name: string | number): Promise<{ kid: string; jwk: JWK }> {
   return readPublicKey(JSON.parse(String(folder.fs.readFileSync(folder.publicKey(name)))));
 }
 
-function certificateOf(folder: Folder, name: string | number): string {
+/** The certificate beside it. */
+export function certificateOf(folder: Folder, name: string | number): string {
   return String(folder.fs.readFileSync(folder.certificate(name))).trimEnd();
 }

@@ -9,7 +9,7 @@ import { leafHash, lineBytesMax } from '../../verify/src/leaf.ts';
 import { tokenIndex } from '../../verify/src/sidefile.ts';
 import { digest, type Seal } from '../../verify/src/token.ts';
 import { HoldpointError } from '../errors.ts';
-import { certify, type FreshKey, freshKey } from './keyring.ts';
+import { nextKey } from './epoch.ts';
 import type { LogHealth, LogListener, LogState } from './logstate.ts';
 import type { OpenWork } from './openwork.ts';
 import { Pace } from './pace.ts';
@@ -350,7 +350,8 @@ export class AuditLog {
     const { segmentBytesMax, epochMs, clock, open } = this.#at;
     this.#pace.begin();
     const closes = this.#segment.bytes + this.#turn.length >= segmentBytesMax;
-    const next = closes || clock.mono() - this.#epochSince >= epochMs ? await this.#certifyNext() : undefined;
+    const changes = closes || clock.mono() - this.#epochSince >= epochMs;
+    const next = changes ? await nextKey(this.#at, this.#epoch + 1, this.#key) : undefined;
     if (closes) await this.#at.side?.prepare(this.#segment.n + 1);
     if (closes) for (const body of open.forgo(openRunsMax)) this.#append(body);
     // Between the key record and the snapshot nothing may be appended: the old key's last seal ends with it.
@@ -419,19 +420,7 @@ export class AuditLog {
     return canonical(seal);
   }
 
-  /** Makes the next epoch's key, keeps it, and has this epoch's key speak for it. */
-  async #certifyNext(): Promise<{ key: FreshKey; record: RecordBody }> {
-    const { sign, origin, keyring, folder } = this.#at;
-    const epoch = this.#epoch + 1;
-    const key = await freshKey();
-    const cert = await certify(this.#key, sign, origin, epoch, key.kid);
-    // On disk before the log names it: a log whose next key is lost could not go on.
-    keyring.keep(epoch, key);
-    folder.publish(epoch, key.jwk, cert);
-    return { key, record: { kind: 'key', epoch, kid: key.kid, jwk: { ...key.jwk }, cert } };
-  }
-
-  #adopt(key: FreshKey): void {
+  #adopt(key: SigningKey): void {
     this.#key = key;
     this.#epoch += 1;
     this.#epochSince = this.#at.clock.mono();

@@ -13,6 +13,7 @@ import { type ConsistencyFlags, proveConsistency } from './audit-consistency.ts'
 import { registerOpen } from './audit-open.ts';
 import { type ProveFlags, proveRecord } from './audit-prove.ts';
 import { registerRedact } from './audit-redact.ts';
+import { registerRoot } from './audit-root.ts';
 import { registerShow } from './audit-show.ts';
 import { makeTiles } from './audit-tiles.ts';
 import { type WhoFlags, who } from './audit-who.ts';
@@ -56,6 +57,7 @@ export function register(program: Command): void {
     .action((dir: string, flags: VerifyFlags) => finish(() => verify(dir, flags, terminal), flags, terminal));
 
   registerShow(audit, (run, flags) => finish(run, flags, terminal));
+  registerRoot(audit, (run) => finish(run, {}, terminal));
 
   audit
     .command('who')

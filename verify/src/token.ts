@@ -47,6 +47,16 @@ export interface CheckpointCertificate {
   readonly kid: string;
 }
 
+/** What the root says of a key that others may have: its seals over more than `from_size` records prove nothing. */
+export interface Revocation {
+  readonly v: 1;
+  readonly origin: string;
+  readonly kid: string;
+  readonly from_size: number;
+  /** µs since 1970. */
+  readonly at: number;
+}
+
 /** A release in an emergency that nobody has reviewed yet. `due`: ms since 1970. */
 export interface OwedReview {
   readonly rid: string;
