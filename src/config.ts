@@ -339,8 +339,11 @@ function targetsOf(file: File, baseDir: string): Map<string, TargetConfig> {
           ['targets', name, 'hold', 'outside'],
           'asks for a witness, and audit.witnesses names none; add one with its url and key',
         );
-      if (outside === 'store')
-        throw file.fail(['targets', name, 'hold', 'outside'], 'store is not available yet; use witness');
+      if (outside === 'store' && file.value.audit.ship.s3 === undefined)
+        throw file.fail(
+          ['targets', name, 'hold', 'outside'],
+          'asks for a store, and audit.ship.s3 names none; add one with its bucket and retainDays',
+        );
       const hold = { ...file.value.hold, ...defined(limits) };
       return [
         name,

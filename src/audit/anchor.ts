@@ -22,6 +22,8 @@ export interface Anchor {
   readonly name: string;
   /** What a target's `hold.outside` counts it as. */
   readonly kind: 'witness' | 'store';
+  /** Least time between two checkpoints, where nobody waits for one: each costs it something. Milliseconds. */
+  readonly restMs?: number;
   /**
    * Settles once the checkpoint is kept outside; with a witness's cosignatures, which are then verified. Rejects with a
    * reason in plain words. The next is not given before this one has settled; each is larger than the one before, or

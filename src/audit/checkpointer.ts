@@ -49,6 +49,8 @@ export interface CheckpointerOptions {
 interface Keeper {
   readonly anchor: Anchor;
   kept: number;
+  /** When it was last given one. */
+  givenAt: number;
   busy: boolean;
   failures: number;
   error: Error | undefined;
@@ -88,6 +90,7 @@ export class Checkpointer {
     this.#keepers = options.anchors.map((anchor) => ({
       anchor,
       kept: 0,
+      givenAt: Number.NEGATIVE_INFINITY,
       busy: false,
       failures: 0,
       error: undefined,
@@ -171,7 +174,9 @@ export class Checkpointer {
   #offer(keeper: Keeper): void {
     const made = this.#newest;
     if (made === undefined || keeper.busy || keeper.kept >= made.checkpoint.size) return;
+    if (this.#rests(keeper)) return;
     keeper.busy = true;
+    keeper.givenAt = this.#options.now();
     keeper.anchor
       .keep(made.checkpoint)
       .then(
@@ -179,6 +184,15 @@ export class Checkpointer {
         (error: Error) => this.#missed(keeper, error),
       )
       .finally(() => this.#wake());
+  }
+
+  /** Whether an anchor is left alone for now. The last checkpoint of a log, and one that is waited for, it gets. */
+  #rests({ anchor, givenAt }: Keeper): boolean {
+    const left = givenAt + (anchor.restMs ?? 0) - this.#options.now();
+    if (left <= 0 || this.#closing) return false;
+    for (const { where } of this.#waiters) if (where === anchor.kind) return false;
+    this.#soon(left);
+    return true;
   }
 
   #kept(keeper: Keeper, made: Made, signatures: readonly GoodSignature[]): void {

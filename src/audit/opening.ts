@@ -3,7 +3,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import type { JWK } from 'jose';
+import { calculateJwkThumbprint, type JWK } from 'jose';
 import { canonical } from '../../verify/src/jcs.ts';
 import type { Recipient } from '../../verify/src/sidefile.ts';
 import type { OwedReview, Seal } from '../../verify/src/token.ts';
@@ -193,7 +193,7 @@ async function open(
   await settled();
   // Once the log says so: a crash before makes another.
   if (notes !== undefined) folder.publish('checkpoint', notes.jwk, notes.cert);
-  const root = first?.root ?? rootOf(folder);
+  const root = first?.root ?? (await rootOf(folder));
   return {
     log,
     recovered: {
@@ -269,8 +269,12 @@ async function takeUpSegments(
   };
 }
 
-/** The root's thumbprint as the first record says. */
-function rootOf(folder: Folder): string {
+/** The root's thumbprint as the first record says, or, where that was pruned, the key beside the log. */
+async function rootOf(folder: Folder): Promise<string> {
+  if (folder.segments()[0] !== 0)
+    return calculateJwkThumbprint(
+      JSON.parse(String(folder.fs.readFileSync(folder.publicKey('root')))) as JWK,
+    );
   const content = folder.readSegment(0);
   const genesis = JSON.parse(content.toString('utf8', 0, content.indexOf(10))) as { root: string };
   return genesis.root;

@@ -155,6 +155,11 @@ export type RecordBody =
       line?: string | undefined;
       breakglass?: boolean | undefined;
     }
+  /**
+   * Closed segments `first` to `last` are no longer kept, which is up to record `size`; their manifest lines are. Said
+   * before any of them goes.
+   */
+  | { kind: 'prune'; first: number; last: number; size: number; reason: string }
   /** Heartbeat: nothing else happened. */
   | { kind: 'hb' }
   /** The next epoch's key; `cert` is a JWS by the key before it (by the root for epoch 0). */
@@ -334,6 +339,7 @@ const forms: { readonly [K in RecordKind]: { readonly [M in MembersOf<K>]-?: For
     line: 'text',
     breakglass: 'boolean',
   },
+  prune: { first: 'integer', last: 'integer', size: 'integer', reason: 'text' },
   hb: {},
   key: { epoch: 'integer', kid: 'text', jwk: 'json', cert: 'text' },
   recover: { from: 'integer', to: 'integer', torn_len: 'integer', torn_sha: 'text' },

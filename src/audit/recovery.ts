@@ -13,6 +13,7 @@ import { digest, readPublicKey, readToken, type SegmentSeal, verifyToken } from 
 import { HoldpointError } from '../errors.ts';
 import { type Folder, writeAll } from './folder.ts';
 import { OpenWork } from './openwork.ts';
+import { requirePruned } from './pruned.ts';
 import type { RecordBody } from './record.ts';
 import { firstManifestHash, type SegmentStart } from './segment.ts';
 
@@ -69,17 +70,23 @@ async function read(folder: Folder, origin: string, reseal: Reseal): Promise<Fou
   const walk = new Walk(origin, last === undefined ? undefined : await startBehind(folder, last));
   const open = new OpenWork(last);
   const numbers = folder.segments();
+  const begin = numbers[0] ?? 0;
   for (const [i, n] of numbers.entries()) {
-    if (n !== i)
-      throw new Offence('chain', { file: segmentName(i), line: 1 }, 'the segment of this number is missing');
+    if (n !== begin + i)
+      throw new Offence(
+        'chain',
+        { file: segmentName(begin + i), line: 1 },
+        'the segment of this number is missing',
+      );
   }
+  requirePruned(folder, numbers, begin);
   const segments: FoundSegment[] = [];
   let torn: Found['torn'];
   let sealed = walk.sealed;
-  for (const n of numbers.slice(manifest.lines)) {
+  for (const n of numbers.filter((n) => n >= manifest.lines)) {
     const start = { first: walk.size, head: walk.head, range: walk.tree().range };
     let content = folder.fs.readFileSync(folder.segment(n)) as Buffer;
-    const isLast = n === numbers.length - 1;
+    const isLast = n === numbers.at(-1);
     const whole = content.lastIndexOf(10) + 1;
     if (isLast && whole < content.length) {
       // Checked before anything is moved: a damaged log must stay as it is.

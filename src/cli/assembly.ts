@@ -28,7 +28,6 @@ import { Analyzer } from '../sql/parse.ts';
 import { tlsServerEndPoint } from '../wire/channel-binding.ts';
 import { parseVerifier } from '../wire/scram.ts';
 import { Anchoring } from './anchoring.ts';
-import { keepTiles } from './audit-tiles.ts';
 import { type CatalogParts, catalogOf } from './catalogs.ts';
 import { approverRecorder, withEnrolments } from './enrolments.ts';
 import { watchErasures } from './erasures.ts';
@@ -120,14 +119,12 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
       },
     });
     undo.push(() => log.close('start failed'));
-    const stopTiles = keepTiles(log, join(config.dataDir, 'audit'), report);
-    undo.push(stopTiles);
-    anchoring.begin(log);
-    undo.push(() => anchoring.close());
     const keeping = keepLog({ config, log, metrics, version, report });
     undo.push(() => keeping.close(0));
     const stopErasures = watchErasures(log, report);
     undo.push(stopErasures);
+    anchoring.begin(log, keeping.stores);
+    undo.push(() => anchoring.close());
     recordPolicies(log, policies);
     const recordApprovers = approverRecorder(log, registry);
     recordApprovers();
@@ -236,7 +233,6 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
         await stopErasures();
         // A disk that hangs must not keep the process for ever.
         await Promise.race([log.close(), after(config.limits.drainMs)]);
-        await stopTiles();
         await anchoring.close();
         await keeping.close(Math.min(config.limits.drainMs, farewellMs));
         await analyzer.close();

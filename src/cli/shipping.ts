@@ -12,9 +12,11 @@ import type { Metrics } from '../metrics.ts';
 import type { Report } from '../proxy/listener.ts';
 import { Manifest } from '../ship/manifest.ts';
 import { Packer } from '../ship/packer.ts';
+import { Retention } from '../ship/retention.ts';
 import { Retry } from '../ship/retry.ts';
 import type { ShipSettings } from '../ship/settings.ts';
 import { Shipping } from '../ship/shipping.ts';
+import { keepTiles } from './audit-tiles.ts';
 
 /** What happens to the files of the log behind its back. */
 export interface LogKeeping {
@@ -26,9 +28,9 @@ export interface LogKeeping {
   close(ms: number): Promise<void>;
 }
 
-/** Nobody waits for compression; a segment of a gigabyte takes some seconds. */
-const packIdleMs = 3_600_000;
-const packMs = 15 * 60_000;
+/** Nobody waits for what tends the files; a segment of a gigabyte takes some seconds. */
+const tendMs = 3_600_000;
+const roundMs = 15 * 60_000;
 
 /** Begins with the log's files as they are. */
 export function keepLog(of: {
@@ -38,11 +40,29 @@ export function keepLog(of: {
   readonly version: string;
   readonly report: Report;
 }): LogKeeping {
-  const { config, log, metrics, version, report } = of;
+  const { config, log, report } = of;
   const folder = join(config.dataDir, 'audit', folderName(log.origin));
-  const stopPacking = config.audit.compress ? packing(folder, of) : async () => {};
   const settings = settingsOf(config.audit.ship);
-  if (Object.keys(settings).length === 0) return { stores: [], checks: () => [], close: stopPacking };
+  const shipping = Object.keys(settings).length === 0 ? undefined : shippingOf(folder, settings, of);
+  const stops = [keepTiles(log, join(config.dataDir, 'audit'), report), tending(folder, of, shipping)];
+  const anchor = shipping?.anchor;
+  return {
+    stores: anchor === undefined ? [] : [anchor],
+    checks: () => (shipping === undefined ? [] : checksOf(shipping, config)),
+    async close(ms) {
+      for (const stop of stops) await stop();
+      await shipping?.close(ms);
+    },
+  };
+}
+
+type Kept = Parameters<typeof keepLog>[0];
+
+function shippingOf(
+  folder: string,
+  settings: ShipSettings,
+  { config, log, metrics, version, report }: Kept,
+): Shipping {
   const shipping = new Shipping({
     settings,
     folder,
@@ -56,31 +76,42 @@ export function keepLog(of: {
     refused: (name, records) => metrics.logFiles.refused(name, records),
   });
   metrics.logFiles.shipping(() => ({ sealed: log.health.sealed, states: shipping.states }));
-  const { anchor } = shipping;
-  return {
-    stores: anchor === undefined ? [] : [anchor],
-    checks: () => checksOf(shipping, config),
-    async close(ms) {
-      await stopPacking();
-      await shipping.close(ms);
-    },
-  };
+  return shipping;
 }
 
-function packing(
-  folder: string,
-  { log, metrics, report }: Parameters<typeof keepLog>[0],
-): () => Promise<void> {
-  const packer = new Packer({ folder, manifest: new Manifest(folder), packed: metrics.logFiles.packed });
+/**
+ * Compresses and prunes closed segments, one after the other and never at once: whenever one is closed, and every hour.
+ * The way to stop.
+ */
+function tending(folder: string, of: Kept, shipping: Shipping | undefined): () => Promise<void> {
+  const { log, config, metrics, report } = of;
+  const { compress, retainDays: days, retainBytes: bytes } = config.audit;
+  const manifest = new Manifest(folder);
+  const packer = new Packer({ folder, manifest, packed: metrics.logFiles.packed });
+  const retention = new Retention({
+    folder,
+    manifest,
+    log,
+    days,
+    bytes,
+    shipped: () => shippedTo(shipping, config),
+    now: Date.now,
+    pruned: metrics.logFiles.pruned,
+  });
   let told: string | undefined;
   const retry = new Retry({
-    round: (signal) => packer.round(signal),
-    idleMs: packIdleMs,
-    roundMs: packMs,
+    async round(signal) {
+      const done = await Promise.allSettled([compress && packer.round(signal)]);
+      const pruned = await Promise.allSettled([(days ?? bytes) !== undefined && retention.round()]);
+      for (const result of [...done, ...pruned]) if (result.status === 'rejected') throw result.reason;
+      return [...done, ...pruned].some((result) => result.status === 'fulfilled' && result.value);
+    },
+    idleMs: tendMs,
+    roundMs,
     random: Math.random,
     outcome: (why) => {
       if (why !== undefined && why !== told)
-        report('error', 'a closed segment of the log cannot be compressed', { cause: why });
+        report('error', 'a closed segment of the log cannot be compressed or pruned', { cause: why });
       told = why;
     },
   });
@@ -91,11 +122,22 @@ function packing(
   };
 }
 
-function checksOf(shipping: Shipping, { audit: { ship } }: Config): Check[] {
+/** Segments before this one are at every destination that must have them. The bucket is where they are looked for. */
+function shippedTo(shipping: Shipping | undefined, { audit: { ship } }: Config): number {
+  const must = (['s3', 'otlp', 'syslog', 'redis'] as const).filter(
+    (name) => ship[name] !== undefined && (name === 's3' || ship[name].required),
+  );
+  const states = new Map(shipping?.states.map((state) => [state.name, state.segment]));
+  return Math.min(Number.POSITIVE_INFINITY, ...must.map((name) => states.get(name) ?? 0));
+}
+
+function checksOf(shipping: Shipping, { audit: { ship }, targets }: Config): Check[] {
+  const waitsForStore = [...targets.values()].some(({ outside }) => outside === 'store');
   return shipping.states.flatMap(({ name, problem }) => {
     if (problem === undefined) return [];
     const check = { name: `log at ${name}` };
-    return [ship[name]?.required === true ? { ...check, problem } : { ...check, warnings: [problem] }];
+    const isRequired = ship[name]?.required === true || (name === 's3' && waitsForStore);
+    return [isRequired ? { ...check, problem } : { ...check, warnings: [problem] }];
   });
 }
 

@@ -57,6 +57,9 @@ export async function fetchLog(bucket: Bucket, prefix: string, into: string): Pr
     'manifest.jsonl',
   );
   for (const [n, parts] of pieces) await joinPieces(into, parts, segmentName(n));
+  // Of the segment behind the last closed one nothing may be there yet: then it has begun and is empty.
+  const lines = names.filter((name) => name.startsWith('manifest/')).length;
+  if (!whole.has(lines) && !pieces.has(lines)) await joinPieces(into, [], segmentName(lines));
   const newest = names.filter((name) => name.startsWith('checkpoints/')).at(-1);
   if (newest !== undefined) await concatenate(into, [newest], 'checkpoint');
   return { folder: into, objects, segments: [...whole].filter((n) => n !== undefined).length + pieces.size };

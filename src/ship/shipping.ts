@@ -66,6 +66,7 @@ export class Shipping {
     return {
       name: `s3 ${s3.place.bucket}`,
       kind: 'store',
+      restMs: s3.everyMs,
       keep: ({ size, note }) => this.#keep(size, note),
     };
   }

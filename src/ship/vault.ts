@@ -25,11 +25,9 @@ export interface VaultState {
   readonly sealed: number;
   /** Where the piece ends that is being put: after a crash it is the same again. */
   readonly piece: Position | undefined;
-  /** Epochs whose keys are there; the root counts as the first. */
-  readonly keys: number;
 }
 
-export const emptyVault: VaultState = { closed: 0, at: beginning, sealed: 0, piece: undefined, keys: 0 };
+export const emptyVault: VaultState = { closed: 0, at: beginning, sealed: 0, piece: undefined };
 
 export interface VaultOptions {
   /** The log's folder. */
@@ -89,8 +87,8 @@ export class Vault {
   }
 
   /**
-   * Settles once the first `size` records and the checkpoint over them, a signed note, are in the bucket. The rounds do
-   * it, so it waits for as long as they fail.
+   * Settles once the first `size` records and the checkpoint over them, a signed note, are in the bucket, which the
+   * rounds do; rejects when one of them fails.
    */
   keep(size: number, note: string): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -103,12 +101,20 @@ export class Vault {
     this.#pieceMono = Number.NEGATIVE_INFINITY;
   }
 
-  /** Puts the next object or few. True if there is more to put. */
+  /** Puts the next object or few. True if there is more to put. Whoever waits for a checkpoint is told why it failed. */
   async round(signal: AbortSignal): Promise<boolean> {
+    try {
+      return await this.#round(signal);
+    } catch (error) {
+      for (const waiter of this.#waiters.splice(0)) waiter.reject(error as Error);
+      throw error;
+    }
+  }
+
+  async #round(signal: AbortSignal): Promise<boolean> {
     if (!this.#isLocked) await this.#with.bucket.requireLock(signal);
     this.#isLocked = true;
     this.#state ??= await this.#with.cursor.read(emptyVault);
-    await this.#keys(signal);
     if (await this.#segment(signal)) return true;
     const wanted = Math.max(0, ...this.#waiters.map(({ size }) => size));
     const isDue = this.#with.mono() - this.#pieceMono >= this.#with.pieceMs;
@@ -141,20 +147,6 @@ export class Vault {
     put(Buffer.isBuffer(body) ? body.length : body.bytes);
   }
 
-  /** The public keys that are new, before anything that they sign. */
-  async #keys(signal: AbortSignal): Promise<void> {
-    for (;;) {
-      const { keys } = this.#at;
-      const name = keys === 0 ? 'root' : String(keys - 1);
-      const jwk = await this.#read(`keys/${name}.jwk`);
-      if (jwk === undefined) return;
-      await this.#put(`keys/${name}.jwk`, jwk, signal);
-      const cert = await this.#read(`keys/${name}.cert`);
-      if (cert !== undefined) await this.#put(`keys/${name}.cert`, cert, signal);
-      await this.#keep({ keys: keys + 1 });
-    }
-  }
-
   /** The next closed segment, whole. False if there is none, or none yet in its final form. */
   async #segment(signal: AbortSignal): Promise<boolean> {
     const { manifest, folder, packed } = this.#with;
@@ -167,7 +159,7 @@ export class Vault {
     );
     if (packed && !isPacked) return false;
     const name = isPacked ? packedName(n) : segmentName(n);
-    await this.#blobsBefore(closed, signal);
+    await this.#restBeside(closed, signal);
     await this.#put(name, await fileBody(join(folder, name)), signal);
     await this.#put(`manifest/${String(n).padStart(8, '0')}.jws`, Buffer.from(`${closed.line}\n`), signal);
     const end: Position = { segment: n + 1, offset: 0, seq: closed.size };
@@ -181,22 +173,34 @@ export class Vault {
     return true;
   }
 
-  /** The long texts that the rest of a segment names. */
-  async #blobsBefore(closed: Closed, signal: AbortSignal): Promise<void> {
+  /** What lies beside the rest of a segment. */
+  async #restBeside(closed: Closed, signal: AbortSignal): Promise<void> {
     if (this.#at.at.segment > closed.n) return;
     const feed = await this.#reader();
     while (feed.position.segment === closed.n && feed.position.offset < closed.bytes)
-      await this.#blobs(await feed.take(takeEntries, takeBytes), signal);
+      await this.#besides(await feed.take(takeEntries, takeBytes), signal);
   }
 
-  async #blobs(entries: readonly Entry[], signal: AbortSignal): Promise<void> {
+  /** What lines speak of and that lies beside the log: public keys with their certificates, and long texts. */
+  async #besides(entries: readonly Entry[], signal: AbortSignal): Promise<void> {
     for (const { members } of entries) {
-      for (const { sha } of Object.values((members?.blobs ?? {}) as Record<string, { sha: string }>)) {
-        const bytes = /^[0-9a-f]{64}$/.test(sha) ? await this.#read(`blobs/${sha}`) : undefined;
-        if (bytes !== undefined) await this.#put(`blobs/${sha}`, bytes, signal);
-      }
-      this.#ts = (members?.ts as number | undefined) ?? this.#ts;
+      if (members === undefined) continue;
+      // Before a record says so, a crash may put another key in a key's place.
+      if (members.kind === 'genesis') await this.#copy('keys/root.jwk', signal);
+      if (members.kind === 'key')
+        for (const form of ['jwk', 'cert']) await this.#copy(`keys/${Number(members.epoch)}.${form}`, signal);
+      for (const { sha } of Object.values((members.blobs ?? {}) as Record<string, { sha: string }>))
+        if (/^[0-9a-f]{64}$/.test(sha)) await this.#copy(`blobs/${sha}`, signal);
+      this.#ts = members.ts as number;
     }
+  }
+
+  async #copy(name: string, signal: AbortSignal): Promise<void> {
+    const bytes = await readFile(join(this.#with.folder, name)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined;
+      throw error;
+    });
+    if (bytes !== undefined) await this.#put(name, bytes, signal);
   }
 
   /** The next lines of the open segment, up to a seal. False if there are none. */
@@ -223,7 +227,7 @@ export class Vault {
       return false;
     }
     if (piece === undefined) await this.#keep({ piece: end });
-    await this.#blobs(whole, signal);
+    await this.#besides(whole, signal);
     await this.#put(chunkName(begin), Buffer.from(whole.map(({ line }) => `${line}\n`).join('')), signal);
     await this.#keep({ at: end, sealed: whole.at(-1)?.size ?? this.#at.sealed, piece: undefined });
     await feed.rewind(end);
@@ -246,13 +250,6 @@ export class Vault {
     this.#feed ??= new Feed(folder, manifest, this.#at.at, durable);
     await this.#feed.rewind(this.#at.at);
     return this.#feed;
-  }
-
-  async #read(name: string): Promise<Buffer | undefined> {
-    return readFile(join(this.#with.folder, name)).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return undefined;
-      throw error;
-    });
   }
 }
 
