@@ -1,7 +1,7 @@
 // Pruned: whether the log itself says that the segments that are missing at its beginning were taken away on purpose.
 // Whether that record is genuine, the verifier tells; here it is what tells a prune from a loss. audit-approval §11.
 
-import { Offence } from '../../verify/src/chain.ts';
+import { Offence } from '../../verify/src/offence.ts';
 import { segmentName } from '../../verify/src/names.ts';
 import type { Folder } from './folder.ts';
 

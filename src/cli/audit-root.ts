@@ -5,11 +5,11 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { JWK } from 'jose';
+import { readText } from '../../verify/src/input.ts';
 import { beginUnderRoot, revoke, writeRoot } from '../audit/root.ts';
 import { loadConfig } from '../config.ts';
 import { HoldpointError } from '../errors.ts';
 import { Anchoring, acknowledgeRollback, auditFolders } from './anchoring.ts';
-import { readText } from './audit-input.ts';
 import { whole } from './log-filter.ts';
 import { type Output, terminal } from './outcome.ts';
 

@@ -10,6 +10,7 @@ import { plain } from '../../verify/src/text.ts';
 import { readPublicKey } from '../../verify/src/token.ts';
 import { HoldpointError } from '../errors.ts';
 import { type ConsistencyFlags, proveConsistency } from './audit-consistency.ts';
+import { registerFetch } from './audit-fetch.ts';
 import { registerOpen } from './audit-open.ts';
 import { type ProveFlags, proveRecord } from './audit-prove.ts';
 import { registerRedact } from './audit-redact.ts';
@@ -113,6 +114,7 @@ export function register(program: Command): void {
       finish(() => root(dir, flags, terminal), flags, terminal),
     );
 
+  registerFetch(audit, (act) => finish(act, {}, terminal), terminal);
   const where = { name: folder, words: folderWords, fallback: defaultFolder };
   registerOpen(audit, where);
   registerRedact(audit, where);

@@ -207,7 +207,7 @@ export class Bucket {
     const { name, message, $metadata } = error as S3ServiceException;
     const status = $metadata?.httpStatusCode;
     const what = [status, name, message].filter((part) => part !== undefined && part !== '').join(' ');
-    return new Error(`the bucket ${this.name} did not take it (${doing}): ${what}`, { cause: error });
+    return new Error(`the bucket ${this.name} refused (${doing}): ${what}`, { cause: error });
   }
 }
 

@@ -1,6 +1,8 @@
 // A running Holdpoint whose log leaves the box: into a bucket, to collectors, into a stream, whatever they do.
 
+import { execFile } from 'node:child_process';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
@@ -103,6 +105,63 @@ test('a store that is away stops nothing, is told of, and has everything once it
   expect(await metric(guard, 'holdpoint_audit_ship_lag_seconds{destination="s3"}')).toBe(0);
   await guard.close();
   expect(await verifyLog(await fetched(s3))).toMatchObject({ ok: true, kinds: { stmt: 5 } });
+});
+
+test('a held statement waits until the store has its intent, and is refused in a sentence while the store is away', async () => {
+  const s3 = await store();
+  const guard = await startGuard({
+    url: database.url,
+    outside: 'store',
+    audit: { anchorMs: 3000, ship: { s3: s3Config(s3, { everyMs: 3_600_000 }) } },
+  });
+  const client = new pg.Client({ connectionString: guard.url });
+  await client.connect();
+  const run = async (sql: string) => {
+    const answer = client.query(sql);
+    answer.catch(() => {});
+    await guard.approveNext();
+    return answer;
+  };
+  await client.query('select 1');
+  await run('create table kept_outside (a int)');
+  const records = [...s3.objects]
+    .filter(([key]) => key.includes('/chunks/'))
+    .map(([, [version]]) => version!.body.toString())
+    .join('');
+  expect(records).toContain('"kind":"intent"');
+  expect([...s3.objects.keys()].some((key) => key.includes('/checkpoints/'))).toBe(true);
+  s3.fault = () => ({ status: 503, code: 'SlowDown' });
+  await expect(run('drop table kept_outside')).rejects.toMatchObject({
+    code: '58030',
+    message: expect.stringMatching(/only once an outside store has taken the log of it.*503 SlowDown/),
+  });
+  expect(await readyz(guard)).toMatchObject({ status: 'not ready', failing: [{ name: 'log at s3' }] });
+  s3.fault = undefined;
+  await run('drop table kept_outside');
+  await client.end();
+  await guard.close();
+});
+
+test('an auditor gets the log with the command, from the bucket alone', async () => {
+  const s3 = await store();
+  const guard = await startGuard({ url: database.url, audit: { ship: { s3: s3Config(s3) } } });
+  await select(guard, 3);
+  await guard.close();
+  const { accessKeyId, secretAccessKey } = s3.credentials;
+  const dir = join(temporaryFolder(), 'copy');
+  const run = promisify(execFile);
+  const holdpoint = join(import.meta.dirname, '../../bin/holdpoint');
+  const env = { ...process.env, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
+  const where = ['--region', 'eu-central-1', '--endpoint', s3.endpoint, '--path-style'];
+  await run(holdpoint, ['audit', 'fetch', `s3://${s3.bucket}/logs`, dir, ...where], { env });
+  const { stdout } = await run(holdpoint, ['audit', 'verify', dir, '--json'], { env });
+  expect(JSON.parse(stdout)).toMatchObject({ ok: true, logs: [{ kinds: { stmt: 3 } }] });
+  await expect(
+    run(holdpoint, ['audit', 'fetch', `s3://${s3.bucket}/nowhere`, dir, ...where], { env }),
+  ).rejects.toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('there is no log under s3://evidence/nowhere'),
+  });
 });
 
 test('a stream in Redis has every record, in order, with the leaf hash that the log has', async () => {

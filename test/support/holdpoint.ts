@@ -35,7 +35,7 @@ export interface GuardOptions {
   readonly access?: 'read-only';
   readonly hold?: { waitMs?: number; expiresMs?: number; pendingMax?: number; heartbeatMs?: number };
   /** Who has to vouch for the log of a held statement before it runs. */
-  readonly outside?: 'witness';
+  readonly outside?: 'witness' | 'store';
   readonly limits?: Record<string, number>;
   readonly catalog?: { pollMs?: number };
   readonly effect?: { measureMs?: number; countMs?: number };

@@ -4,8 +4,7 @@
 // Pure: takes notes as texts and the time as a number; the walk over the log tells it records and roots.
 
 import type { JWK } from 'jose';
-import type { ChainedRecord, Place } from './chain.ts';
-import { Offence } from './chain.ts';
+import type { ChainedRecord } from './chain.ts';
 import { canonical } from './jcs.ts';
 import {
   asCosigner,
@@ -19,6 +18,7 @@ import {
   readCheckpoint,
   readNote,
 } from './note.ts';
+import { Offence, type Place } from './offence.ts';
 import { readPublicKey, verifyToken } from './token.ts';
 
 /** What the caller asks of the outside. */
