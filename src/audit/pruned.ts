@@ -1,8 +1,8 @@
 // Pruned: whether the log itself says that the segments that are missing at its beginning were taken away on purpose.
 // Whether that record is genuine, the verifier tells; here it is what tells a prune from a loss. audit-approval §11.
 
-import { Offence } from '../../verify/src/offence.ts';
 import { segmentName } from '../../verify/src/names.ts';
+import { Offence } from '../../verify/src/offence.ts';
 import type { Folder } from './folder.ts';
 
 /** Throws Offence unless a record in the segments that are left says that those before `begin` were pruned. */

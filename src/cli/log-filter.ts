@@ -2,7 +2,8 @@
 // know the log.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { Filter } from '../trail/filter.ts';
+import { classes, type Filter, outcomes, verdicts } from '../trail/filter.ts';
+import { momentOf, momentWords } from '../trail/moment.ts';
 
 /** As commander gives them. */
 export interface FilterFlags {
@@ -21,13 +22,9 @@ export interface FilterFlags {
   readonly text?: string;
 }
 
-const classes = 'read write define destroy system code session transaction unknown'.split(' ');
-const verdicts = 'pass hold deny refuse'.split(' ');
-const outcomes = 'ok error canceled skipped unknown refused'.split(' ');
-
 /** Adds the options that `filterOf` reads. `now`: milliseconds since 1970. */
 export function filterOptions(command: Command, now: () => number = Date.now): Command {
-  const moment = (text: string) => momentOf(text, now());
+  const moment = (text: string) => readMoment(text, now());
   return command
     .option('--agent <name>', "one agent's statements and logins")
     .option('--target <name>', 'what was meant for one target')
@@ -64,21 +61,11 @@ export function filterOf(flags: FilterFlags): Filter {
   };
 }
 
-const units: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
-
-/** µs since 1970 of a time as people write it: ISO 8601, in UTC where it names no zone, or so long ago. */
-export function momentOf(text: string, nowMs: number): number {
-  const ago = /^(\d{1,9})([smhd])$/.exec(text);
-  if (ago !== null) return Math.round((nowMs - Number(ago[1]) * units[ago[2]!]! * 1000) * 1000);
-  const iso =
-    /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?))?\s*(Z|UTC|[+-]\d\d:?\d\d)?$/i.exec(text);
-  const [, day, clock = '00:00', zone = 'Z'] = iso ?? [];
-  const ms = iso === null ? Number.NaN : Date.parse(`${day}T${clock}${/^utc$/i.test(zone) ? 'Z' : zone}`);
-  if (Number.isNaN(ms))
-    throw new InvalidArgumentError(
-      'It is a time as in 2026-11-30T17:05Z, or as in 15m, 2h, 3d for so long ago.',
-    );
-  return Math.round(ms * 1000);
+/** µs since 1970 of an option's text. */
+export function readMoment(text: string, nowMs: number): number {
+  const moment = momentOf(text, nowMs);
+  if (moment === undefined) throw new InvalidArgumentError(`It ${momentWords}.`);
+  return moment;
 }
 
 /** A count or a sequence number. */

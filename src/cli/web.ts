@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { calculateJwkThumbprint, type JWK } from 'jose';
+import { folderName } from '../../verify/src/names.ts';
 import type { Desk } from '../approval/desk.ts';
 import { HoldpointError } from '../errors.ts';
 import { type Check, type HttpListener, httpApp, listenHttp } from '../http/server.ts';
@@ -11,6 +12,7 @@ import type { Metrics } from '../metrics.ts';
 import { Planner } from '../proxy/planner.ts';
 import { mayEnter, type Registry } from '../registry.ts';
 import type { Analyzer } from '../sql/parse.ts';
+import { Reader } from '../trail/reader.ts';
 import { parseVerifier, passwordFits } from '../wire/scram.ts';
 import { pageKeys } from './keys.ts';
 import { slackPorts } from './notifications.ts';
@@ -37,6 +39,7 @@ export async function serveWeb(parts: Parts, port: number): Promise<HttpListener
   const rootFile = join(config.dataDir, 'audit', log.origin, 'keys', 'root.jwk');
   const root = JSON.parse(readFileSync(rootFile, 'utf8')) as JWK;
   const rootKey = { ...root, kid: await calculateJwkThumbprint(root), use: 'sig' };
+  const reader = new Reader({ path: join(config.dataDir, 'audit', folderName(log.origin)) });
   const planner = new Planner({
     targets,
     analyzer,
@@ -79,11 +82,21 @@ export async function serveWeb(parts: Parts, port: number): Promise<HttpListener
       () => performance.now(),
       () => [...parts.courier.warnings(), ...reviewWarnings(desk), ...parts.keeping.checks()],
     ),
+    log: {
+      reader,
+      origin: log.origin,
+      changes: (listener) => log.listen({ sealed: listener }),
+    },
     ...(slack !== undefined && { slack: slackPorts(parts, slack) }),
     publicKeys: () => [{ ...linkKey.jwk, kid: linkKey.kid, use: 'sig' }, rootKey],
     onError: (error) => report('error', 'an HTTP request failed', { cause: String(error) }),
   });
-  return listenHttp(app, { host: config.listen.http.host, port });
+  const listener = await listenHttp(app, { host: config.listen.http.host, port });
+  const close = async () => {
+    reader.close();
+    await listener.close();
+  };
+  return { ...listener, close };
 }
 
 function mayUse(registry: Registry, name: string, target: string): boolean {

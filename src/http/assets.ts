@@ -23,6 +23,8 @@ const own = [
   'list.css',
   'list.js',
   'live.js',
+  'log.css',
+  'log.js',
   'mark.svg',
   'open.js',
   'passkey.js',

@@ -6,6 +6,7 @@ import { streamSSE } from 'hono/streaming';
 import { isRid } from '../approval/request.ts';
 import { HoldpointError } from '../errors.ts';
 import type { AccessPorts, Doorkeeper } from './access.ts';
+import { approverOnly, type LogPorts } from './log.ts';
 
 /** Streams open at once; whoever comes later asks now and then instead. */
 const streamsMax = 400;
@@ -14,8 +15,17 @@ const beatMs = 20_000;
 /** Longest life of a stream; the browser opens the next one by itself, and shows again who it is. */
 const streamMsMax = 15 * 60_000;
 
-/** The routes /api/events (an approver's list) and /api/requests/ID/events. */
-export function events(ports: AccessPorts, doorkeeper: Doorkeeper): Hono {
+/** Between two events of the log, which may get thousands of records a second. */
+const logMs = 2_000;
+
+/** Has its listener told of each change by name, until what it returns is called. */
+type Subscribe = (hear: (name: string) => void) => () => void;
+
+/** The routes /api/events (an approver's list), /api/requests/ID/events and, where there is a log, /api/log/events. */
+export function events(
+  ports: AccessPorts & { readonly log?: Pick<LogPorts, 'changes'> },
+  doorkeeper: Doorkeeper,
+): Hono {
   const { desk } = ports;
   const app = new Hono();
   let streams = 0;
@@ -24,7 +34,7 @@ export function events(ports: AccessPorts, doorkeeper: Doorkeeper): Hono {
     const reader = await doorkeeper.reader(c);
     if (reader.kind !== 'approver')
       throw new HoldpointError('forbidden', 'only approvers hear of every request');
-    return stream(c, () => true);
+    return stream(c, desk.subscribe.bind(desk));
   });
 
   app.get('/api/requests/:rid/events', async (c) => {
@@ -34,10 +44,17 @@ export function events(ports: AccessPorts, doorkeeper: Doorkeeper): Hono {
     const { row } = await desk.get(rid);
     if (reader.kind === 'agent' && row.agent !== reader.id)
       throw new HoldpointError('not-found', `there is no request ${rid} of yours`);
-    return stream(c, (changed) => changed === rid);
+    return stream(c, (hear) => desk.subscribe((changed) => changed === rid && hear(rid)));
   });
 
-  const stream = async (c: Context, concerns: (rid: string) => boolean): Promise<Response> => {
+  const { log } = ports;
+  if (log !== undefined)
+    app.get('/api/log/events', async (c) => {
+      await approverOnly(c, doorkeeper);
+      return stream(c, (hear) => log.changes(() => hear('log')), logMs);
+    });
+
+  const stream = async (c: Context, subscribe: Subscribe, pauseMs = 0): Promise<Response> => {
     if (streams >= streamsMax)
       throw new HoldpointError('too-many-connections', 'too many pages are open; ask again now and then');
     // Whoever reads by a cookie hears nothing any more once the visit is over.
@@ -50,9 +67,8 @@ export function events(ports: AccessPorts, doorkeeper: Doorkeeper): Hono {
     return streamSSE(c, async (out) => {
       const queue = new Set<string>();
       let wake: () => void = () => {};
-      const unsubscribe = desk.subscribe((rid) => {
-        if (!concerns(rid)) return;
-        queue.add(rid);
+      const unsubscribe = subscribe((name) => {
+        queue.add(name);
         wake();
       });
       out.onAbort(() => wake());
@@ -63,6 +79,7 @@ export function events(ports: AccessPorts, doorkeeper: Doorkeeper): Hono {
           const rids = [...queue];
           queue.clear();
           for (const rid of rids) await out.writeSSE({ event: 'changed', data: rid });
+          if (rids.length > 0 && pauseMs > 0) await pause(pauseMs);
           if (queue.size > 0) continue;
           const beat = await new Promise<boolean>((done) => {
             const timer = setTimeout(() => done(true), beatMs);
@@ -82,4 +99,10 @@ export function events(ports: AccessPorts, doorkeeper: Doorkeeper): Hono {
   };
 
   return app;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms).unref();
+  });
 }

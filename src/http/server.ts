@@ -14,6 +14,7 @@ import { enrolPage } from './draw/account.ts';
 import { type EnrolPorts, enrolApi } from './enrol.ts';
 import { events } from './events.ts';
 import { securityHeaders } from './headers.ts';
+import { type LogPorts, logPages } from './log.ts';
 import { oidcApi } from './oidc.ts';
 import { sameOriginOnly } from './origin.ts';
 import { type PagePorts, pages } from './pages.ts';
@@ -38,6 +39,8 @@ export interface HttpPorts extends PagePorts, PasskeyPorts, PlanPorts, Pick<Enro
   readonly ready: () => Promise<readonly Check[]>;
   /** Every public key an outsider may need, each with its `kid` and `use`. */
   readonly publicKeys: () => readonly JWK[];
+  /** The log of this process, to be read. */
+  readonly log?: LogPorts;
   /** Set where Slack may call back. */
   readonly slack?: SlackPorts;
   /** Told of errors that are not ours to explain. */
@@ -78,6 +81,7 @@ export function httpApp(ports: HttpPorts): Hono {
   const doorkeeper = new Doorkeeper(ports);
   app.route('/', pages(ports, doorkeeper));
   app.route('/', events(ports, doorkeeper));
+  if (ports.log !== undefined) app.route('/', logPages(ports, ports.log, doorkeeper));
   app.route('/assets', assets());
   app.route('/api/requests', requestsApi(ports, doorkeeper));
   app.route('/api/plans', plansApi(ports, doorkeeper));

@@ -3,6 +3,11 @@
 
 import { type Entry, hasAny, needle } from './entry.ts';
 
+/** What a statement can be of, be judged as, and come to. */
+export const classes = 'read write define destroy system code session transaction unknown'.split(' ');
+export const verdicts = 'pass hold deny refuse'.split(' ');
+export const outcomes = 'ok error canceled skipped unknown refused'.split(' ');
+
 /** What is wanted; what is left out is not asked about. Several of one kind: any of them. */
 export interface Filter {
   readonly agent?: string | undefined;

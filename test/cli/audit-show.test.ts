@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { show, tail } from '../../src/cli/audit-show.ts';
-import { momentOf } from '../../src/cli/log-filter.ts';
+import { readMoment } from '../../src/cli/log-filter.ts';
 import { cellsOf, LogTable } from '../../src/cli/log-table.ts';
 import { plain } from '../../verify/src/text.ts';
 import { openTestLog, statement, temporaryFolder } from '../audit/fixture.ts';
@@ -117,7 +117,7 @@ test('records are shown from and to a number and a time', async () => {
 
 test('times are read as people write them, in UTC unless they say otherwise', () => {
   const now = Date.parse('2026-11-30T12:00:00Z');
-  const iso = (text: string) => new Date(momentOf(text, now) / 1000).toISOString();
+  const iso = (text: string) => new Date(readMoment(text, now) / 1000).toISOString();
   expect(iso('15m')).toBe('2026-11-30T11:45:00.000Z');
   expect(iso('2h')).toBe('2026-11-30T10:00:00.000Z');
   expect(iso('2026-11-30')).toBe('2026-11-30T00:00:00.000Z');
@@ -125,7 +125,7 @@ test('times are read as people write them, in UTC unless they say otherwise', ()
   expect(iso('2026-11-30T10:05:06.5+01:00')).toBe('2026-11-30T09:05:06.500Z');
   expect(iso('2026-11-30 10:05:06.123 UTC')).toBe('2026-11-30T10:05:06.123Z');
   for (const wrong of ['', 'yesterday', '15', '1w', '2026-13-40', '2026-11-30 25:00'])
-    expect(() => momentOf(wrong, now)).toThrow('It is a time as in');
+    expect(() => readMoment(wrong, now)).toThrow('It is a time as in');
 });
 
 test('a log is followed as it grows, over its segments, until it is enough', async () => {

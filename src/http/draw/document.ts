@@ -14,14 +14,14 @@ export interface Frame {
   /** The signed-in approver. */
   readonly who?: string | undefined;
   /** Which entry of the bar is the page itself. */
-  readonly at?: 'requests' | 'account' | undefined;
+  readonly at?: 'requests' | 'log' | 'account' | undefined;
   readonly main: Child;
   /** For scripts: where to hear of changes. */
   readonly events?: string | undefined;
 }
 
 /** In this order: the last one has the last word. */
-const sheets = ['holdpoint.css', 'request.css', 'list.css'];
+const sheets = ['holdpoint.css', 'request.css', 'log.css', 'list.css'];
 
 export function page({ title, publicUrl, scripts, who, at, main, events }: Frame): Html {
   return html`${raw('<!doctype html>')}
@@ -54,6 +54,7 @@ function signedIn(who: string, at: Frame['at']): Html {
   const current = (here: boolean) => (here ? html` aria-current="page"` : '');
   return html`<nav class="nav" aria-label="Holdpoint">
         <a href="/"${current(at === 'requests')}>Requests</a>
+        <a href="/log"${current(at === 'log')}>Log</a>
         <a href="/account"${current(at === 'account')}>${who}</a>
         <button class="link" type="button" id="signout" disabled>Sign out</button>
       </nav>`;

@@ -94,7 +94,8 @@ function pager(rid: string, index: number, count: number): Html {
   </nav>`;
 }
 
-function rowList(rows: readonly Row[], label: string): Html {
+/** The rows of a text, numbered. */
+export function rowList(rows: readonly Row[], label: string): Html {
   return html`<ol class="sql" tabindex="0" aria-label="${label}">${rows.map(row)}</ol>`;
 }
 
