@@ -207,12 +207,13 @@ class Lines {
 
 /** A segment's bytes from `offset` on, whether it is compressed or not. */
 async function* chunksOf(path: string, offset: number): AsyncGenerator<Buffer> {
-  if (!path.endsWith('.zst')) {
+  if (fs.existsSync(path)) {
     yield* fs.createReadStream(path, { start: offset, highWaterMark: chunkBytes });
     return;
   }
   let before = offset;
-  for await (const chunk of fs.createReadStream(path).pipe(createZstdDecompress()) as AsyncIterable<Buffer>) {
+  const unpacked = fs.createReadStream(`${path}.zst`).pipe(createZstdDecompress());
+  for await (const chunk of unpacked as AsyncIterable<Buffer>) {
     if (chunk.length > before) yield chunk.subarray(before);
     before = Math.max(0, before - chunk.length);
   }

@@ -4,7 +4,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { proofText, prove } from '../../verify/src/proof.ts';
-import { Unprovable } from '../../verify/src/prover.ts';
+import { type Aids, Unprovable } from '../../verify/src/prover.ts';
 import type { FolderSource } from '../../verify/src/source.ts';
 import { reportText } from '../../verify/src/text.ts';
 import { proveByCheckpoint } from '../../verify/src/tlogproof.ts';
@@ -13,6 +13,9 @@ import { HoldpointError } from '../errors.ts';
 import type { Output } from './outcome.ts';
 
 export const wrongTiles = 'the tiles do not fit the log: `holdpoint audit tiles DIR` makes them anew';
+
+export const wrongCheckpoint =
+  'the newest checkpoint in the log’s folder does not fit the log, so it is left out: one of the two was set back or written anew';
 
 export interface ProveFlags {
   readonly seq: number;
@@ -23,11 +26,12 @@ export interface ProveFlags {
 /** `audit prove`: refuses to write a proof that does not hold, and then says what is wrong with the log. */
 export async function proveRecord(source: FolderSource, flags: ProveFlags, output: Output): Promise<number> {
   try {
-    const { text, tiles } =
+    const { text, tiles, checkpoint } =
       flags.format === 'tlog-proof'
-        ? await proveByCheckpoint(source, flags.seq)
+        ? { ...(await proveByCheckpoint(source, flags.seq)), checkpoint: 'kept' }
         : await proveBySeal(source, flags.seq);
     if (tiles === 'wrong') output.err(`holdpoint audit: ${wrongTiles}\n`);
+    if (checkpoint === 'wrong') output.err(`holdpoint audit: ${wrongCheckpoint}\n`);
     write(flags.output, text, output);
     return 0;
   } catch (error) {
@@ -36,9 +40,9 @@ export async function proveRecord(source: FolderSource, flags: ProveFlags, outpu
   }
 }
 
-async function proveBySeal(source: FolderSource, seq: number): ReturnType<typeof proveByCheckpoint> {
-  const { proof, tiles } = await prove(source, seq);
-  return { text: proofText(proof), tiles };
+async function proveBySeal(source: FolderSource, seq: number): Promise<Aids & { text: string }> {
+  const { proof, ...aids } = await prove(source, seq);
+  return { text: proofText(proof), ...aids };
 }
 
 /** Says why a log proves nothing. Returns the exit code. */

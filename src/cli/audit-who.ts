@@ -14,7 +14,7 @@ import { storyText } from '../../verify/src/story-text.ts';
 import { plain, recordText, reportText, time } from '../../verify/src/text.ts';
 import { verifyLog } from '../../verify/src/verify.ts';
 import { HoldpointError } from '../errors.ts';
-import { wrongTiles } from './audit-prove.ts';
+import { wrongCheckpoint, wrongTiles } from './audit-prove.ts';
 import { logsFor } from './opened-source.ts';
 import type { Output } from './outcome.ts';
 
@@ -94,6 +94,7 @@ function whoText(account: Account, proven: Proven, whole: Report | undefined): s
       text += `  the newest ${unsealed} of them are not: they are under no seal yet; ask again in a moment\n`;
     if (whole === undefined) text += '  whether the rest of the log is whole, `audit verify` tells\n';
     if (proven.tiles === 'wrong') text += `  note: ${wrongTiles}\n`;
+    if (proven.checkpoint === 'wrong') text += `  note: ${wrongCheckpoint}\n`;
   }
   if (whole !== undefined) text += `\n${reportText(whole).split('\n\n')[0]!.trimEnd()}\n`;
   return text;

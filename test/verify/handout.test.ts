@@ -1,27 +1,35 @@
 // What somebody is handed instead of a log: every byte of it counts, and it says no more than it proves.
 
-import { createHash, generateKeyPairSync, sign, verify as verifySignature } from 'node:crypto';
+import { createHash, generateKeyPairSync, verify as verifySignature } from 'node:crypto';
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeAll, expect, test } from 'vitest';
+import type { JWK } from 'jose';
+import { afterEach, beforeAll, expect, test } from 'vitest';
+import { type NoteSigner, noteSigner } from '../../src/audit/note-signer.ts';
 import { openLog } from '../../src/audit/opening.ts';
 import { checkConsistency, consistencyText, continues, Inconsistent } from '../../verify/src/consistency.ts';
 import { checkHandout, isHandout } from '../../verify/src/handout.ts';
 import { leafHash } from '../../verify/src/leaf.ts';
 import { CompactTree } from '../../verify/src/merkle.ts';
-import { checkpointText, noteKey, noteOf, noteType, signatureLine, vkeyText } from '../../verify/src/note.ts';
+import { folderName } from '../../verify/src/names.ts';
+import { checkpointText, cosignatureType, noteOf, noteType, vkeyText } from '../../verify/src/note.ts';
 import { checkProof, proofText, prove } from '../../verify/src/proof.ts';
 import { Unprovable } from '../../verify/src/prover.ts';
 import { FolderSource, readLines } from '../../verify/src/source.ts';
 import { checkTlogProof, proveByCheckpoint } from '../../verify/src/tlogproof.ts';
 import { logFolder, optionsFor, origin, statement } from '../audit/fixture.ts';
 
-const { publicKey, privateKey } = generateKeyPairSync('ed25519');
-const raw = Buffer.from(String(publicKey.export({ format: 'jwk' }).x), 'base64url');
-const logKey = noteKey(origin, noteType, raw);
+const witness = noteSigner('witness.example/w1', cosignatureType, freshSecret());
+const stranger = noteSigner(origin, noteType, freshSecret());
+
+function freshSecret(): JWK {
+  return generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' }) as JWK;
+}
 
 let source: FolderSource;
+/** The log's own key for notes. */
+let signer: NoteSigner;
 /** Roots by size, base64url. */
 const roots: string[] = [];
 
@@ -33,6 +41,8 @@ beforeAll(async () => {
     if (n % 10 === 0) await log.durable(seq);
   }
   await log.close();
+  const kept = join(path, 'keys', `audit-${folderName(origin)}`, 'checkpoint.jwk');
+  signer = noteSigner(origin, noteType, JSON.parse(fs.readFileSync(kept, 'utf8')));
   source = new FolderSource(logFolder(path));
   const tree = new CompactTree();
   roots.push(tree.root().toString('base64url'));
@@ -46,11 +56,17 @@ beforeAll(async () => {
 
 const head = (size: number) => ({ size, root: roots[size]! });
 
-function checkpoint(size: number): string {
-  const root = Buffer.from(roots[size]!, 'base64url');
-  const text = checkpointText({ origin, size, root, extensions: [] });
-  return noteOf(text, [signatureLine(logKey, sign(null, Buffer.from(text), privateKey))]);
+const seenAt = 1_790_000_000;
+
+/** A checkpoint in the log's folder, signed by the log and, if asked, by the witness. */
+function putCheckpoint(size: number, by = signer, root = roots[size]!, isCosigned = false): string {
+  const text = checkpointText({ origin, size, root: Buffer.from(root, 'base64url'), extensions: [] });
+  const note = noteOf(text, [by.sign(text), ...(isCosigned ? [witness.sign(text, seenAt)] : [])]);
+  fs.writeFileSync(join(source.path, 'checkpoint'), note);
+  return note;
 }
+
+afterEach(() => fs.rmSync(join(source.path, 'checkpoint'), { force: true }));
 
 /** Throws if any changed byte of the text is not noticed. `step`: how many bytes are passed over. */
 async function everyByte(
@@ -85,6 +101,73 @@ test('no byte of a proof can be changed, left out or added', { timeout: 120_000 
     { ...proof, inclusion: proof.inclusion.slice(1) },
   ])
     await expect(checkProof(`${JSON.stringify(other, null, 2)}\n`)).rejects.toThrow();
+});
+
+test('a proof tells who had seen the record by when, where the log has a cosigned checkpoint', async () => {
+  putCheckpoint(140, signer, roots[140]!, true);
+  const { proof, checkpoint } = await prove(source, 77);
+  expect(checkpoint).toBe('kept');
+  const text = proofText(proof);
+  expect((await checkProof(text)).seen).toEqual({ size: 140, witnesses: [] });
+  const seen = await checkProof(text, undefined, { keys: [witness.key] });
+  expect(seen.seen).toEqual({ size: 140, witnesses: [{ name: 'witness.example/w1', seconds: seenAt }] });
+
+  const other = noteSigner('witness.example/w2', cosignatureType, freshSecret());
+  const both = { keys: [witness.key, other.key] };
+  await expect(checkProof(text, undefined, both)).rejects.toThrow('1 of the witnesses');
+  expect((await checkProof(text, undefined, { ...both, need: 1 })).seen?.witnesses).toHaveLength(1);
+  const bare = proofText({ ...proof, checkpoint: undefined });
+  await expect(checkProof(bare, undefined, { keys: [witness.key] })).rejects.toThrow('no checkpoint');
+  expect((await checkProof(bare)).seen).toBeUndefined();
+});
+
+test('no byte of a proof with a checkpoint can be changed', { timeout: 120_000 }, async () => {
+  putCheckpoint(140, signer, roots[140]!, true);
+  const text = proofText((await prove(source, 77)).proof);
+  const from = text.indexOf('"checkpoint"');
+  const bytes = Buffer.from(text);
+  const changed = (at: number) => {
+    const copy = Buffer.from(bytes);
+    copy[at]! ^= 1 << (at % 7);
+    return copy.toString('utf8');
+  };
+  const good = await checkProof(text);
+  const cosignature = text.indexOf('witness.example');
+  for (let at = from; at < bytes.length; at += 1) {
+    await expect(checkProof(changed(at), undefined, { keys: [witness.key] })).rejects.toThrow();
+    // To whoever names no witness, a cosignature says nothing: changed or not, it means the same.
+    const said = await checkProof(changed(at)).catch(() => undefined);
+    if (said === undefined) continue;
+    expect(said).toEqual(good);
+    expect(at).toBeGreaterThan(cosignature - 3);
+    expect(at).toBeLessThan(cosignature + 140);
+  }
+});
+
+test('a checkpoint that the log does not continue to, or did not sign, is left out of a proof and refused in one', async () => {
+  putCheckpoint(140);
+  const { proof } = await prove(source, 77);
+  for (const put of [
+    () => putCheckpoint(140, signer, roots[139]),
+    () => putCheckpoint(140, stranger),
+    () => fs.writeFileSync(join(source.path, 'checkpoint'), putCheckpoint(140).replace('140', '141')),
+  ]) {
+    put();
+    const note = fs.readFileSync(join(source.path, 'checkpoint'), 'utf8');
+    const made = await prove(source, 77);
+    expect(made).toMatchObject({ checkpoint: 'wrong', proof: { checkpoint: undefined } });
+    await checkProof(proofText(made.proof));
+    const bent = { ...proof, checkpoint: { ...proof.checkpoint!, note } };
+    await expect(checkProof(proofText(bent))).rejects.toThrow();
+  }
+  const { key } = proof.checkpoint!;
+  const jwk = { crv: 'Ed25519', kty: 'OKP', x: stranger.key.raw.toString('base64url') };
+  const foreign = { ...proof, checkpoint: { ...proof.checkpoint!, key: { ...key, jwk } } };
+  await expect(checkProof(proofText(foreign))).rejects.toThrow('for another key or log');
+  for (const nothing of ['', 'nonsense', putCheckpoint(60)]) {
+    fs.writeFileSync(join(source.path, 'checkpoint'), nothing);
+    expect(await prove(source, 77)).toMatchObject({ checkpoint: 'none' });
+  }
 });
 
 test('a log continues every state that it had', async () => {
@@ -126,9 +209,9 @@ test('no byte of a proof of consistency can be changed', { timeout: 120_000 }, a
 });
 
 test('a tlog-proof is what C2SP describes, checked here by hand', async () => {
-  fs.writeFileSync(join(source.path, 'checkpoint'), checkpoint(140));
+  putCheckpoint(140);
   const { text } = await proveByCheckpoint(source, 77);
-  expect(checkTlogProof(text, { log: [logKey] })).toMatchObject({ origin, seq: 77, size: 140 });
+  expect(checkTlogProof(text, { log: [signer.key] })).toMatchObject({ origin, seq: 77, size: 140 });
 
   const lines = text.split('\n');
   expect(lines[0]).toBe('c2sp.org/tlog-proof@v1');
@@ -151,7 +234,7 @@ test('a tlog-proof is what C2SP describes, checked here by hand', async () => {
   const [name, size, root, , signature] = lines.slice(blank + 1);
   expect([name, size, root]).toEqual([origin, '140', node.toString('base64')]);
   const bytes = Buffer.from(signature!.split(' ')[2]!, 'base64').subarray(4);
-  expect(verifySignature(null, Buffer.from(`${name}\n${size}\n${root}\n`), publicKey, bytes)).toBe(true);
+  expect(verifySignature(null, Buffer.from(`${name}\n${size}\n${root}\n`), signer.key.key, bytes)).toBe(true);
 });
 
 /** On which side each hash of the path stands, from the leaf upwards. */
@@ -164,21 +247,22 @@ function pathSides(index: number, size: number): string[] {
 }
 
 test('no byte of a tlog-proof can be changed', { timeout: 120_000 }, async () => {
-  fs.writeFileSync(join(source.path, 'checkpoint'), checkpoint(140));
+  putCheckpoint(140);
   const { text } = await proveByCheckpoint(source, 77);
-  await everyByte(text, async (changed) => checkTlogProof(changed, { log: [logKey] }), 1);
+  await everyByte(text, async (changed) => checkTlogProof(changed, { log: [signer.key] }), 1);
   expect(() => checkTlogProof(text, { log: [] })).toThrow('not signed by the key');
-  const witness = noteKey('witness.example', 0x04, raw);
-  expect(() => checkTlogProof(text, { log: [logKey], witnesses: [witness] })).toThrow('0 of the witnesses');
+  expect(() => checkTlogProof(text, { log: [signer.key], witnesses: [witness.key] })).toThrow(
+    '0 of the witnesses',
+  );
   await expect(proveByCheckpoint(source, 141)).rejects.toThrow(Unprovable);
-  fs.writeFileSync(join(source.path, 'checkpoint'), checkpoint(140).replace('140', '139'));
+  fs.writeFileSync(join(source.path, 'checkpoint'), putCheckpoint(140).replace('140', '139'));
   await expect(proveByCheckpoint(source, 77)).rejects.toThrow();
   fs.rmSync(join(source.path, 'checkpoint'));
   await expect(proveByCheckpoint(source, 77)).rejects.toThrow('no checkpoint');
 });
 
 test('each file is known by what it says it is', async () => {
-  fs.writeFileSync(join(source.path, 'checkpoint'), checkpoint(140));
+  putCheckpoint(140);
   const tlog = (await proveByCheckpoint(source, 3)).text;
   const texts = {
     proof: proofText((await prove(source, 3)).proof),
@@ -187,10 +271,10 @@ test('each file is known by what it says it is', async () => {
   };
   for (const [kind, text] of Object.entries(texts)) {
     expect(isHandout(text)).toBe(true);
-    expect(await checkHandout(text, { log: [logKey] })).toMatchObject({ kind });
+    expect(await checkHandout(text, { log: [signer.key] })).toMatchObject({ kind });
   }
   await expect(checkHandout(tlog)).rejects.toThrow('--log-key');
-  for (const text of ['', '{}', '[1]', 'null', '{"typ":"holdpoint.proof.v2"}', vkeyText(logKey)]) {
+  for (const text of ['', '{}', '[1]', 'null', '{"typ":"holdpoint.proof.v2"}', vkeyText(signer.key)]) {
     expect(isHandout(text)).toBe(false);
     await expect(checkHandout(text)).rejects.toThrow('neither a proof nor a bundle');
   }

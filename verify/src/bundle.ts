@@ -11,9 +11,10 @@ import type { Moved } from './leaf.ts';
 import { verifyInclusion } from './merkle.ts';
 import type { LogSource } from './port.ts';
 import { isBase64url } from './proof/base64url.ts';
-import { leafOf, sealedBy } from './proof.ts';
-import { proved, sealOver } from './prover.ts';
+import { leafOf, sealedBy, seenBy } from './proof.ts';
+import { type Aids, provedUnder, sealOver } from './prover.ts';
 import { Releases, type Story } from './releases.ts';
+import { plainWitnessed, type SeenBy, type Witnessed, type Witnesses } from './witnessed.ts';
 
 export interface Bundle {
   readonly typ: 'holdpoint.bundle.v1';
@@ -31,6 +32,8 @@ export interface Bundle {
   readonly seal: string;
   readonly root: JWK;
   readonly keys: readonly { readonly jwk: JWK; readonly cert: string }[];
+  /** Where the log had one over as much as the seal: who saw it, and when. */
+  readonly checkpoint?: Witnessed | undefined;
   /** Long members of records, by the SHA-256 of their text in hex. */
   readonly blobs: Readonly<Record<string, string>>;
   /** ID tokens, by their SHA-256 in hex. */
@@ -59,12 +62,12 @@ export async function makeBundle(
   source: LogSource,
   told: Told,
   options: CheckOptions = {},
-): Promise<{ bundle: Bundle; shows: Bundled; tiles: 'used' | 'none' | 'wrong' }> {
+): Promise<Aids & { bundle: Bundle; shows: Bundled }> {
   const { lines, rid, seq, blobs, evidence } = told;
   const seqs = [...lines.keys()];
-  const { origin, seal, root, keys, size } = await sealOver(source, seqs.at(-1)!);
-  const wanted = { inclusion: seqs, consistency: [], size };
-  const { made, tiles } = await proved(source, wanted, async ({ inclusion }) => {
+  const sealed = await sealOver(source, seqs.at(-1)!);
+  const { origin, seal, root, keys } = sealed;
+  const { made, ...aids } = await provedUnder(source, sealed, seqs, async (inclusion, checkpoint) => {
     const bundle: Bundle = {
       typ: 'holdpoint.bundle.v1',
       origin,
@@ -77,12 +80,13 @@ export async function makeBundle(
       seal,
       root,
       keys,
+      checkpoint,
       blobs,
       evidence,
     };
     return { bundle, shows: await checkBundle(bundleText(bundle), options) };
   });
-  return { ...made, tiles };
+  return { ...made, ...aids };
 }
 
 /** What a good bundle shows. */
@@ -91,16 +95,19 @@ export interface Bundled {
   readonly rootKid: string;
   /** µs since 1970, as the seal says: nothing in it is younger. */
   readonly sealedAt: number;
+  /** Who had seen a log with all of it, where the bundle has its checkpoint. */
+  readonly seen: SeenBy | undefined;
   readonly records: readonly ChainedRecord[];
   /** Of the request that it is about. */
   readonly story: Story | undefined;
   readonly releases: Releases['counts'];
 }
 
-/** `rootKid`: the root that the caller trusts; `given`: approvers' keys that they bring. */
+/** `rootKid`: the root that the caller trusts; `given`: approvers' keys that they bring; `witnesses`: who must have seen it. */
 export interface CheckOptions {
   readonly rootKid?: string | undefined;
   readonly given?: ReadonlyMap<string, Credential> | undefined;
+  readonly witnesses?: Witnesses | undefined;
 }
 
 /** Checks a bundle of unknown origin by its exact text. Throws Error that says what is wrong. */
@@ -141,6 +148,7 @@ export async function checkBundle(text: string, options: CheckOptions = {}): Pro
     origin: read.origin,
     rootKid: sealed.rootKid,
     sealedAt: Number(sealed.seal.ts),
+    seen: await seenBy(read, sealed, options.witnesses),
     records,
     story,
     releases: releases.counts,
@@ -152,12 +160,12 @@ function readBundle(text: string): Bundle {
   if (typeof read !== 'object' || read === null || read.typ !== 'holdpoint.bundle.v1')
     throw new Error('this is not a bundle: typ must be "holdpoint.bundle.v1"');
   // What nobody looks at could be changed unnoticed, so nothing stands in a bundle that is not looked at.
+  const about = read.rid === undefined ? 'root seal seq' : 'rid root seal';
+  const checkpoint = read.checkpoint === undefined ? '' : 'checkpoint ';
   const fits =
     bundleText(read) === text &&
-    only(
-      read,
-      `blobs evidence keys origin records ${read.rid === undefined ? 'root seal seq' : 'rid root seal'} typ`,
-    ) &&
+    (read.checkpoint === undefined || isPlain(read.checkpoint)) &&
+    only(read, `blobs ${checkpoint}evidence keys origin records ${about} typ`) &&
     only(read.root, 'crv kty x') &&
     read.keys.every((key) => only(key, 'cert jwk') && only(key.jwk, 'crv kty x')) &&
     read.records.every((record) => only(record, 'inclusion index line')) &&
@@ -167,6 +175,11 @@ function readBundle(text: string): Bundle {
     );
   if (!fits) throw new Error('the bundle is not in its one form: it was changed');
   return read;
+}
+
+function isPlain(checkpoint: Witnessed): boolean {
+  const plain = plainWitnessed(checkpoint);
+  return plain !== undefined && canonical(plain) === canonical(checkpoint);
 }
 
 /** True if the object has exactly these members; `names` are sorted. */

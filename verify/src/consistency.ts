@@ -69,14 +69,14 @@ export async function continues(
     throw new Unprovable(
       `${old.size} records are more than the ${newest.size} that they are to be followed by`,
     );
-  const wanted = { inclusion: [], consistency: [old.size], size: newest.size };
+  const wanted = { inclusion: [], consistency: [{ old: old.size, size: newest.size }], size: newest.size };
   const { made, tiles } = await proved(source, wanted, async ({ consistency }) => {
     const shown: Consistency = {
       typ: 'holdpoint.consistency.v1',
       origin: sealed?.origin ?? (await originOf(source)),
       old,
       new: newest,
-      consistency: consistency.get(old.size)!.map((hash) => hash.toString('base64url')),
+      consistency: consistency[0]!.map((hash) => hash.toString('base64url')),
       ...(sealed && { sealed: { seal: sealed.seal, root: sealed.root, keys: sealed.keys } }),
     };
     await checkConsistency(consistencyText(shown));

@@ -8,6 +8,7 @@ import { readText } from './input.ts';
 import { Offence, offenceCodes } from './offence.ts';
 import { storyText } from './story-text.ts';
 import { plain, recordText, time } from './text.ts';
+import type { SeenBy } from './witnessed.ts';
 
 /** Checks the file and says so: exit code 0 only if it holds. */
 export async function verifyHandout(
@@ -36,8 +37,8 @@ function shownText(shown: Shown, { rootKid }: Brought): string {
     `root ${kid}${rootKid === undefined ? ', read from the file: name the one you trust with --root-key' : ', the one you named'}`;
   switch (shown.kind) {
     case 'proof': {
-      const { seq, origin, size, sealedAt, rootKid: kid } = shown.shows;
-      return `proved\n  record ${seq} of ${plain(origin)} was in the log of ${size} records sealed ${time(sealedAt)}\n  ${root(kid)}\n`;
+      const { seq, origin, size, sealedAt, seen, rootKid: kid } = shown.shows;
+      return `proved\n  record ${seq} of ${plain(origin)} was in the log of ${size} records sealed ${time(sealedAt)}\n  ${root(kid)}\n${seenText(seen)}`;
     }
     case 'tlog-proof': {
       const { seq, origin, size, signedBy } = shown.shows;
@@ -57,10 +58,20 @@ function shownText(shown: Shown, { rootKid }: Brought): string {
       return `proved\n  ${plain(origin)} of ${now.size} records (${now.root})\n  continues what it was with ${old.size} (${old.root}): compare that with what you remember\n  ${signed}\n`;
     }
     case 'bundle': {
-      const { records, origin, sealedAt, rootKid: kid } = shown.shows;
-      return `verified\n  ${records.length} records of ${plain(origin)}, sealed ${time(sealedAt)}\n  ${root(kid)}\n\n${toldText(shown.shows)}`;
+      const { records, origin, sealedAt, seen, rootKid: kid } = shown.shows;
+      return `verified\n  ${records.length} records of ${plain(origin)}, sealed ${time(sealedAt)}\n  ${root(kid)}\n${seenText(seen)}\n${toldText(shown.shows)}`;
     }
   }
+}
+
+/** Who had seen the log by when. Nothing where it has no checkpoint. */
+function seenText(seen: SeenBy | undefined): string {
+  if (seen === undefined) return '';
+  if (seen.witnesses.length === 0)
+    return `  the log’s checkpoint of ${seen.size} records continues it; who cosigned that was not looked at\n`;
+  return seen.witnesses
+    .map(({ name, seconds }) => `  ${plain(name)} had seen it by ${time(seconds * 1e6)}\n`)
+    .join('');
 }
 
 /** The story of a bundle; of one without a request, its records. */

@@ -14,10 +14,10 @@ export interface Brought {
   readonly rootKid?: string | undefined;
   /** Approvers' public keys, by `kid`. */
   readonly approvers?: ReadonlyMap<string, Credential> | undefined;
-  /** Keys that the log signs its checkpoints with, and those of witnesses, of whom `quorum` must have cosigned. */
+  /** Keys that the log signs its checkpoints with, and those of witnesses, of whom `need` must have cosigned. */
   readonly log?: readonly NoteKey[] | undefined;
   readonly witnesses?: readonly NoteKey[] | undefined;
-  readonly quorum?: number | undefined;
+  readonly need?: number | undefined;
   /** The older state that they remember. */
   readonly old?: TreeHead | undefined;
 }
@@ -30,12 +30,16 @@ export type Shown =
 
 /** Checks a file by its exact text. Throws Error, Offence or Inconsistent that says what is wrong. */
 export async function checkHandout(text: string, brought: Brought = {}): Promise<Shown> {
-  const { rootKid, approvers, log, witnesses, quorum, old } = brought;
+  const { rootKid, approvers, log, witnesses, need, old } = brought;
+  const seen = witnesses && { keys: witnesses, need };
   switch (kindOf(text)) {
     case 'holdpoint.proof.v1':
-      return { kind: 'proof', shows: await checkProof(text, rootKid) };
+      return { kind: 'proof', shows: await checkProof(text, rootKid, seen) };
     case 'holdpoint.bundle.v1':
-      return { kind: 'bundle', shows: await checkBundle(text, { rootKid, given: approvers }) };
+      return {
+        kind: 'bundle',
+        shows: await checkBundle(text, { rootKid, given: approvers, witnesses: seen }),
+      };
     case 'holdpoint.consistency.v1':
       return { kind: 'consistency', shows: await checkConsistency(text, { rootKid, old }) };
     case 'tlog-proof':
@@ -46,7 +50,7 @@ export async function checkHandout(text: string, brought: Brought = {}): Promise
         shows: checkTlogProof(text, {
           log,
           ...(witnesses && { witnesses }),
-          ...(quorum !== undefined && { quorum }),
+          ...(need !== undefined && { need }),
         }),
       };
     default:

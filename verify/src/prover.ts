@@ -22,6 +22,7 @@ import {
 } from './subtrees.ts';
 import { TiledTree, tiledSizeName } from './tiles.ts';
 import { readToken } from './token.ts';
+import { checkpointOver, type Witnessed } from './witnessed.ts';
 
 /** A seal and what makes its key one of the log's. */
 export interface Sealed {
@@ -104,30 +105,32 @@ async function jwkFile(source: LogSource, name: string | number): Promise<JWK | 
   return bytes === undefined ? undefined : (JSON.parse(bytes.toString('utf8')) as JWK);
 }
 
-/** What a proof takes: a hash for every list of subtrees, in the order of the lists. */
+/** The proofs that are wanted. */
 export interface Wanted {
-  /** By record, in the tree of `size`. */
+  /** Records in the tree of `size`. */
   readonly inclusion: readonly number[];
-  /** Sizes of trees before `size` that it is to be shown to continue. */
-  readonly consistency: readonly number[];
   readonly size: number;
+  /** Trees, by size, that larger ones are to be shown to continue. */
+  readonly consistency: readonly { readonly old: number; readonly size: number }[];
 }
 
-/** The proofs that were wanted. */
+/** Their hashes. */
 export interface Paths {
+  /** By record. */
   readonly inclusion: ReadonlyMap<number, readonly Hash[]>;
-  readonly consistency: ReadonlyMap<number, readonly Hash[]>;
+  /** In the order in which they were wanted. */
+  readonly consistency: readonly (readonly Hash[])[];
 }
 
 /** Makes proofs out of what `from` gives. Throws what that throws. */
 export async function pathsFrom(from: Subtrees, wanted: Wanted): Promise<Paths> {
   const inclusion = wanted.inclusion.map((seq) => [seq, inclusionParts(seq, wanted.size)] as const);
-  const consistency = wanted.consistency.map((old) => [old, consistencyParts(old, wanted.size)] as const);
-  const subtrees = [...inclusion, ...consistency].flatMap(([, parts]) => parts.flat());
-  const hashes = await from.hashes(subtrees);
+  const consistency = wanted.consistency.map(({ old, size }) => consistencyParts(old, size));
+  const parts = [...inclusion.map(([, each]) => each), ...consistency];
+  const hashes = await from.hashes(parts.flat(2));
   return {
-    inclusion: new Map(inclusion.map(([seq, parts]) => [seq, assemble(parts, hashes)])),
-    consistency: new Map(consistency.map(([old, parts]) => [old, assemble(parts, hashes)])),
+    inclusion: new Map(inclusion.map(([seq, each]) => [seq, assemble(each, hashes)])),
+    consistency: consistency.map((each) => assemble(each, hashes)),
   };
 }
 
@@ -211,14 +214,56 @@ export async function proved<T>(
   make: (paths: Paths) => Promise<T>,
 ): Promise<{ made: T; tiles: 'used' | 'none' | 'wrong' }> {
   const tiled = (await tiledSize(source)) > 0;
+  const size = Math.max(wanted.size, ...wanted.consistency.map((each) => each.size));
   if (tiled) {
     try {
-      const made = await make(await pathsFrom(new TiledLog(source, wanted.size), wanted));
+      const made = await make(await pathsFrom(new TiledLog(source, size), wanted));
       return { made, tiles: 'used' };
     } catch {
       // Whether it was the tiles or the log itself, the pass over the log will tell.
     }
   }
-  const made = await make(await pathsFrom(new WholeLog(source, wanted.size), wanted));
+  const made = await make(await pathsFrom(new WholeLog(source, size), wanted));
   return { made, tiles: tiled ? 'wrong' : 'none' };
+}
+
+/** What came of the parts that a proof does well with and can do without. */
+export interface Aids {
+  /** `wrong` ones want to be made anew. */
+  readonly tiles: 'used' | 'none' | 'wrong';
+  /** `wrong`: the log has one that it is no continuation of, or that is not signed by it. */
+  readonly checkpoint: 'kept' | 'none' | 'wrong';
+}
+
+/**
+ * Makes something of the proofs of records under a seal and, where the log has a checkpoint over as much, of that.
+ * `make` throws if what it is given proves nothing.
+ */
+export async function provedUnder<T>(
+  source: LogSource,
+  sealed: Sealed,
+  seqs: readonly number[],
+  make: (inclusion: Paths['inclusion'], checkpoint: Witnessed | undefined) => Promise<T>,
+): Promise<Aids & { made: T }> {
+  const wanted = { inclusion: seqs, size: sealed.size, consistency: [] };
+  const checkpoint = await checkpointOver(source, sealed.size);
+  if (checkpoint === undefined)
+    return {
+      ...(await proved(source, wanted, ({ inclusion }) => make(inclusion, undefined))),
+      checkpoint: 'none',
+    };
+  const { note, key, size } = checkpoint;
+  const both = { ...wanted, consistency: [{ old: sealed.size, size }] };
+  try {
+    const done = await proved(source, both, ({ inclusion, consistency: [steps] }) =>
+      make(inclusion, { note, key, consistency: steps!.map((step) => step.toString('base64url')) }),
+    );
+    return { ...done, checkpoint: 'kept' };
+  } catch {
+    // Whatever it is that is wrong, what the seal proves alone is proved alone.
+    return {
+      ...(await proved(source, wanted, ({ inclusion }) => make(inclusion, undefined))),
+      checkpoint: 'wrong',
+    };
+  }
 }

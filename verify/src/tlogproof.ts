@@ -68,14 +68,14 @@ export interface TlogProved {
 
 /**
  * Checks one of unknown origin by its exact text. `log`: the keys by which the log may sign; `witnesses`: those that the
- * caller knows, of whom `quorum` must have cosigned. Throws Error that says what is wrong.
+ * caller knows, of whom `need` must have cosigned. Throws Error that says what is wrong.
  */
 export function checkTlogProof(
   text: string,
   keys: {
     readonly log: readonly NoteKey[];
     readonly witnesses?: readonly NoteKey[];
-    readonly quorum?: number;
+    readonly need?: number;
   },
 ): TlogProved {
   const proof = readTlogProof(text);
@@ -85,9 +85,9 @@ export function checkTlogProof(
   if (byLog.length === 0)
     throw new Error('the checkpoint is not signed by the key of the log that you named');
   const byWitnesses = goodSignatures(note, keys.witnesses ?? []);
-  const quorum = keys.quorum ?? (keys.witnesses ?? []).length;
-  if (byWitnesses.length < quorum)
-    throw new Error(`${byWitnesses.length} of the witnesses that you named cosigned it, not ${quorum}`);
+  const need = keys.need ?? (keys.witnesses ?? []).length;
+  if (byWitnesses.length < need)
+    throw new Error(`${byWitnesses.length} of the witnesses that you named cosigned it, not ${need}`);
   includedIn(proof, checkpoint);
   return {
     origin: checkpoint.origin,
