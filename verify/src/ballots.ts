@@ -69,12 +69,20 @@ interface Lent extends Proof {
 /** How far the clocks of an approver and of a node may differ, and how long a release may take to be written down. */
 const skewMs = 30_000;
 
+/** Decisions and delegations that are kept at once. */
+const castMax = 200_000;
+const lentMax = 10_000;
+/** How long after its end something can still matter, if clocks were set back meanwhile. */
+export const forgottenMs = 86_400_000;
+
 /** Of one log, as it is walked. Everything throws Error with a reason for what cannot be. */
 export class Ballots {
   readonly #known: Credentials;
   readonly #aside: Aside;
   readonly #cast = new Map<number, Ballot>();
-  readonly #lent: Lent[] = [];
+  /** Seqs of the decisions on each request. */
+  readonly #on = new Map<string, number[]>();
+  #lent: Lent[] = [];
 
   constructor(known: Credentials, aside: Aside) {
     this.#known = known;
@@ -115,8 +123,19 @@ export class Ballots {
       exp: Number(given.exp),
       at: record.ts / 1000,
     };
+    if (this.#cast.size >= castMax)
+      throw new Error(`more than ${castMax} decisions are in force at once: no Holdpoint has so many`);
     this.#cast.set(record.seq, ballot);
+    const on = this.#on.get(ballot.rid);
+    if (on === undefined) this.#on.set(ballot.rid, [record.seq]);
+    else on.push(record.seq);
     return ballot;
+  }
+
+  /** The request can be used no more. */
+  forget(rid: string): void {
+    for (const seq of this.#on.get(rid) ?? []) this.#cast.delete(seq);
+    this.#on.delete(rid);
   }
 
   /** Takes a `delegation` record and the whole text of its D. */
@@ -128,6 +147,10 @@ export class Ballots {
     const ev = (members.ev ?? {}) as Members;
     const proof = await lookAt(ev, text, 'delegation', String(given.aud), this.#known, this.#aside);
     refuseForeign(proof, String(from));
+    const sinceMs = Number(members.ts) / 1000 - forgottenMs;
+    if (this.#lent.length >= lentMax) this.#lent = this.#lent.filter(({ exp }) => exp >= sinceMs);
+    if (this.#lent.length >= lentMax)
+      throw new Error(`more than ${lentMax} delegations are in force at once: no Holdpoint has so many`);
     this.#lent.push({
       ...proof,
       aud: String(given.aud),

@@ -4,9 +4,10 @@
 // before it. That they were pruned, and not removed, the log says itself, in a record. Pure.
 
 import { type EpochKey, refuseForeignKey, type WalkStart } from './chain.ts';
-import { type Manifest, placeOfLine, verifiedClaims } from './manifest.ts';
-import { Offence } from './offence.ts';
+import { claimsOf, type Manifest, placeOfLine, verifiedClaims } from './manifest.ts';
+import { Offence, type Place } from './offence.ts';
 import type { LogSource } from './port.ts';
+import { openMax } from './statements.ts';
 import { digest, publicKeyOf, type SegmentSeal } from './token.ts';
 
 /** Where a log begins that has lost segments 0 to `segments` − 1. */
@@ -20,21 +21,28 @@ export interface Beginning {
   readonly bytes: number;
   /** Epochs that began in them. */
   readonly epochs: number;
+  /** Statements that had no outcome there, by the manifest. */
+  readonly open: readonly (readonly [number, Place])[];
 }
 
-/** Follows manifest and keys up to segment `n`. Throws Offence if they do not lead there. */
+/**
+ * Follows manifest and keys up to segment `least`, and beyond it, but not to the last, while the records that end there
+ * are before `from`. Throws Offence if they do not lead there.
+ */
 export async function beginningAt(
-  n: number,
+  { least, last: lastSegment, from }: { least: number; last: number; from: number },
   source: LogSource,
   origin: string,
   manifest: Manifest,
-): Promise<Beginning> {
+): Promise<Beginning | undefined> {
   const keys = new Keychain(source, origin);
   let pmh = digest(`holdpoint-manifest-v1\n${origin}`);
   let last: SegmentSeal | undefined;
   let bytes = 0;
-  for (let i = 0; i < n; i += 1) {
+  let n = 0;
+  for (let i = 0; i < lastSegment; i += 1) {
     const line = await manifest.line(i);
+    if (i >= least && !(Number(line && claimsOf(line)?.size) <= from)) break;
     if (line === undefined)
       throw new Offence(
         'chain',
@@ -59,19 +67,30 @@ export async function beginningAt(
     pmh = digest(line.line);
     bytes += Number(claims.bytes);
     last = claims;
-    manifest.forget(i);
+    n = i + 1;
   }
+  if (last === undefined) return undefined;
+  manifest.forget(n - 1);
   const place = placeOfLine(n - 1);
   try {
-    const range = last!.end_range.map((peak) => Buffer.from(peak, 'base64url'));
-    const { size, end_head, psh } = last!;
+    const range = last.end_range.map((peak) => Buffer.from(peak, 'base64url'));
+    const { size, end_head, psh } = last;
     const key = await keys.of(undefined);
     const start: WalkStart = { size, head: String(end_head), range, psh: String(psh), key };
-    return { start, root: keys.root!, segments: n, pmh, bytes, epochs: key.epoch + 1 };
+    const open = openStatements(last).map((seq) => [seq, place] as const);
+    return { start, root: keys.root!, segments: n, pmh, bytes, epochs: key.epoch + 1, open };
   } catch (error) {
     if (error instanceof Offence) throw error;
     throw new Offence('root', place, `the manifest line is of no use: ${(error as Error).message}`);
   }
+}
+
+/** The statements that a manifest line names as open. */
+function openStatements({ intents, waits = [], passes = [] }: SegmentSeal): number[] {
+  const open = [...intents, ...waits];
+  for (let i = 0; i + 1 < passes.length; i += 2)
+    for (let k = 0; k < Math.min(passes[i + 1]!, openMax); k += 1) open.push(passes[i]! + k);
+  return open.sort((a, b) => a - b);
 }
 
 /** The keys of a log in their order, each by the word of the one before. */

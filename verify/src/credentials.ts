@@ -19,6 +19,8 @@ export interface Credential {
   readonly given: boolean;
 }
 
+const enrolledMax = 100_000;
+
 /** Of one log, as it is walked. */
 export class Credentials {
   readonly #given: ReadonlyMap<string, Credential>;
@@ -44,6 +46,8 @@ export class Credentials {
     const form = members.form === undefined ? 'key' : String(members.form);
     const jwk = await publicHalf(form, kid, members);
     const breakGlass = members.breakglass === true;
+    if (this.#enrolled.size >= enrolledMax)
+      throw new Error(`more than ${enrolledMax} are enrolled at once: no Holdpoint has so many approvers`);
     this.#enrolled.set(kid, { kid, id: String(members.id), form, jwk, breakGlass, given: false });
   }
 

@@ -67,6 +67,11 @@ export class Reaches {
     return undefined;
   }
 
+  /** The request can be used no more. */
+  forget(rid: string): void {
+    this.#counts.delete(rid);
+  }
+
   /** A use changed so many rows. */
   changed(rid: string, rows: number): void {
     const count = this.#counts.get(rid);

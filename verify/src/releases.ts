@@ -8,6 +8,7 @@ import { type Asked, type Ballot, Ballots, type Broken, levelOf } from './ballot
 import type { ChainedRecord } from './chain.ts';
 import { type Credential, Credentials } from './credentials.ts';
 import type { Aside } from './evidence.ts';
+import { Lives } from './lives.ts';
 import { Offence, type Place } from './offence.ts';
 import { Reaches } from './reach.ts';
 
@@ -38,6 +39,9 @@ interface Granted {
 interface Started {
   readonly rowsMax: number | undefined;
 }
+
+/** How long a request is remembered of which nothing says how long it lives. */
+const unknownMs = 30 * 86_400_000;
 
 /** Gives the whole text of a record's long member that was moved to a blob. */
 export type WholeText = (record: ChainedRecord, member: string, place: Place) => Promise<string>;
@@ -86,6 +90,7 @@ export class Releases {
   /** Released in an emergency. */
   readonly #broken = new Map<string, Broken>();
   readonly #intents = new Map<number, Started>();
+  readonly #lives: Lives;
   #since = 0;
 
   constructor(sources: ReleaseSources) {
@@ -93,6 +98,7 @@ export class Releases {
     this.#sources = sources;
     this.#known = new Credentials(given);
     this.#ballots = new Ballots(this.#known, sources.aside);
+    this.#lives = new Lives((rid) => this.#forget(rid));
     if (about !== undefined) this.story = { rid: about, asked: undefined, text: '', ballots: [], uses: [] };
   }
 
@@ -120,9 +126,11 @@ export class Releases {
         return told(fail, this.#ballots.lend(members, await this.#sources.wholeText(record, 'D', place)));
       case 'reject':
         this.#rejected.add(String(members.rid));
+        this.#lives.note(String(members.rid), record.ts / 1000 + unknownMs, record, fail);
         return;
       case 'breakglass':
         this.#broken.set(String(members.rid), brokenOf(members));
+        this.#lives.note(String(members.rid), Number(members.due) + unknownMs, record, fail);
         return;
       case 'review':
         return this.#review(record, place, fail);
@@ -143,6 +151,7 @@ export class Releases {
     const request = parse(text, fail);
     if (request.rid !== rid) throw fail(`the record of request ${rid} holds another request`);
     const asked = askedOf(request, String(rd));
+    this.#lives.note(String(rid), asked.exp === 0 ? record.ts / 1000 + unknownMs : asked.exp, record, fail);
     const elsewhere = request.node !== undefined && request.node !== node;
     this.#holds.set(String(rid), {
       asked,
@@ -160,23 +169,32 @@ export class Releases {
     const text = await this.#sources.wholeText(record, 'D', place);
     const rid = String(record.members.rid);
     const ballot = await told(fail, this.#ballots.cast(record, text, this.#holds.get(rid)?.asked));
+    // A decision is good for no longer than its request, where that is known.
+    if (!this.#holds.has(rid)) this.#lives.note(rid, ballot.exp, record, fail);
     this.#storyOf(rid)?.ballots.push(ballot);
   }
 
   async #review(record: ChainedRecord, place: Place, fail: Fail): Promise<void> {
     const { members } = record;
     const text = await this.#sources.wholeText(record, 'D', place);
-    await told(fail, this.#ballots.review(members, text, this.#broken.get(String(members.rid))));
+    const broken = this.#broken.get(String(members.rid));
+    // What it reviews may be among the records that are not here.
+    if (broken === undefined && this.#since > 0) return;
+    await told(fail, this.#ballots.review(members, text, broken));
   }
 
-  #grant({ members, ts }: ChainedRecord, fail: Fail): void {
+  #grant({ members, ts, seq }: ChainedRecord, fail: Fail): void {
     const rid = String(members.rid);
     const ref = Number(members.ref);
     const seqs = Array.isArray(members.decisions) ? (members.decisions as unknown[]) : [];
-    void this.#since;
+    if (!(ref < seq)) throw fail(`request ${rid} is used for statement ${ref}, which is not there`);
     const held = this.#holds.get(rid);
     if (this.#rejected.has(rid))
       throw fail(`request ${rid} was rejected, which is final, and yet it was used`);
+    if (seqs.some((one) => Number(one) < this.#since)) {
+      this.#grantUnseen(rid, ref, members);
+      return;
+    }
     let released: ReturnType<Ballots['release']>;
     try {
       released = this.#ballots.release(rid, seqs, held?.asked, ts / 1000);
@@ -199,11 +217,28 @@ export class Releases {
     this.#storyOf(rid)?.uses.push({ ref, ballots, wire: undefined, sameBytes: false, outcome: undefined });
   }
 
+  /** A release that rests on decisions that are not here any more: nobody can say whether it was one. */
+  #grantUnseen(rid: string, ref: number, members: Members): void {
+    const rowsMax = typeof members.rowsMax === 'number' ? members.rowsMax : undefined;
+    this.#granted.set(ref, { rid, rowsMax, further: members.use !== undefined });
+    this.counts.unproved += 1;
+    this.#storyOf(rid)?.uses.push({
+      ref,
+      ballots: [],
+      wire: undefined,
+      sameBytes: false,
+      outcome: undefined,
+    });
+  }
+
   #begin(record: ChainedRecord, fail: Fail): void {
     const { rid, wire } = record.members;
     const ref = Number(record.members.ref);
     const held = this.#holds.get(String(rid));
-    const granted = this.#granted.get(ref);
+    const unseen = ref < this.#since && !this.#granted.has(ref);
+    const granted = unseen
+      ? { rid, rowsMax: record.members.rowsMax as number | undefined, further: false }
+      : this.#granted.get(ref);
     if (granted === undefined || granted.rid !== rid)
       throw fail(`statement ${ref} went to the server on request ${rid}, which was not released for it`);
     // A retry has names of its own for statement and portal, so its bytes differ; its text and values may not.
@@ -244,6 +279,16 @@ export class Releases {
     if (use !== undefined) use.outcome = members;
     this.#gates.delete(ref);
     this.#intents.delete(ref);
+    this.#granted.delete(ref);
+  }
+
+  /** The request can be used no more, so nothing of it is kept: a use of it is then one without a decision. */
+  #forget(rid: string): void {
+    this.#holds.delete(rid);
+    this.#rejected.delete(rid);
+    this.#broken.delete(rid);
+    this.#reaches.forget(rid);
+    this.#ballots.forget(rid);
   }
 
   #storyOf(rid: string): Story | undefined {

@@ -23,9 +23,9 @@ export interface Report {
   readonly root: { readonly kid: string; readonly pinned: boolean } | undefined;
   /** Segments that are here. */
   readonly segments: number;
-  /** What is not here any more, by the log's own word: its first segments and the records in them. */
-  readonly pruned: { readonly segments: number; readonly records: number } | undefined;
-  /** Size of the log: the records that were checked, and those that were pruned. */
+  /** What was not looked at before the records that were: pruned, or before `from`. `notes` say which. */
+  readonly skipped: { readonly segments: number; readonly records: number } | undefined;
+  /** Size of the log as far as it was looked at, with what was skipped. */
   readonly records: number;
   readonly seals: number;
   /** What the last seal vouches for: remember it, and give it to `expect` next time. */

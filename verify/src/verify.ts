@@ -48,7 +48,11 @@ export async function verifyLog(source: LogSource, options: VerifyOptions = {}):
   // Before the segments: a log that grows meanwhile has a segment more than its manifest knows, never one less.
   const manifest = await Manifest.open(source, options.live === true);
   const names = await source.segments();
-  const check = new Check(source, options, await originOf(source, names[0]), manifest, names);
+  // A log that is not read from its first record takes its name from the manifest, which the keys must then bear out.
+  const isPart = (options.from ?? 0) > 0 || segmentNumber(names[0] ?? '') !== 0;
+  const line = isPart ? await manifest.line(0) : undefined;
+  const origin = (line && claimsOf(line)?.origin) ?? (await originOf(source, names[0]));
+  const check = new Check(source, options, String(origin), manifest, names);
   const findings: Finding[] = [];
   try {
     await check.run();
@@ -75,10 +79,13 @@ class Check {
   records = 0;
   readonly #source: LogSource;
   readonly #options: VerifyOptions;
-  readonly #names: readonly string[];
+  #names: readonly string[];
+  #next = 0;
+  /** Segments at the beginning that are not there. */
+  #missing = 0;
   readonly #manifest: Manifest;
   readonly #releases: Releases;
-  #statements = new Statements();
+  readonly #statements = new Statements();
   #beginning: Beginning | undefined;
   /** A record says that what is missing at the beginning was pruned. */
   #isPruned = false;
@@ -120,11 +127,12 @@ class Check {
 
   /** Throws Offence for the first thing that cannot be. */
   async run(): Promise<void> {
-    const names = this.#names;
-    const first = names[0] === undefined ? 0 : segmentNumber(names[0])!;
+    const { to = Number.POSITIVE_INFINITY } = this.#options;
     try {
-      if (first > 0) await this.#begin(first);
-      for (const [i, name] of names.entries()) await this.#segment(name, i, first + i);
+      await this.#begin();
+      const skipped = this.#beginning?.segments ?? 0;
+      for (; this.#next < this.#names.length && this.walk.size <= to; this.#next += 1)
+        await this.#segment(this.#names[this.#next]!, this.#next, skipped + this.#next);
       await this.#finish();
     } finally {
       // Whoever still reads ahead reads for nothing.
@@ -132,18 +140,25 @@ class Check {
     }
   }
 
-  async #begin(first: number): Promise<void> {
+  /** Finds out where to begin: at the first segment that is there, or at the one that holds `from`. */
+  async #begin(): Promise<void> {
     const { origin } = this.walk;
-    const { rootKid } = this.#options;
-    const beginning = await beginningAt(first, this.#source, origin, this.#manifest);
+    const { rootKid, from = 0 } = this.#options;
+    const [first, last] = [this.#names[0], this.#names.at(-1)].map((name) => segmentNumber(name ?? '') ?? 0);
+    if (first === 0 && from === 0) return;
+    const until = { least: first!, last: last!, from };
+    const beginning = await beginningAt(until, this.#source, origin, this.#manifest);
+    if (beginning === undefined) return;
     if (rootKid !== undefined && beginning.root.kid !== rootKid)
       throw foreignRoot(beginning.root.kid, rootKid, { file: 'keys/root.jwk', line: 0 });
+    this.#missing = first!;
+    this.#names = this.#names.filter((name) => segmentNumber(name)! >= beginning.segments);
     this.#beginning = beginning;
     this.#pmh = beginning.pmh;
     this.#epochs = beginning.epochs;
     this.walk = new Walk(origin, beginning.start);
     this.walk.root = beginning.root;
-    this.#statements = new Statements(beginning.start.size);
+    this.#statements.add(beginning.open);
     this.#releases.beginAt(beginning.start.size);
   }
 
@@ -317,7 +332,9 @@ class Check {
     const { walk } = this;
     const { expect, noGaps, live } = this.#options;
     const place = this.#last?.place ?? { file: '', line: 0 };
-    await this.#manifest.finish(this.#beginning?.segments ?? 0, this.#names.length);
+    const isWhole = this.#next === this.#names.length;
+    if (isWhole) await this.#manifest.finish(this.#beginning?.segments ?? 0, this.#names.length);
+    else this.#notes.push(`nothing behind record ${walk.size - 1} was looked at`);
     const unsealed = walk.size - walk.sealed;
     if (unsealed > 0 && live === true && walk.seals > 0)
       this.#notes.push(`${unsealed} newest records are under no seal yet; they are not vouched for`);
@@ -333,22 +350,30 @@ class Check {
     for (const { seq, kind, place } of noGaps === true ? this.#breaks : [])
       throw new Offence('gap', place, `record ${seq} declares a ${kind}`);
     const oldest = this.#statements.first();
-    if (oldest !== undefined && (oldest.seq < walk.bootSince || this.#last?.kind === 'bye'))
+    if (isWhole && oldest !== undefined && (oldest.seq < walk.bootSince || this.#last?.kind === 'bye'))
       throw new Offence('outcome', oldest.place, `statement ${oldest.seq} has no outcome`);
   }
 
+  /** Of segments that are missing at the beginning a record must say that they were pruned, if it was looked for. */
   #refuseUndeclaredBeginning(): void {
     const beginning = this.#beginning;
     if (beginning === undefined) return;
-    if (!this.#isPruned)
+    const { segments, bytes, start } = beginning;
+    if (segments > this.#missing) {
+      this.#notes.push(
+        `nothing before record ${start.size} was looked at; the manifest and the keys lead there from the root`,
+      );
+      return;
+    }
+    if (!this.#isPruned && this.#next === this.#names.length)
       throw new Offence(
         'chain',
         { file: this.#names[0]!, line: 1 },
-        `segments 0 to ${beginning.segments - 1} are missing, and no record says that they were pruned`,
+        `segments 0 to ${segments - 1} are missing, and no record says that they were pruned`,
       );
     this.#notes.push(
-      `the first ${beginning.start.size} records, in ${beginning.segments} segments of ${beginning.bytes} bytes, were pruned: ` +
-        'they are not here any more. Their manifest lines and keys are, and lead to the first record that is',
+      `the first ${start.size} records, in ${segments} segments of ${bytes} bytes, were pruned: they are not here ` +
+        'any more. Their manifest lines and keys are, and lead to the first record that is',
     );
   }
 
@@ -388,7 +413,7 @@ class Check {
       origin: walk.origin,
       root: root === undefined ? undefined : { kid: root.kid, pinned: this.#options.rootKid !== undefined },
       segments: this.#names.length,
-      pruned: beginning && { segments: beginning.segments, records: beginning.start.size },
+      skipped: beginning && { segments: beginning.segments, records: beginning.start.size },
       records: walk.size,
       seals: walk.seals,
       sealed:
