@@ -72,7 +72,7 @@ test('the approver sees all of it, the log none of it, and the auditor opens wha
   const sql =
     "/* reason: for mallory@example.org */ delete from customers where email = 'alice-7781@example.org' and id <> $1";
   const running = client.query(sql, [445566]);
-  const { id } = (await guard.pending(1))[0]!;
+  const id = (await guard.pending(1))[0]!.id;
   const view = await guard.show(id);
   expect(view.sql.lines.flat().join('')).toContain("'alice-7781@example.org'");
   expect(view.parameters?.[0]?.value.lines.flat().join('')).toBe('445566');
@@ -123,7 +123,7 @@ test('an EXECUTE of a prepared statement quotes its text to the approver, not to
     "prepare gone (text) as delete from customers where email = $1 or email = 'carol-9911@example.org'",
   );
   const running = client.query("execute gone ('dave-3322@example.org')");
-  const { id } = (await guard.pending(1))[0]!;
+  const id = (await guard.pending(1))[0]!.id;
   const view = await guard.show(id);
   expect(JSON.stringify(view.statements)).toContain('carol-9911');
   await guard.decide(id, 'reject', 'no');
