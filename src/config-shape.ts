@@ -178,6 +178,19 @@ export const configShape = z.strictObject({
         ),
       sealMs: ms(0, 10_000).default(5),
       segmentBytesMax: z.int().min(65_536).max(1_073_741_824).default(67_108_864),
+      stallMs: ms(100, 600_000)
+        .default(10_000)
+        .describe(
+          'How long the disk of the log or its signer may be silent before statements are refused. They are taken again when it answers.',
+        ),
+      ballastBytes: z
+        .int()
+        .min(0)
+        .max(17_179_869_184)
+        .default(67_108_864)
+        .describe(
+          'Room kept on the disk of the log, so that a log whose disk is full can still say so and end. 0: none.',
+        ),
       values: z
         .enum(['none', 'auditor', 'clear'])
         .optional()

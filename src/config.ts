@@ -143,6 +143,8 @@ export interface Config {
     readonly reads: 'kill-safe' | 'output-commit' | 'write-ahead';
     readonly sealMs: number;
     readonly segmentBytesMax: number;
+    readonly stallMs: number;
+    readonly ballastBytes: number;
     /** Least time between two checkpoints, and how long a held statement waits for one to be kept outside. */
     readonly checkpointMs: number;
     readonly anchorMs: number;

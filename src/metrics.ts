@@ -90,6 +90,8 @@ export interface Metrics {
   /** Of what keeps checkpoints of the log outside; `name` must come from the configuration. */
   anchor(name: string): AnchorMetrics;
   readonly logFiles: LogFilesMetrics;
+  /** 1 while records are taken. */
+  readonly auditWritable: { set(value: number): void };
   readonly authFailures: Count;
   /** The text of `GET /metrics`, and its Content-Type. */
   render(): Promise<{ text: string; contentType: string }>;
@@ -221,6 +223,10 @@ export function createMetrics(options: { version?: string; process?: boolean } =
     logFiles: logFilesMetrics(registry, tally),
     auditFailures: tally('holdpoint_audit_failures_total', 'Failed writes or syncs of the log.').cell({}),
     anchor: anchorMetrics(registry, tally),
+    auditWritable: gauge(
+      'holdpoint_audit_writable',
+      '1 while the log takes records, 0 while statements are refused.',
+    ),
     authFailures: tally('holdpoint_auth_failures_total', 'Logins refused.').cell({}),
     async render() {
       return { text: await registry.metrics(), contentType: registry.contentType };

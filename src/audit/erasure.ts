@@ -155,9 +155,12 @@ export function sidesOf(path: string, seqs: ReadonlySet<number>): string[] {
     .map(sideNumber)
     .filter((n) => n >= closed.length);
   const among = closed.flatMap(({ n, first, size }) =>
-    [...seqs].some((seq) => seq >= first && seq < size) ? [n] : [],
+    // Records of a segment that was broken off stand in the next one; their values stayed where they were.
+    [...seqs].some((seq) => seq >= first && seq < size) ? [n - 1, n] : [],
   );
-  return [...among, ...open].sort((a, b) => a - b).map(sideName);
+  const last = closed.length > 0 ? [closed.length - 1] : [];
+  const numbers = new Set([...among, ...last, ...open].filter((n) => n >= 0));
+  return [...numbers].sort((a, b) => a - b).map(sideName);
 }
 
 function closedSegments(path: string): SegmentSeal[] {

@@ -49,6 +49,11 @@ export class Folder {
     return join(this.path, 'LOCK');
   }
 
+  /** Room that can be given up. */
+  get ballast(): string {
+    return join(this.path, 'ballast');
+  }
+
   segment(n: number): string {
     return join(this.path, segmentName(n));
   }
@@ -101,12 +106,23 @@ export class Folder {
 
   /** Writes a blob, or finds it there. Returns a descriptor that still has to be synced and closed; undefined if found. */
   writeBlob(sha: string, bytes: Buffer): number | undefined {
+    // One of another size is what a power cut left of it.
+    const found = this.fs.statSync(this.blob(sha), { throwIfNoEntry: false });
+    return found?.size === bytes.length ? undefined : this.replaceBlob(sha, bytes);
+  }
+
+  /** Writes a blob, whether or not it is there. Returns a descriptor that still has to be synced and closed. */
+  replaceBlob(sha: string, bytes: Buffer): number {
     const path = this.blob(sha);
-    if (this.fs.existsSync(path)) return undefined;
     // Under its name only when whole, so that a crash leaves no blob that is not what its name says.
     const fd = this.fs.openSync(`${path}.new`, 'w', 0o600);
-    writeAll(this.fs, fd, bytes);
-    this.fs.renameSync(`${path}.new`, path);
+    try {
+      writeAll(this.fs, fd, bytes);
+      this.fs.renameSync(`${path}.new`, path);
+    } catch (error) {
+      this.fs.closeSync(fd);
+      throw error;
+    }
     return fd;
   }
 

@@ -1,47 +1,36 @@
 // AuditLog: the log as the proxy writes it. Chains records, writes them once per turn of the event loop, seals and
 // syncs them in groups, closes segments, changes keys. audit-approval §3.5 and §4.
-// Refuses to know why something is recorded, and to go on after the disk refused anything: an error poisons the log,
-// everybody who waits hears of it, and only a new start, which checks the folder, takes the log up again.
+// Refuses to know why something is recorded. While the disk or the signer fails or is silent nothing new is taken and
+// everybody who waits hears of it; the log tries again by itself and goes on when it can (segments.ts says how).
 
-import { hash } from 'node:crypto';
-import { canonical } from '../../verify/src/jcs.ts';
-import { leafHash, lineBytesMax } from '../../verify/src/leaf.ts';
-import { tokenIndex } from '../../verify/src/sidefile.ts';
-import { digest, type Seal } from '../../verify/src/token.ts';
+import { digest } from '../../verify/src/token.ts';
 import { HoldpointError } from '../errors.ts';
-import { nextKey } from './epoch.ts';
+import { Aside } from './aside.ts';
+import { isFull } from './ballast.ts';
+import { Blobs } from './blobs.ts';
+import { Chain } from './chain.ts';
+import { type Draft, draftOf } from './draft.ts';
+import { Epochs } from './epochs.ts';
 import type { LogHealth, LogListener, LogState } from './logstate.ts';
-import type { OpenWork } from './openwork.ts';
 import { Pace } from './pace.ts';
-import { encodeRecord, moveLongMembers, type RecordBody } from './record.ts';
-import type { SigningKey } from './seal.ts';
-import { addToManifest, Segment, type SegmentStart } from './segment.ts';
+import { patient } from './patience.ts';
+import type { RecordBody } from './record.ts';
+import type { Sign } from './seal.ts';
+import { Displaced } from './segment.ts';
+import { Segments } from './segments.ts';
+import { Standing } from './standing.ts';
+import * as trouble from './trouble.ts';
 import type { Kept, ValuesMode } from './values.ts';
+import { Waiters, type Written } from './waiters.ts';
 
 /** Characters of a turn that are written at once rather than at the turn's end. */
 const turnCharactersMax = 1 << 20;
-/** A line of so many UTF-16 units cannot exceed the limit in bytes. */
-const surelyShort = Math.floor(lineBytesMax / 3);
-
-/** Runs of open statements that a manifest line tells of; older ones are ended as unknown when a segment closes. */
-const openRunsMax = 1000;
-/** After so long without the disk's answer nothing more is recorded until it comes. */
-const stallMsMax = 10_000;
 /** Groups are so many times rarer when nobody waits for one. */
 const idleFactor = 10;
-
-interface Waiter {
-  readonly seq: number;
-  readonly resolve: () => void;
-  readonly reject: (error: HoldpointError) => void;
-}
-
-/** A group that is on disk: the segment it ended in and where the log stood behind it. */
-interface Sealed {
-  readonly segment: Segment;
-  readonly start: SegmentStart;
-  readonly open: OpenWork;
-}
+/** Runs of open statements that a manifest line tells of; older ones are ended as unknown when a segment closes. */
+const openRunsMax = 1000;
+/** Of `unconfirmedBytesMax`: then records are refused, whoever asks. */
+const refusalFactor = 4;
 
 /** The writer of one log. One per process and origin; `openLog` makes it. */
 export class AuditLog {
@@ -49,69 +38,83 @@ export class AuditLog {
   readonly origin: string;
   readonly boot: string;
   readonly #at: LogState;
-  readonly #monoStart: number;
+  readonly #sign: Sign;
+  readonly #chain: Chain;
+  readonly #blobs: Blobs;
+  readonly #aside: Aside;
+  readonly #segments: Segments;
+  readonly #epochs: Epochs;
+  readonly #waiters = new Waiters();
+  readonly #listeners = new Set<LogListener>();
 
-  // The chain as appended, ahead of the files by the current turn.
-  #seq: number;
-  #head: string;
+  // Lines of this turn, and those that cannot be written now.
   #turn = '';
-  #turnLeaves: string[] = [];
+  #turnRecords = 0;
   #turnScheduled = false;
-  #writers: ((error?: HoldpointError) => void)[] = [];
 
   // The log as sealed and on disk.
   #sealed: number;
   #psh: string;
-  #pmh: string;
-  #segment: Segment;
-  #blobFds: number[] = [];
-  #epoch: number;
-  #key: SigningKey;
-  #epochSince: number;
-  #waiters: Waiter[] = [];
-  readonly #listeners = new Set<LogListener>();
+  #draft: Draft | undefined;
 
   // The group commit: one in flight.
   readonly #pace: Pace;
   #committing: Promise<void> | undefined;
-  // When the oldest record was appended that the group in flight covers, or that the next one will.
-  #sealingSince: number | undefined;
   #oldestUnsealed: number | undefined;
+
+  // Whether records are taken, and what is done about it if not.
+  readonly #standing: Standing;
+  #full: HoldpointError | undefined;
+  #mendedAt = Number.NEGATIVE_INFINITY;
   readonly #heartbeat: NodeJS.Timeout | undefined;
   #lastBeat = 0;
   #closing: Promise<void> | undefined;
-  #failed: HoldpointError | undefined;
+  #isClosed = false;
 
   constructor(state: LogState) {
     this.#at = state;
     this.values = state.values;
     this.origin = state.origin;
     this.boot = state.boot;
-    this.#seq = state.tree.size;
-    this.#head = state.head;
+    this.#chain = new Chain(state);
+    this.#blobs = new Blobs(state.folder);
+    this.#aside = new Aside(state.folder, state.side);
+    this.#segments = new Segments(state.folder, state.manifest, state.segment);
+    this.#epochs = new Epochs(state);
     this.#sealed = state.sealed;
     this.#psh = state.psh;
-    this.#pmh = state.pmh;
-    this.#segment = state.segment;
-    this.#epoch = state.epoch;
-    this.#key = state.key;
-    this.#monoStart = state.clock.mono();
-    this.#epochSince = this.#monoStart;
     this.#pace = new Pace(state.clock.mono, () => void this.#commit());
+    this.#standing = new Standing({
+      mono: state.clock.mono,
+      stallMs: state.stallMs,
+      retryMs: state.retryMs,
+      meter: state.meter,
+      retry: () => void this.#commit(),
+      refuse: (error) => {
+        this.#waiters.reject(error);
+        if (this.#waiters.forFile) this.#scheduleTurn();
+      },
+    });
+    this.#sign = this.#asking(state);
     if (state.heartbeatMs > 0) {
       this.#heartbeat = setInterval(() => this.#beat(), state.heartbeatMs);
       this.#heartbeat.unref();
     }
   }
 
-  /** Why nothing can be recorded any more; undefined while all is well. */
+  /** Why nothing can be recorded now; undefined while all is well. */
   get failed(): HoldpointError | undefined {
-    return this.#failed;
+    return this.#standing.refusal;
+  }
+
+  /** True while so much waits for the disk that clients should not be read: `written` does not call back meanwhile. */
+  get congested(): boolean {
+    return this.#unconfirmedBytes > this.#at.unconfirmedBytesMax;
   }
 
   /** Records appended so far. */
   get size(): number {
-    return this.#seq;
+    return this.#chain.size;
   }
 
   /** How many of them, from the first on, are sealed and on disk. */
@@ -120,11 +123,13 @@ export class AuditLog {
   }
 
   get health(): LogHealth {
-    const stalled = this.#stalled();
+    const { failed } = this;
+    const { ballast } = this.#at;
     return {
-      writable: this.#failed === undefined && this.#closing === undefined && stalled === undefined,
-      reason: (this.#failed ?? stalled)?.message,
-      records: this.#seq,
+      writable: failed === undefined && this.#closing === undefined,
+      reason: failed?.message,
+      warnings: ballast.isThere ? [] : [`there is no room to keep ${ballast.bytes} bytes in reserve for it`],
+      records: this.#chain.size,
       sealed: this.#sealed,
       unsealedMs: this.#unsealedMs(),
     };
@@ -132,34 +137,45 @@ export class AuditLog {
 
   /**
    * Chains a record and puts it into the current turn; returns its seq. Nothing is in the file yet: see `written` and
-   * `durable`. Throws `log-unwritable` once the log is poisoned or closed, and while the disk does not answer; TypeError
-   * on a malformed body (the log then goes on without it). `kept`: values of it to put aside for auditors.
+   * `durable`. Throws `log-unwritable` once the log is closed, and while it is stopped; an outcome is taken all the
+   * same, because there is at most one for each statement that went on before. TypeError on a malformed body (the log
+   * then goes on without it). `kept`: values of it to put aside for auditors.
    */
   append(body: RecordBody, kept?: readonly Kept[]): number {
-    if (this.#failed !== undefined) throw this.#failed;
-    if (this.#closing !== undefined && body.kind !== 'bye')
-      throw new HoldpointError(
-        'log-unwritable',
-        `the log ${this.origin} is closed: Holdpoint is shutting down`,
-      );
-    const stalled = this.#sealingSince === undefined ? undefined : this.#stalled();
-    if (stalled !== undefined) throw stalled;
+    if (this.#closing !== undefined) throw trouble.closed(this.origin);
+    const refusal = body.kind === 'outcome' ? undefined : this.#refusal();
+    if (refusal !== undefined) throw refusal;
     // The log has ended this statement itself, and a statement has one outcome.
-    if (this.#at.open.repeats(body)) return this.#seq - 1;
-    // Without auditors an ID token is kept in clear: it is what proves a decision. On disk before its record.
-    if (kept !== undefined && this.#at.side === undefined) this.#keepTokens(kept);
+    if (this.#at.open.repeats(body)) return this.#chain.size - 1;
+    if (kept === undefined) return this.#append(body);
+    this.#beside('evidence could not be written', () => this.#aside.tokens(kept));
     const seq = this.#append(body);
-    if (kept !== undefined) this.#keep(seq, kept);
+    try {
+      this.#aside.values(seq, kept);
+    } catch (cause) {
+      // The record stands; whoever waits for it hears of this.
+      this.#standing.stop(this.#failure('a value could not be put aside', cause));
+    }
     return seq;
   }
 
   /**
-   * Calls `done` once everything appended so far has been passed to write(2), always in a later turn of the event loop.
-   * With an error, nothing that depends on those records may go on.
+   * Calls `done` once everything appended so far has been passed to write(2), always in a later turn of the event loop;
+   * while the log is congested, once it is not. With an error, nothing that depends on those records may go on.
    */
-  written(done: (error?: HoldpointError) => void): void {
-    this.#writers.push(done);
+  written(done: Written): void {
+    this.#waiters.written(done);
     this.#scheduleTurn();
+  }
+
+  /**
+   * Keeps a text beside the log, for a record that holds its digest. On disk when it returns. It may be removed later
+   * without breaking the chain: what it proved is then unproved.
+   */
+  keepAside(sha256: string, text: string): void {
+    const { failed } = this;
+    if (failed !== undefined) throw failed;
+    this.#beside('evidence could not be written', () => this.#aside.evidence(sha256, text));
   }
 
   /** Where it lies. */
@@ -169,36 +185,18 @@ export class AuditLog {
 
   /** Lets `rewrite` put another file in the place of the values of a segment; none are written to it meanwhile. */
   replaceSide(n: number, rewrite: (path: string) => void): void {
-    const { side, folder } = this.#at;
-    if (side === undefined) rewrite(folder.side(n));
-    else side.replace(n, rewrite);
-    folder.syncNames();
+    this.#aside.replace(n, rewrite);
   }
 
-  /**
-   * Keeps a text beside the log, for a record that holds its digest. On disk when it returns. It may be removed later
-   * without breaking the chain: what it proved is then unproved.
-   */
-  keepAside(sha256: string, text: string): void {
-    if (this.#failed !== undefined) throw this.#failed;
-    const { folder } = this.#at;
-    try {
-      folder.writeWhole(folder.evidence(sha256), text);
-      folder.syncNames('evidence');
-    } catch (cause) {
-      throw this.#poison('evidence could not be written', cause);
-    }
-  }
-
-  /** Settles when record `seq` is sealed and on disk; rejects with `log-unwritable` if that can no longer happen. */
+  /** Settles when record `seq` is sealed and on disk; rejects with `log-unwritable` if that does not come in time. */
   durable(seq: number): Promise<void> {
-    if (this.#failed !== undefined) return Promise.reject(this.#failed);
     if (seq < this.#sealed) return Promise.resolve();
-    if (seq >= this.#seq) return Promise.reject(new RangeError(`there is no record ${seq}`));
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#waiters.push({ seq, resolve, reject });
+    const { failed } = this;
+    if (failed !== undefined) return Promise.reject(failed);
+    if (seq >= this.#chain.size) return Promise.reject(new RangeError(`there is no record ${seq}`));
+    const durable = this.#waiters.durable(seq);
     this.#keepPace();
-    return promise;
+    return durable;
   }
 
   /** Has `listener` told from now on; returns what ends that. What is sealed already is in `health`. */
@@ -210,90 +208,59 @@ export class AuditLog {
   /** Begins a new epoch now. Settles when the old key's last seal is on disk. */
   async changeKey(): Promise<void> {
     await this.#committing;
-    this.#epochSince = Number.NEGATIVE_INFINITY;
+    this.#epochs.end();
     await this.#commit();
-    if (this.#failed !== undefined) throw this.#failed;
+    const { failed } = this;
+    if (failed !== undefined) throw failed;
   }
 
-  /** Writes `bye`, seals, syncs and lets go of the folder. A poisoned log only lets go. Never rejects; see `failed`. */
+  /** Writes `bye`, seals, syncs and lets go of the folder. A stopped log tries once more. Never rejects; see `failed`. */
   close(reason = 'shutdown'): Promise<void> {
     this.#closing ??= this.#close(reason);
     return this.#closing;
   }
 
+  /** Lets go of the folder as a crash would. */
+  abandon(): void {
+    this.#closing ??= Promise.resolve();
+    this.#letGo();
+  }
+
   async #close(reason: string): Promise<void> {
     clearInterval(this.#heartbeat);
-    // `bye` is the last record, so it waits for the group that is on its way.
-    await this.#committing;
-    if (this.#failed === undefined) {
-      // Sessions that could not be heard out: nobody will say more of their statements than is known now.
-      for (const body of this.#at.open.endings()) this.#append(body);
-      this.#append({ kind: 'bye', reason });
+    // Sessions that could not be heard out: nobody will say more of their statements than is known now.
+    for (const body of this.#at.open.endings()) this.#append(body);
+    const bye = this.#append({ kind: 'bye', reason });
+    // A log that has stopped tries once more, and once more for the file that this may find broken.
+    for (let tries = 0; tries < 3 && this.#sealed <= bye && this.#standing.stall === undefined; tries += 1) {
+      const settled = this.#waiters.durable(bye).catch(() => undefined);
+      void this.#commit();
+      await settled;
     }
-    while (this.#failed === undefined && this.#sealed < this.#seq) await this.#commit();
+    this.#letGo();
+  }
+
+  #letGo(): void {
+    this.#isClosed = true;
+    clearInterval(this.#heartbeat);
+    this.#standing.close();
     this.#pace.stop();
-    this.#at.side?.close();
-    this.#segment.close();
+    this.#aside.close();
+    this.#segments.close();
     this.#at.lock.release();
   }
 
   #append(body: RecordBody): number {
-    const { clock, origin, boot, open } = this.#at;
-    const mono = clock.mono();
-    const stamp = {
-      seq: this.#seq,
-      prev: this.#head,
-      ts: Math.floor(clock.now() * 1000),
-      mono: Math.max(0, Math.round((mono - this.#monoStart) * 1e6)),
-      node: origin,
-      boot,
-    };
-    let line = encodeRecord(body, stamp);
-    if (line.length > surelyShort && Buffer.byteLength(line) > lineBytesMax)
-      line = this.#appendLong(body, (short) => encodeRecord(short, stamp));
-    this.#head = leafHash(line);
+    const seq = this.#chain.size;
+    const line = this.#chain.append(body, (blobs) =>
+      this.#beside('a long statement could not be written', () => this.#blobs.keep(blobs)),
+    );
     this.#turn += `${line}\n`;
-    this.#turnLeaves.push(this.#head);
-    this.#seq += 1;
-    open.note(body, stamp.seq);
-    this.#oldestUnsealed ??= mono;
+    this.#turnRecords += 1;
+    this.#oldestUnsealed ??= this.#at.clock.mono();
     if (this.#turn.length > turnCharactersMax) this.#flush();
-    else this.#scheduleTurn();
-    return stamp.seq;
-  }
-
-  #keepTokens(kept: readonly Kept[]): void {
-    for (const { index, value } of kept) {
-      if (index !== tokenIndex || value === undefined) continue;
-      this.keepAside(hash('sha256', value, 'hex'), Buffer.from(value).toString('utf8'));
-    }
-  }
-
-  #keep(seq: number, kept: readonly Kept[]): void {
-    try {
-      this.#at.side?.keep(seq, kept);
-    } catch (error) {
-      throw this.#poison('a value could not be put aside', error);
-    }
-  }
-
-  /** The line of a record whose long members go to blobs. The blobs are on disk before the seal that covers it. */
-  #appendLong(body: RecordBody, encode: (body: RecordBody) => string): string {
-    for (const charactersMax of [4096, 256]) {
-      const { body: short, blobs } = moveLongMembers(body, charactersMax);
-      const line = encode(short);
-      if (Buffer.byteLength(line) > lineBytesMax) continue;
-      try {
-        for (const blob of blobs) {
-          const fd = this.#at.folder.writeBlob(blob.sha, blob.bytes);
-          if (fd !== undefined) this.#blobFds.push(fd);
-        }
-      } catch (error) {
-        throw this.#poison('a long statement could not be written', error);
-      }
-      return line;
-    }
-    throw new TypeError(`a ${body.kind} record cannot be brought below ${lineBytesMax} bytes`);
+    this.#scheduleTurn();
+    return seq;
   }
 
   #scheduleTurn(): void {
@@ -302,195 +269,278 @@ export class AuditLog {
     setImmediate(() => {
       this.#turnScheduled = false;
       this.#flush();
-      const writers = this.#writers;
-      this.#writers = [];
-      for (const done of writers) done(this.#failed);
+      this.#answerWriters();
       this.#keepPace();
     });
   }
 
-  /** One write(2) with everything appended since the last. After it the tree and the file say the same. */
+  #answerWriters(): void {
+    if (this.#isClosed && this.#turn !== '') this.#waiters.inFile(trouble.closed(this.origin));
+    else if (this.#standing.stopped !== undefined) this.#waiters.inFile(this.#standing.stopped);
+    else if (this.#turn === '' && !this.#segments.isBroken && !this.congested) this.#waiters.inFile();
+    else if (this.#standing.stall !== undefined) this.#waiters.inFile(this.#standing.stall);
+  }
+
+  /** One write(2) with everything appended since the last, unless the file takes nothing now. */
   #flush(): void {
-    if (this.#turn === '' || this.#failed !== undefined) return;
-    const leaves = this.#turnLeaves;
-    const bytes = Buffer.from(this.#turn, 'utf8');
-    this.#turn = '';
-    this.#turnLeaves = [];
+    const { isBroken, isFinished } = this.#segments;
+    if (this.#turn === '' || isBroken || isFinished || this.#isClosed) return;
+    // A segment that closes ends with its seal: what comes meanwhile waits for the next one.
+    if (this.#draft?.end !== undefined) return;
+    const { text, records } = this.#takeTurn();
     try {
-      this.#segment.write(bytes);
-    } catch (error) {
-      this.#poison('a record could not be written', error);
-      return;
+      this.#segments.write(Buffer.from(text, 'utf8'));
+    } catch (cause) {
+      this.#brokeOff('a record could not be written', cause);
     }
-    for (const leaf of leaves) this.#at.tree.append(Buffer.from(leaf, 'base64url'));
-    this.#at.meter.records?.(leaves.length);
+    this.#at.meter.records?.(records);
+  }
+
+  #takeTurn(): { text: string; records: number } {
+    const taken = { text: this.#turn, records: this.#turnRecords };
+    this.#turn = '';
+    this.#turnRecords = 0;
+    return taken;
   }
 
   /** Sees to it that what is unsealed gets its group: soon if somebody waits for it. */
   #keepPace(): void {
-    if (this.#committing !== undefined || this.#failed !== undefined || this.#sealed === this.#seq) return;
-    this.#pace.within(this.#waiters.length > 0 ? this.#at.sealMs : this.#at.sealMs * idleFactor);
+    const isStopped = this.#standing.stopped !== undefined || this.#isClosed;
+    if (this.#committing !== undefined || isStopped) return;
+    if (this.#segments.isBroken) this.#pace.within(0);
+    else if (this.#draft !== undefined || this.#sealed < this.#chain.size) {
+      const isAwaited = this.#waiters.forDisk || this.#waiters.forFile;
+      this.#pace.within(isAwaited ? this.#at.sealMs : this.#at.sealMs * idleFactor);
+    }
   }
 
   /** One group at a time: whoever comes while one is in flight gets that one's end. */
   #commit(): Promise<void> {
+    if (this.#committing !== undefined) return this.#committing;
     this.#pace.stop();
-    this.#committing ??= this.#group()
-      .catch((error: unknown) => {
-        this.#poison('the log could not be sealed', error);
+    this.#pace.begin();
+    this.#standing.asks('disk');
+    this.#committing = this.#group()
+      .then(() => {
+        // A file that broke is mended by the next group, which follows at once.
+        if (this.#full !== undefined) this.#standing.stop(this.#full);
+        else if (!this.#segments.isBroken) this.#standing.goOn();
       })
+      .catch((cause: unknown) => this.#standing.stop(this.#failure('the log could not be written', cause)))
       .then(() => {
         this.#committing = undefined;
+        this.#standing.rests();
+        this.#standing.tryLater();
+        if (this.#waiters.forFile) this.#scheduleTurn();
         this.#keepPace();
       });
     return this.#committing;
   }
 
+  /** Every step of it can be taken again after it threw, and begins with what an earlier one has left undone. */
   async #group(): Promise<void> {
-    const { segmentBytesMax, epochMs, clock, open } = this.#at;
-    this.#pace.begin();
-    const closes = this.#segment.bytes + this.#turn.length >= segmentBytesMax;
-    const changes = closes || clock.mono() - this.#epochSince >= epochMs;
-    const next = changes ? await nextKey(this.#at, this.#epoch + 1, this.#key) : undefined;
-    if (closes) await this.#at.side?.prepare(this.#segment.n + 1);
-    if (closes) for (const body of open.forgo(openRunsMax)) this.#append(body);
+    if (this.#full !== undefined && this.#at.ballast.make()) this.#full = undefined;
+    this.#epochs.forgetOthers();
+    await this.#moveOn();
+    if (this.#segments.isBroken) {
+      await this.#mend();
+      await this.#moveOn();
+    }
+    if (this.#draft === undefined) await this.#begin();
+    if (this.#draft !== undefined) await this.#complete(this.#draft);
+  }
+
+  /** Snapshot of everything appended; before it the next key's record, where a key or a segment has had its time. */
+  async #begin(): Promise<void> {
+    const isLong = this.#segments.bytes + this.#turn.length >= this.#at.segmentBytesMax;
+    const made = isLong || this.#epochs.isOver ? await this.#epochs.next(this.#sign) : undefined;
+    if (isLong) await this.#aside.prepare(this.#segments.n + 1);
+    // Not at the end: `bye` is the last record.
+    const next = this.#closing === undefined ? made : undefined;
+    const closes = isLong && next !== undefined;
+    if (closes) for (const body of this.#at.open.forgo(openRunsMax)) this.#append(body);
     // Between the key record and the snapshot nothing may be appended: the old key's last seal ends with it.
     if (next !== undefined) this.#append(next.record);
-    const sealed = await this.#sealAll(closes);
-    if (sealed === undefined) return;
-    if (next !== undefined) this.#adopt(next.key);
-    if (closes) await this.#closeSegment(sealed);
+    if (this.#chain.size === this.#sealed) return;
+    const { origin, boot } = this;
+    const of = { origin, boot, epoch: this.#epochs.epoch, psh: this.#psh };
+    const draft = draftOf(this.#chain, of, { since: this.#oldestUnsealed, next, closes });
+    this.#flush();
+    this.#draft = draft;
+    this.#oldestUnsealed = undefined;
+    try {
+      draft.values = this.#aside.sync();
+    } finally {
+      if (closes) draft.closeValues = this.#aside.turnTo(this.#segments.n + 1);
+    }
   }
 
   /**
-   * Flush, snapshot, sign, write the seal, sync, and only then answer those who wait for what the snapshot covers.
-   * Records appended while the signature is made go to the file before the seal: a seal may stand later than it speaks.
+   * Sign, write the seal, sync, and only then answer those who wait for what the snapshot covers. Records appended while
+   * the signature is made go to the file before the seal: a seal may stand later than it speaks.
    */
-  async #sealAll(closes: boolean): Promise<Sealed | undefined> {
+  async #complete(draft: Draft): Promise<void> {
+    const line = await this.#signed(draft);
     this.#flush();
-    const { tree, clock, open, folder, side } = this.#at;
-    if (this.#failed !== undefined || tree.size === this.#sealed) return undefined;
-    const segment = this.#segment;
-    const first = tree.size;
-    const start = { first, head: this.#head, range: tree.range };
-    const since = this.#oldestUnsealed;
-    this.#sealingSince = since;
-    this.#oldestUnsealed = undefined;
-    const payload = this.#sealPayload();
-    const openThen = closes ? open.copy() : open;
-    side?.write();
-    const values = side?.sync();
-    // Somebody else hears of it: a rejection that nobody waits for yet would end the process.
-    values?.catch(() => undefined);
-    // From here on records go to the next segment, so that the seal is this one's last line.
-    if (closes) this.#segment = new Segment(folder, segment.n + 1, start);
-    const closeValues = closes ? side?.turnTo(segment.n + 1) : undefined;
-    const line = await this.#at.sign(this.#key, 'holdpoint-seal+jws', payload);
-    this.#flush();
-    if (this.#failed !== undefined) return undefined;
-    segment.write(Buffer.from(`${line}\n`, 'utf8'));
-    const blobFds = this.#blobFds.splice(0);
-    for (const fd of blobFds) folder.syncAndClose(fd);
-    if (blobFds.length > 0) folder.syncNames('blobs');
-    await Promise.all([segment.sync(), values]);
-    closeValues?.();
-    this.#psh = digest(line);
-    this.#sealed = first;
-    this.#sealingSince = undefined;
-    if (since !== undefined) this.#at.meter.sealLag?.((clock.mono() - since) / 1000);
-    this.#settle();
-    for (const listener of this.#listeners) listener.sealed?.(first);
-    return { segment, start, open: openThen };
-  }
-
-  #sealPayload(): string {
-    const { origin, boot, clock, tree } = this.#at;
-    const seal: Seal = {
-      v: 1,
-      origin,
-      size: tree.size,
-      root: tree.root().toString('base64url'),
-      head: this.#head,
-      psh: this.#psh,
-      ts: Math.floor(clock.now() * 1000),
-      mono: Math.max(0, Math.round((clock.mono() - this.#monoStart) * 1e6)),
-      boot,
-      epoch: this.#epoch,
-    };
-    return canonical(seal);
-  }
-
-  #adopt(key: SigningKey): void {
-    this.#key = key;
-    this.#epoch += 1;
-    this.#epochSince = this.#at.clock.mono();
-    this.#at.keyring.forgetAllBut(this.#epoch);
-  }
-
-  async #closeSegment({ segment, start, open }: Sealed): Promise<void> {
-    const { folder, sign, origin } = this.#at;
-    segment.close();
-    this.#pmh = await addToManifest(folder, sign, this.#key, segment, {
-      origin,
-      size: start.first,
-      head: start.head,
-      range: start.range,
-      psh: this.#psh,
-      epoch: this.#epoch,
-      pmh: this.#pmh,
-      open,
-    });
-    for (const listener of this.#listeners) listener.segmentClosed?.(segment.n);
-  }
-
-  #settle(): void {
-    const rest: Waiter[] = [];
-    for (const waiter of this.#waiters) {
-      if (waiter.seq < this.#sealed) waiter.resolve();
-      else rest.push(waiter);
+    if (this.#segments.isBroken) return;
+    try {
+      if (!draft.isWritten) {
+        draft.isWritten = true;
+        this.#segments.write(Buffer.from(`${line}\n`, 'utf8'));
+      }
+    } catch (cause) {
+      this.#brokeOff('a seal could not be written', cause);
+      return;
     }
-    this.#waiters = rest;
+    this.#blobs.sync();
+    const { values } = draft;
+    // Asked once: what is lost of them is no harm to the log, and they have no second chance.
+    draft.values = undefined;
+    await values;
+    const psh = digest(line);
+    try {
+      await this.#segments.sync(draft.end === undefined ? this.#chain.end(psh) : { ...draft.end, psh });
+    } catch (cause) {
+      if (cause instanceof Displaced) throw cause;
+      this.#brokeOff('the disk did not keep what was written', cause);
+      return;
+    }
+    this.#finish(draft, line);
+    this.#epochs.forgetOthers();
+    await this.#moveOn();
+  }
+
+  async #signed(draft: Draft): Promise<string> {
+    draft.line ??= await this.#sign(this.#epochs.key, 'holdpoint-seal+jws', draft.payload);
+    return draft.line;
+  }
+
+  /** The signer, asked until it answers; meanwhile it is what the log waits for. */
+  #asking({ sign, stallMs, retryMs, meter }: LogState): Sign {
+    const asked = patient(sign, {
+      answerMs: stallMs,
+      againMs: 10,
+      againMsMax: retryMs,
+      failed: (cause) => meter.failure?.(trouble.stoppedBy('the signer failed', cause, retryMs)),
+      isOver: () => this.#isClosed,
+    });
+    return async (...question) => {
+      this.#standing.asks('signer');
+      const token = await asked(...question);
+      this.#standing.asks('disk');
+      return token;
+    };
+  }
+
+  /** A seal is on disk with all that it covers. */
+  #finish(draft: Draft, line: string): void {
+    this.#draft = undefined;
+    this.#psh = digest(line);
+    this.#sealed = draft.size;
+    this.#chain.confirm(this.#segments.confirmed);
+    if (draft.next !== undefined) this.#epochs.adopt(draft.next.key);
+    if (draft.end !== undefined) this.#segments.finish();
+    draft.closeValues?.();
+    this.#standing.asks('disk');
+    const { meter, clock } = this.#at;
+    if (draft.since !== undefined) meter.sealLag?.((clock.mono() - draft.since) / 1000);
+    this.#waiters.sealed(this.#sealed);
+    for (const listener of this.#listeners) listener.sealed?.(this.#sealed);
+  }
+
+  /** Begins the next segment and lists the last, where that is due. */
+  async #moveOn(): Promise<void> {
+    const listed = await this.#segments.moveOn(this.#sign, this.#epochs.key, this.#epochs.epoch);
+    if (listed !== undefined) for (const listener of this.#listeners) listener.segmentClosed?.(listed);
+    // Only behind the list: the segment before the seal is listed by the key that the seal ends.
+    if (this.#draft?.isConfirmed === true) this.#finish(this.#draft, this.#draft.line!);
+  }
+
+  /** Writes to the next segment what the disk has not confirmed in this one, and the rest. */
+  async #mend(): Promise<void> {
+    const draft = this.#draft;
+    const line = draft === undefined ? undefined : await this.#signed(draft);
+    // A seal over nothing but what the old segment keeps is that one's end; elsewhere it would cover what is not there.
+    const isOld = draft !== undefined && !draft.isConfirmed && draft.size <= this.#segments.confirmed;
+    const isIn = isOld || draft?.isWritten === true;
+    const psh = isIn && line !== undefined ? digest(line) : this.#psh;
+    const last = isOld ? { line: Buffer.from(`${line}\n`, 'utf8'), psh } : undefined;
+    const { text, records } = this.#takeTurn();
+    try {
+      await this.#segments.mend(Buffer.from(text, 'utf8'), this.#chain.end(psh), last);
+    } catch (error) {
+      this.#turn = text + this.#turn;
+      this.#turnRecords += records;
+      throw error;
+    }
+    this.#chain.confirm(this.#segments.confirmed);
+    const closeValues = draft?.closeValues ?? this.#aside.turnTo(this.#segments.n);
+    closeValues?.();
+    if (draft !== undefined) draft.closeValues = undefined;
+    this.#mendedAt = this.#at.clock.mono();
+    this.#at.meter.records?.(records);
+    if (draft === undefined) return;
+    // The old segment has ended without it.
+    draft.end = undefined;
+    draft.isConfirmed = isIn;
+    if (isOld) this.#finish(draft, draft.line!);
+  }
+
+  /** The file that is written is not used any more. Its last lines are written again by the group that follows. */
+  #brokeOff(what: string, cause: unknown): void {
+    const error = this.#failure(what, cause);
+    const from = this.#segments.confirmed;
+    const to = this.#chain.size;
+    this.#append({ kind: 'gap', reason: `${what}: ${trouble.spoken(cause)}`, from, to, count: to - from });
+    const { ballast } = this.#at;
+    if (isFull(cause) && ballast.giveUp()) {
+      this.#full = trouble.full(cause, ballast.bytes);
+      // What was kept in reserve is for the end of the log, not for more statements.
+      this.#standing.stop(this.#full);
+      void this.#commit();
+    } else if (this.#standing.stopped !== undefined || this.#wasMendedLately()) this.#standing.stop(error);
+    this.#keepPace();
+  }
+
+  /** A disk that takes a new file and refuses it at once is not tried as fast as it refuses. */
+  #wasMendedLately(): boolean {
+    return this.#at.clock.mono() - this.#mendedAt < this.#at.retryMs;
+  }
+
+  /** Writes something that a record needs before there is the record. */
+  #beside(what: string, write: () => void): void {
+    try {
+      write();
+    } catch (cause) {
+      throw this.#failure(what, cause);
+    }
+  }
+
+  #failure(what: string, cause: unknown): HoldpointError {
+    const error = cause instanceof HoldpointError ? cause : trouble.stoppedBy(what, cause, this.#at.retryMs);
+    this.#at.meter.failure?.(error);
+    return error;
+  }
+
+  #refusal(): HoldpointError | undefined {
+    const bytes = this.#unconfirmedBytes;
+    if (bytes > this.#at.unconfirmedBytesMax * refusalFactor) return trouble.behind(bytes);
+    return this.#standing.refusal;
+  }
+
+  get #unconfirmedBytes(): number {
+    return this.#turn.length + this.#segments.unconfirmedBytes + this.#blobs.unconfirmedBytes;
   }
 
   #unsealedMs(): number {
-    const since = this.#sealingSince ?? this.#oldestUnsealed;
+    const since = this.#draft?.since ?? this.#oldestUnsealed;
     return since === undefined ? 0 : this.#at.clock.mono() - since;
-  }
-
-  #stalled(): HoldpointError | undefined {
-    const ms = this.#unsealedMs();
-    if (ms <= stallMsMax) return undefined;
-    return new HoldpointError(
-      'log-unwritable',
-      `the log has been waiting for its disk for ${Math.round(ms / 1000)} s; ` +
-        'statements are refused until it answers',
-    );
-  }
-
-  #poison(what: string, cause: unknown): HoldpointError {
-    if (this.#failed !== undefined) return this.#failed;
-    const { meter } = this.#at;
-    const error = new HoldpointError(
-      'log-unwritable',
-      // Agents read this: it names no path of ours.
-      `${what}: ${(cause as Error).message}. Statements are refused until Holdpoint is started again; ` +
-        'see to the disk of its data folder first',
-      { cause },
-    );
-    this.#failed = error;
-    this.#turn = '';
-    this.#turnLeaves = [];
-    this.#pace.stop();
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
-    if (this.#writers.length > 0) this.#scheduleTurn();
-    meter.failure?.(error);
-    return error;
   }
 
   #beat(): void {
     // Only where nothing else happened: any sealed record says as much.
-    if (this.#failed === undefined && this.#closing === undefined && this.#seq === this.#lastBeat)
+    if (this.failed === undefined && this.#closing === undefined && this.#chain.size === this.#lastBeat)
       this.#append({ kind: 'hb' });
-    this.#lastBeat = this.#seq;
+    this.#lastBeat = this.#chain.size;
   }
 }

@@ -3,9 +3,11 @@
 
 import type { CompactTree } from '../../verify/src/merkle.ts';
 import type { HoldpointError } from '../errors.ts';
+import type { Ballast } from './ballast.ts';
 import type { Folder } from './folder.ts';
 import type { Keyring } from './keyring.ts';
 import type { Lock } from './lock.ts';
+import type { Manifest } from './manifest.ts';
 import type { OpenWork } from './openwork.ts';
 import type { Sign, SigningKey } from './seal.ts';
 import type { Segment } from './segment.ts';
@@ -25,8 +27,10 @@ export interface LogMeter {
   records?(count: number): void;
   /** Seconds between the oldest record of a group and its seal being on disk. */
   sealLag?(seconds: number): void;
-  /** Once, when the log is poisoned. */
+  /** A write or sync failed, the signer did, or one of them does not answer. Not yet: that statements are refused. */
   failure?(error: HoldpointError): void;
+  /** Statements are refused from now on, for this reason; or are taken again. */
+  stopped?(error: HoldpointError | undefined): void;
 }
 
 /**
@@ -55,6 +59,13 @@ export interface LogState {
   readonly side?: SideFile | undefined;
   /** Least time between two groups that somebody waits for; ten times that when nobody waits. */
   readonly sealMs: number;
+  /** After so long without an answer of disk or signer, statements are refused until it comes. */
+  readonly stallMs: number;
+  /** How often a log that has stopped tries whether it can go on. */
+  readonly retryMs: number;
+  /** Bytes that the disk has not confirmed, beyond which clients wait; at four times that, statements are refused. */
+  readonly unconfirmedBytesMax: number;
+  readonly ballast: Ballast;
   readonly segmentBytesMax: number;
   readonly epochMs: number;
   readonly heartbeatMs: number;
@@ -63,7 +74,7 @@ export interface LogState {
   readonly head: string;
   readonly sealed: number;
   readonly psh: string;
-  readonly pmh: string;
+  readonly manifest: Manifest;
   readonly segment: Segment;
   readonly open: OpenWork;
   readonly epoch: number;
@@ -72,9 +83,11 @@ export interface LogState {
 
 /** How the log is, for /readyz. */
 export interface LogHealth {
-  /** False when poisoned, closed, or waiting for the disk for too long. */
+  /** False while stopped, closed, or waiting for disk or signer for too long. */
   readonly writable: boolean;
   readonly reason: string | undefined;
+  /** What is not as it should be, though records are taken. */
+  readonly warnings: readonly string[];
   readonly records: number;
   readonly sealed: number;
   /** How long the oldest record has been waiting for its seal; 0 if none waits. */

@@ -8,17 +8,19 @@ import { canonical } from '../../verify/src/jcs.ts';
 import type { Recipient } from '../../verify/src/sidefile.ts';
 import type { OwedReview, Seal } from '../../verify/src/token.ts';
 import { HoldpointError } from '../errors.ts';
+import { Ballast } from './ballast.ts';
 import { type Beginning, begin, isPrepared, prepare } from './beginning.ts';
 import { Folder, type LogFs, systemFs } from './folder.ts';
 import { certifyCheckpoints, freshKey, Keyring } from './keyring.ts';
 import { Lock } from './lock.ts';
 import { AuditLog } from './log.ts';
 import type { LogClock, LogMeter } from './logstate.ts';
+import { Manifest } from './manifest.ts';
 import type { RecordBody } from './record.ts';
 import { type Found, recover } from './recovery.ts';
 import type { Comparison } from './rollback.ts';
 import { type Sign, type SigningKey, signToken } from './seal.ts';
-import { addToManifest, Segment } from './segment.ts';
+import { Segment } from './segment.ts';
 import { SideFile } from './sidefile.ts';
 import type { ValuesMode } from './values.ts';
 
@@ -42,6 +44,14 @@ export interface LogOptions {
   readonly segmentBytesMax: number;
   /** How long a key signs. 0 keeps it until the segment closes. */
   readonly epochMs?: number;
+  /** How long disk or signer may be silent before statements are refused. */
+  readonly stallMs?: number;
+  /** How often a log that has stopped tries whether it can go on. */
+  readonly retryMs?: number;
+  /** Room kept on the disk so that a log on a full one can still say so. */
+  readonly ballastBytes?: number;
+  /** Bytes that the disk has not confirmed, beyond which clients are not read. */
+  readonly unconfirmedBytesMax?: number;
   /** How long nothing happens before the log says so. 0 never says so. */
   readonly heartbeatMs?: number;
   readonly clock?: LogClock;
@@ -108,6 +118,10 @@ const defaults = {
   sign: signToken,
   meter: {},
   compare: async (_records: number): Promise<Comparison> => nothingElsewhere,
+  stallMs: 10_000,
+  retryMs: 1000,
+  ballastBytes: 0,
+  unconfirmedBytesMax: 32 << 20,
 };
 
 type Filled = LogOptions & typeof defaults;
@@ -146,10 +160,12 @@ async function open(
   const key = first?.key ?? (await keyring.load(epoch, walk.key!.kid));
   // Before anything is written: what others remember of this log decides whether it may go on.
   const { gaps, settled } = isNew ? nothingElsewhere : await options.compare(walk.size);
-  const { segment, pmh } = await takeUpSegments(found, folder, sign, origin, { epoch, key });
+  const { segment, manifest } = await takeUpSegments(found, folder, options, keyring, key);
   const auditors = options.values === 'auditor' ? (options.auditors ?? []) : [];
   const side = auditors.length === 0 ? undefined : new SideFile(folder, origin, auditors, segment.n);
   await side?.prepare(segment.n);
+  const ballast = new Ballast(folder, options.ballastBytes);
+  ballast.make();
   const log = new AuditLog({
     ...options,
     side,
@@ -162,7 +178,8 @@ async function open(
     head: walk.head,
     sealed: walk.sealed,
     psh: walk.psh,
-    pmh,
+    manifest,
+    ballast,
     segment,
     open: found.open,
     epoch,
@@ -171,34 +188,32 @@ async function open(
   const endings = found.open.endings();
   const holds = [...found.open.holds];
   const reviews = [...found.open.reviews.values()];
-  for (const record of first?.records ?? []) log.append(record);
   const resealed = walk.size - found.sealed;
-  if (found.torn !== undefined || resealed > 0)
-    log.append({
-      kind: 'recover',
-      from: found.sealed,
-      to: walk.size,
-      torn_len: found.torn?.bytes ?? 0,
-      torn_sha: found.torn?.sha,
-    });
-  for (const outcome of endings) log.append(outcome);
-  for (const gap of gaps) log.append(gap);
-  const notes = await checkpointKey(folder, keyring, origin, key);
-  if (notes !== undefined) log.append(notes.record);
-  if (!isNew) await log.changeKey();
-  const { version, config, policy } = options;
-  await log.durable(
-    log.append({ kind: 'boot', version, pid: process.pid, host: hostname(), config, policy }),
-  );
-  await settled();
-  // Once the log says so: a crash before makes another.
-  if (notes !== undefined) folder.publish('checkpoint', notes.jwk, notes.cert);
+  try {
+    for (const record of first?.records ?? []) log.append(record);
+    for (const record of findings(found)) log.append(record);
+    for (const outcome of endings) log.append(outcome);
+    for (const gap of gaps) log.append(gap);
+    const notes = await checkpointKey(folder, keyring, origin, key);
+    if (notes !== undefined) log.append(notes.record);
+    if (!isNew) await log.changeKey();
+    const { version, config, policy } = options;
+    await log.durable(
+      log.append({ kind: 'boot', version, pid: process.pid, host: hostname(), config, policy }),
+    );
+    await settled();
+    // Once the log says so: a crash before makes another.
+    if (notes !== undefined) folder.publish('checkpoint', notes.jwk, notes.cert);
+  } catch (error) {
+    log.abandon();
+    throw error;
+  }
   const root = first?.root ?? (await rootOf(folder));
   return {
     log,
     recovered: {
       records: walk.size,
-      tornBytes: found.torn?.bytes ?? 0,
+      tornBytes: found.torn.reduce((sum, { bytes }) => sum + bytes, 0),
       resealed,
       unknown: endings.filter(({ st }) => st === 'unknown').map(({ ref }) => ref),
       holds,
@@ -206,6 +221,15 @@ async function open(
       root,
     },
   };
+}
+
+/** What was found, in the log's own words: each piece that was set aside, and the records that had no seal. */
+function findings({ torn, sealed, walk }: Found): RecordBody[] {
+  if (torn.length === 0 && sealed === walk.size) return [];
+  const from = sealed;
+  const to = walk.size;
+  if (torn.length === 0) return [{ kind: 'recover', from, to, torn_len: 0 }];
+  return torn.map(({ bytes, sha }) => ({ kind: 'recover', from, to, torn_len: bytes, torn_sha: sha }));
 }
 
 /** The keys that the log begins with: those that `audit init` has put in place, or new ones, whose root is forgotten. */
@@ -235,38 +259,31 @@ async function checkpointKey(
 
 /** Gives the closed segments their manifest lines where a crash kept them from it, and opens the last for appending. */
 async function takeUpSegments(
-  found: Found,
+  { walk, segments, closed, pmh }: Found,
   folder: Folder,
-  sign: Sign,
-  origin: string,
-  signer: { epoch: number; key: SigningKey },
-): Promise<{ segment: Segment; pmh: string }> {
-  const { walk } = found;
-  let { pmh } = found;
-  const last = found.segments.at(-1);
-  for (const { n, start, content, size, head, psh, end, open } of found.segments.slice(0, -1)) {
-    const segment = new Segment(folder, n, start, content);
-    const { epoch, key } = signer;
-    pmh = await addToManifest(folder, sign, key, segment, {
-      origin,
-      size,
-      head,
-      range: end,
-      psh,
-      epoch,
-      pmh,
-      open,
-    });
-    segment.close();
+  { sign, origin }: Filled,
+  keyring: Keyring,
+  present: SigningKey,
+): Promise<{ segment: Segment; manifest: Manifest }> {
+  const manifest = new Manifest(folder, origin, pmh);
+  for (const { n, start, content, end, key } of segments.slice(0, -1)) {
+    const segment = Segment.takeUp(folder, n, start, content, end);
+    try {
+      // A segment that was broken off may have ended under the key before the present one, which is kept until then.
+      const { epoch, kid } = key!;
+      const signer = kid === present.kid ? present : await keyring.load(epoch, kid);
+      await manifest.add(segment, sign, signer, epoch);
+    } finally {
+      segment.close();
+    }
   }
+  const last = segments.at(-1);
   const start = { first: walk.size, head: walk.head, range: walk.tree().range };
-  return {
-    segment:
-      last === undefined
-        ? new Segment(folder, found.closed, start)
-        : new Segment(folder, last.n, last.start, last.content),
-    pmh,
-  };
+  const segment =
+    last === undefined
+      ? Segment.begin(folder, closed, start)
+      : Segment.takeUp(folder, last.n, last.start, last.content, last.end);
+  return { segment, manifest };
 }
 
 /** The root's thumbprint as the first record says, or, where that was pruned, the key beside the log. */

@@ -1,9 +1,11 @@
 // Recovery: what a log on disk amounts to when a process takes it up again. audit-approval §6.
-// Reads and checks everything behind the last closed segment. A line cut off at the very end is a crash and is set
-// aside in quarantine/; anything else that does not fit means that the file was changed, and the log is not taken up.
+// Reads and checks everything behind the last closed segment. A line cut off at the very end is a crash, and what a
+// segment holds that the next one repeats is one during a mending (segments.ts): both are set aside in quarantine/.
+// Anything else that does not fit means that the file was changed, and the log is not taken up.
 // Adds seals only where a crash kept one from being written; log.ts says in the log what was found.
 
 import { createHash } from 'node:crypto';
+import { keptBytes, tellsOfBreak } from '../../verify/src/brokenoff.ts';
 import { type EpochKey, prevOf, Walk, type WalkStart } from '../../verify/src/chain.ts';
 import { leafHash } from '../../verify/src/leaf.ts';
 import { linesOf } from '../../verify/src/lines.ts';
@@ -12,22 +14,26 @@ import { Offence } from '../../verify/src/offence.ts';
 import { digest, readPublicKey, readToken, type SegmentSeal, verifyToken } from '../../verify/src/token.ts';
 import { HoldpointError } from '../errors.ts';
 import { type Folder, writeAll } from './folder.ts';
+import { firstManifestHash } from './manifest.ts';
 import { OpenWork } from './openwork.ts';
 import { requirePruned } from './pruned.ts';
 import type { RecordBody } from './record.ts';
-import { firstManifestHash, type SegmentStart } from './segment.ts';
+import type { SegmentEnd, SegmentStart } from './segment.ts';
 
 /** A segment that has no manifest line. */
 export interface FoundSegment {
   readonly n: number;
   readonly start: SegmentStart;
   readonly content: Buffer;
-  /** Where the log stood behind its last line. */
-  readonly size: number;
-  readonly head: string;
-  readonly psh: string;
-  readonly end: SegmentStart['range'];
-  readonly open: OpenWork;
+  readonly end: SegmentEnd;
+  /** The key that signs what comes behind it; undefined in a log that has none yet. */
+  readonly key: EpochKey | undefined;
+}
+
+/** Bytes that were set aside, and their SHA-256 in hex. */
+export interface Aside {
+  readonly bytes: number;
+  readonly sha: string;
 }
 
 /** A log as found. `walk` stands behind its last line. */
@@ -41,8 +47,8 @@ export interface Found {
   readonly closed: number;
   /** Records from here on were found without a seal. */
   readonly sealed: number;
-  /** The line cut off at the end, if there was one: its bytes and their SHA-256, set aside already. */
-  readonly torn: { readonly bytes: number; readonly sha: string } | undefined;
+  /** Half lines, and what a later segment repeats: set aside already. */
+  readonly torn: readonly Aside[];
 }
 
 /** Makes a seal line over the first `size` records of a walk, by the key whose turn it is. */
@@ -81,34 +87,32 @@ async function read(folder: Folder, origin: string, reseal: Reseal): Promise<Fou
   }
   requirePruned(folder, numbers, begin);
   const segments: FoundSegment[] = [];
-  let torn: Found['torn'];
+  const torn: Aside[] = [];
   let sealed = walk.sealed;
   for (const n of numbers.filter((n) => n >= manifest.lines)) {
     const start = { first: walk.size, head: walk.head, range: walk.tree().range };
-    let content = folder.fs.readFileSync(folder.segment(n)) as Buffer;
-    const isLast = n === numbers.at(-1);
+    const next = n === numbers.at(-1) ? undefined : folder.readSegment(n + 1);
+    let content = folder.readSegment(n);
     const whole = content.lastIndexOf(10) + 1;
-    if (isLast && whole < content.length) {
-      // Checked before anything is moved: a damaged log must stay as it is.
-      await readLines(walk, open, content.subarray(0, whole), segmentName(n));
-      torn = setAside(folder, n, content, whole);
-      content = content.subarray(0, whole);
-    } else {
-      await readLines(walk, open, content, segmentName(n));
-    }
+    const kept = next === undefined ? whole : Math.min(whole, keptBytes(content, next, segmentName(n)));
+    // Checked before anything is moved: a damaged log must stay as it is.
+    await readLines(walk, open, content.subarray(0, kept), segmentName(n));
     sealed = walk.sealed;
-    // A crash between a key record, with which a segment also closes, and the seal that must follow exactly there.
-    if (walk.nextKey !== undefined)
-      content = await addSeal(folder, n, content, walk, walk.nextKey.seq + 1, reseal);
-    if (!isLast && walk.sealed < walk.size)
+    const covered = walk.nextKey === undefined ? walk.sealed : walk.nextKey.seq + 1;
+    if (next !== undefined && covered < walk.size && !tellsOfBreak(next, walk.size))
       throw new Offence(
         'unsealed',
         { file: segmentName(n), line: 1 },
         'the segment was closed and its last records are under no seal',
       );
-    const { size, head, psh } = walk;
-    const then = open.copy();
-    segments.push({ n, start, content, size, head, psh, end: walk.tree().range, open: then });
+    if (kept < content.length) torn.push(setAside(folder, n, content, kept));
+    content = content.subarray(0, kept);
+    // A crash between a key record, with which a segment also closes, and the seal that must follow exactly there.
+    if (walk.nextKey !== undefined)
+      content = await addSeal(folder, n, content, walk, walk.nextKey.seq + 1, reseal);
+    const { size, head, psh, key } = walk;
+    const end = { size, head, range: walk.tree().range, psh, open: open.copy() };
+    segments.push({ n, start, content, end, key });
   }
   return { walk, open, segments, pmh: manifest.pmh, closed: manifest.lines, sealed, torn };
 }
@@ -150,8 +154,8 @@ async function addSeal(
   return Buffer.concat([content, bytes]);
 }
 
-/** Copies what stands behind the last whole line, then cuts it off. A crash in between does the copy again. */
-function setAside(folder: Folder, n: number, content: Buffer, whole: number): NonNullable<Found['torn']> {
+/** Copies what does not count any more, then cuts it off. A crash in between does the copy again. */
+function setAside(folder: Folder, n: number, content: Buffer, whole: number): Aside {
   const bytes = content.subarray(whole);
   writeAndSync(folder, folder.quarantine(n, whole), bytes);
   folder.syncNames('quarantine');

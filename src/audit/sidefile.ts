@@ -85,12 +85,18 @@ export class SideFile {
     const { contentKey, n } = at.ready;
     const plain = this.#plain.subarray(0, this.#used);
     const line = blockLine({ origin: this.#origin, n, block: at.block, contentKey }, this.#entries, plain);
+    try {
+      writeAll(this.#folder.fs, at.fd, Buffer.from(`${line}\n`, 'latin1'));
+    } catch (error) {
+      // Half a line may be there: the next try begins a part of its own.
+      this.#letGo();
+      throw error;
+    }
     at.block += 1;
     plain.fill(0);
     this.#used = 0;
     this.#entries = [];
     if (this.#plain.length > pendingBytesMax) this.#plain = Buffer.alloc(pendingBytesLeast);
-    writeAll(this.#folder.fs, at.fd, Buffer.from(`${line}\n`, 'latin1'));
   }
 
   /** fdatasync(2) on the thread pool, of what was written before the call. */
@@ -98,7 +104,14 @@ export class SideFile {
     const fd = this.#open?.fd;
     if (fd === undefined) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      this.#folder.fs.fdatasync(fd, (error) => (error ? reject(error) : resolve()));
+      this.#folder.fs.fdatasync(fd, (error) => {
+        if (error === null) resolve();
+        else {
+          // A descriptor of which a sync has failed is not synced again.
+          if (this.#open?.fd === fd) this.#letGo();
+          reject(error);
+        }
+      });
     });
   }
 
@@ -131,6 +144,15 @@ export class SideFile {
     this.#plain.fill(0);
   }
 
+  /** The present file is not used any more; what comes goes to a part of its own, with a key of its own. */
+  #letGo(): void {
+    const open = this.#open;
+    this.#open = undefined;
+    if (open === undefined) return;
+    open.ready.contentKey.fill(0);
+    this.#folder.fs.closeSync(open.fd);
+  }
+
   /** The present segment's file, with its header in it; undefined while its key is being made. */
   #file(): { fd: number; ready: Ready; block: number } | undefined {
     if (this.#open !== undefined) return this.#open;
@@ -145,9 +167,14 @@ export class SideFile {
     const fd = fs.openSync(path, 'a', 0o600);
     this.#open = { fd, ready, block: 0 };
     this.#ready = undefined;
-    if (isNew) this.#folder.syncNames();
-    // A crash may have cut the last line; whatever it was, the header must begin a line of its own.
-    writeAll(fs, fd, Buffer.from(`${isNew ? '' : '\n'}${ready.header}\n`, 'utf8'));
+    try {
+      if (isNew) this.#folder.syncNames();
+      // A crash may have cut the last line; whatever it was, the header must begin a line of its own.
+      writeAll(fs, fd, Buffer.from(`${isNew ? '' : '\n'}${ready.header}\n`, 'utf8'));
+    } catch (error) {
+      this.#letGo();
+      throw error;
+    }
     return this.#open;
   }
 

@@ -33,6 +33,7 @@ import { approverRecorder, withEnrolments } from './enrolments.ts';
 import { watchErasures } from './erasures.ts';
 import { Issuer } from './issuer.ts';
 import { keyAt } from './keys.ts';
+import { logMeter } from './log-meter.ts';
 import { type Announce, courierOf, deskNotify } from './notifications.ts';
 import type { Parts } from './parts.ts';
 import { privacyOf } from './privacy.ts';
@@ -105,18 +106,9 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
       sealMs: config.audit.sealMs,
       segmentBytesMax: config.audit.segmentBytesMax,
       compare: () => anchoring.compare(),
-      meter: {
-        records: (count) => metrics.auditRecords.inc(count),
-        sealLag: (seconds) => metrics.auditSealLagSeconds.set(seconds),
-        failure: (error) => {
-          metrics.auditFailures.inc();
-          const folder = join(config.dataDir, 'audit', config.node);
-          report('error', 'the log cannot be written; statements are refused', {
-            folder,
-            cause: error.message,
-          });
-        },
-      },
+      stallMs: config.audit.stallMs,
+      ballastBytes: config.audit.ballastBytes,
+      meter: logMeter(metrics, report, join(config.dataDir, 'audit', config.node)),
     });
     undo.push(() => log.close('start failed'));
     const keeping = keepLog({ config, log, metrics, version, report });

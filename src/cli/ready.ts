@@ -31,11 +31,15 @@ export function readiness(
       asked = ask();
       askedAt = mono();
     }
-    const { writable, reason } = log.health;
-    const written: Check = writable
-      ? { name: 'log' }
-      : { name: 'log', problem: reason ?? 'the log is closed' };
-    return [written, standing(node), ...(await asked), ...known()];
+    return [taking(log.health), standing(node), ...(await asked), ...known()];
+  };
+}
+
+function taking({ writable, reason, warnings }: LogHealth): Check {
+  return {
+    name: 'log',
+    ...(!writable && { problem: reason ?? 'the log is closed' }),
+    ...(warnings.length > 0 && { warnings }),
   };
 }
 

@@ -10,8 +10,10 @@ import { Run, writeAll } from './run.ts';
 
 /** What the uplink needs of the log. Seqs count all records, of every session. */
 export interface RelayLog {
-  /** Calls back once everything appended so far has been written to the file, or cannot be. */
+  /** Calls back once everything appended so far has been written to the file, or cannot be; not while `congested`. */
   written(done: (error?: HoldpointError) => void): void;
+  /** True while so much waits for the disk that nothing more should be read. */
+  readonly congested: boolean;
   /** Records appended so far. */
   readonly size: number;
   /** How many of them, from the first on, are sealed and on disk. */
@@ -140,7 +142,7 @@ export class Uplink {
     const batch = { frames, bytes, recorded, ref: this.#ref, since: this.#begunAt, ready: false };
     this.#batches.push(batch);
     this.#batchesBytes += bytes;
-    if (this.#batchesBytes > loggingBytesMax) intake.stop('log');
+    if (this.#batchesBytes > loggingBytesMax || log.congested) intake.stop('log');
     const done = (error?: HoldpointError): void => this.#logged(batch, error);
     // The last record of all is no later than what the next group takes with it anyway.
     if (barrier) log.durable(log.size - 1).then(() => done(), done);
@@ -161,15 +163,24 @@ export class Uplink {
       return;
     }
     batch.ready = true;
-    const { intake, written } = this.#options;
+    const { written } = this.#options;
     while (this.#batches[0]?.ready === true && !this.#closed) {
       const { frames, bytes, recorded, ref, since } = this.#batches.shift()!;
       this.#batchesBytes -= bytes;
-      if (this.#batchesBytes <= loggingBytesMax) intake.go('log');
+      this.#readOn();
       this.#sentRef = ref;
       this.#send(frames);
       if (recorded > 0) written((performance.now() - since) / 1000, recorded);
     }
+  }
+
+  /** Reads the client again if neither its own runs nor those of all others are too many. */
+  #readOn(): void {
+    const { intake, log } = this.#options;
+    if (this.#batchesBytes > loggingBytesMax || this.#closed) return;
+    // A log that has stopped answers at once; what the client sends then is refused, which is better than silence.
+    if (log.congested) log.written((error) => (error === undefined ? this.#readOn() : intake.go('log')));
+    else intake.go('log');
   }
 
   #send(frames: readonly Buffer[]): void {

@@ -4,7 +4,6 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { systemFs } from '../../src/audit/folder.ts';
 import { type Sign, signToken } from '../../src/audit/seal.ts';
-import { HoldpointError } from '../../src/errors.ts';
 import { verifyLog } from '../../verify/src/verify.ts';
 import {
   logFolder,
@@ -37,26 +36,6 @@ function slowSigner(): { sign: Sign; calls: number[]; release: () => void; holdB
       gate = undefined;
     },
   };
-}
-
-function failing(name: 'writeSync' | 'fdatasync', code: string) {
-  const state = { on: false, calls: 0 };
-  const error = () => Object.assign(new Error(`${code}: simulated`), { code });
-  const port = {
-    ...systemFs,
-    writeSync: ((...given: Parameters<typeof fs.writeSync>) => {
-      if (name === 'writeSync' && state.on) {
-        state.calls += 1;
-        throw error();
-      }
-      return fs.writeSync(...given);
-    }) as typeof fs.writeSync,
-    fdatasync: ((fd: number, done: (error: NodeJS.ErrnoException | null) => void) => {
-      if (name === 'fdatasync' && state.on) done(error());
-      else fs.fdatasync(fd, done);
-    }) as typeof fs.fdatasync,
-  };
-  return { state, port };
 }
 
 test('a record is in the file when written calls back, and not before', async () => {
@@ -226,90 +205,6 @@ test('a stream of appends does not put off the one who waits', async () => {
   expect(turns).toBeLessThan(100_000);
 });
 
-test.each(['EIO', 'ENOSPC'])(
-  'a write that fails with %s poisons the log, and everybody hears of it once',
-  async (code) => {
-    const path = temporaryFolder();
-    const { state, port } = failing('writeSync', code);
-    const failures: HoldpointError[] = [];
-    const { log } = await openTestLog(path, {
-      fs: port,
-      meter: { failure: (error) => failures.push(error) },
-    });
-    state.on = true;
-    const seq = log.append(statement(1));
-    const durable = log.durable(seq);
-    const rejected = expect(durable).rejects.toMatchObject({ code: 'log-unwritable' });
-    const error = await new Promise<HoldpointError | undefined>((resolve) => log.written(resolve));
-    await rejected;
-    expect(error).toMatchObject({ code: 'log-unwritable', sqlstate: '58030' });
-    expect(() => log.append(statement(2))).toThrow(HoldpointError);
-    await expect(log.durable(0)).rejects.toThrow(HoldpointError);
-    expect(await new Promise((resolve) => log.written(resolve))).toBe(log.failed);
-    expect(log.health).toMatchObject({ writable: false });
-    expect(failures).toEqual([log.failed]);
-    expect(state.calls).toBe(1);
-    state.on = false;
-    expect(() => log.append(statement(3))).toThrow(HoldpointError);
-    await log.close();
-    const again = await openTestLog(path);
-    await again.log.close();
-    expect(await verifyLog(snapshot(path))).toMatchObject({ ok: true, kinds: { boot: 2 } });
-  },
-);
-
-test('a sync that fails acknowledges nothing and is not tried again', async () => {
-  const path = temporaryFolder();
-  const { state, port } = failing('fdatasync', 'EIO');
-  const { log } = await openTestLog(path, { fs: port });
-  state.on = true;
-  await expect(log.durable(log.append(statement(1)))).rejects.toMatchObject({ code: 'log-unwritable' });
-  state.on = false;
-  expect(() => log.append(statement(2))).toThrow(HoldpointError);
-});
-
-test('a disk that does not answer stops the log until it does', async () => {
-  let answer: (() => void) | undefined;
-  let isHung = false;
-  let nowMs = 0;
-  const port = {
-    ...systemFs,
-    fdatasync: ((fd: number, done: (error: NodeJS.ErrnoException | null) => void) => {
-      if (isHung) answer = () => fs.fdatasync(fd, done);
-      else fs.fdatasync(fd, done);
-    }) as typeof fs.fdatasync,
-  };
-  const clock = { now: () => 1_700_000_000_000, mono: () => nowMs };
-  const { log } = await openTestLog(temporaryFolder(), { fs: port, clock });
-  isHung = true;
-  const durable = log.durable(log.append(statement(1)));
-  while (answer === undefined) await turn();
-  nowMs += 9_000;
-  log.append(statement(2));
-  nowMs += 2_000;
-  expect(() => log.append(statement(3))).toThrow(/waiting for its disk for 11 s/);
-  expect(log.health).toMatchObject({ writable: false, unsealedMs: 11_000 });
-  isHung = false;
-  answer();
-  await durable;
-  await log.durable(log.append(statement(4)));
-  expect(log.health).toMatchObject({ writable: true, unsealedMs: 0 });
-});
-
-test.each([
-  ['deleted', (folder: string) => fs.rmSync(folder, { recursive: true })],
-  ['moved away', (folder: string) => fs.renameSync(folder, `${folder}-elsewhere`)],
-])('a folder that is %s while it is written poisons the log', async (_, lose) => {
-  const path = temporaryFolder();
-  const { log } = await openTestLog(path);
-  lose(logFolder(path));
-  await expect(log.durable(log.append(statement(1)))).rejects.toThrow(/was moved or deleted while/);
-  expect(() => log.append(statement(2))).toThrow(/was moved or deleted while/);
-  expect(log.health.writable).toBe(false);
-  expect(log.failed?.message).not.toContain(path);
-  await log.close();
-});
-
 test('a log that cannot be opened is one sentence that names the folder', async () => {
   const path = temporaryFolder();
   const file = join(path, 'audit');
@@ -318,18 +213,6 @@ test('a log that cannot be opened is one sentence that names the folder', async 
     code: 'log-unwritable',
     message: expect.stringMatching(new RegExp(`^the log cannot be opened: E.*${file}.* must be this user's`)),
   });
-});
-
-test('a signer that fails poisons the log', async () => {
-  let broken = false;
-  const sign: Sign = async (...given) => {
-    if (broken) throw new Error('the signer is gone');
-    return signToken(...given);
-  };
-  const { log } = await openTestLog(temporaryFolder(), { sign });
-  broken = true;
-  await expect(log.durable(log.append(statement(1)))).rejects.toThrow(/signer is gone/);
-  expect(log.failed).toBeDefined();
 });
 
 test('a malformed record is refused and the log goes on', async () => {

@@ -5,7 +5,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readiness } from '../../src/cli/ready.ts';
 import type { Target } from '../../src/proxy/listener.ts';
 
-const log = { health: { writable: true, reason: undefined, records: 0, sealed: 0, unsealedMs: 0 } };
+const log = {
+  health: { writable: true, reason: undefined, warnings: [], records: 0, sealed: 0, unsealedMs: 0 },
+};
 const store = { ping: async () => undefined };
 const node = { problem: undefined, warnings: [] };
 

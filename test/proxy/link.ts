@@ -115,6 +115,8 @@ export class Link {
   #size = 0;
   #sealed = 0;
   readonly #manualLog: boolean;
+  /** So much of others waits for the disk that no client is to be read. */
+  congested = false;
 
   constructor(options: LinkOptions = {}) {
     const { highWaterMark = 1 << 16, statementBytesMax = 1 << 24 } = options;
@@ -203,7 +205,11 @@ export class Link {
   #fakeLog(): RelayLog {
     const size = () => this.#size;
     const sealed = () => (this.#manualLog ? this.#sealed : this.#size);
+    const congested = () => this.congested;
     return {
+      get congested() {
+        return congested();
+      },
       written: (done) => this.#onWritten(done),
       get size() {
         return size();

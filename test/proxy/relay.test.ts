@@ -106,6 +106,47 @@ describe('record first, then bytes', () => {
   });
 });
 
+describe('while what others have recorded waits for the disk', () => {
+  test('a client is not read behind its first statement, and read again when the disk has answered', async () => {
+    const link = new Link({ manualLog: true }).start();
+    link.congested = true;
+    link.client.write(query('select 1'));
+    await turn();
+    expect(link.clientSide.isPaused()).toBe(true);
+    link.congested = false;
+    link.log();
+    await turn();
+    expect(link.clientSide.isPaused()).toBe(false);
+    expect(link.letters('server')).toBe('Q');
+  });
+
+  test('a client whose own statement is on disk waits for the others', async () => {
+    const link = new Link({ manualLog: true }).start();
+    link.congested = true;
+    link.client.write(query('insert into t values (1)'));
+    await turn();
+    link.sync();
+    await turn();
+    expect([link.letters('server'), link.clientSide.isPaused()]).toEqual(['Q', true]);
+    link.congested = false;
+    link.log();
+    await turn();
+    expect(link.clientSide.isPaused()).toBe(false);
+  });
+
+  test('a log that stops lets clients be read, so that they hear of it', async () => {
+    const link = new Link({ manualLog: true }).start();
+    link.congested = true;
+    link.client.write(query('insert into t values (1)'));
+    await turn();
+    link.sync();
+    await turn();
+    link.log(logFailure());
+    await turn();
+    expect(link.clientSide.isPaused()).toBe(false);
+  });
+});
+
 describe('a refused frame', () => {
   test('is replaced, with what came before and behind it in order', async () => {
     const link = new Link().start();

@@ -147,7 +147,7 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
     }),
     ...(options.webhooks && { webhooks: options.webhooks }),
     hold: { waitMs: 20_000, ...options.hold },
-    audit: { values: 'clear', ...options.audit },
+    audit: { values: 'clear', ballastBytes: 0, ...options.audit },
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.catalog === undefined ? {} : { catalog: options.catalog }),
     ...(options.effect === undefined ? {} : { effect: options.effect }),

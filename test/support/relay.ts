@@ -119,6 +119,7 @@ export class RelayServer {
       session,
       log: {
         written: (done) => setImmediate(() => done()),
+        congested: false,
         size: 0,
         sealed: 0,
         durable: async () => undefined,

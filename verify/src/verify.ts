@@ -6,6 +6,7 @@
 import { hash } from 'node:crypto';
 import { follows, joined, type ReadAhead, type Readers } from './ahead.ts';
 import { type Beginning, beginningAt } from './beginning.ts';
+import { keptBytes } from './brokenoff.ts';
 import { type ChainedRecord, Walk, type WalkStart, type WalkState } from './chain.ts';
 import type { Credential } from './credentials.ts';
 import type { Moved } from './leaf.ts';
@@ -232,12 +233,13 @@ class Check {
     const bytesMax = await this.#bytesOf(segmentNumber(file)!);
     const pieces = await this.#source.open(file, bytesMax === undefined ? {} : { bytesMax });
     if (pieces === undefined) throw new Offence('chain', { file, line: 1 }, 'the segment cannot be read');
+    const kept = await this.#keptOf(file, i);
     const scan = new SegmentScan(this.walk, this.#statements, file, this.#sizes);
     let wrong: unknown;
     try {
       for await (const piece of pieces) {
         try {
-          scan.push(piece);
+          scan.push(piece.subarray(0, kept - scan.bytes));
         } catch (error) {
           wrong = error;
           break;
@@ -256,6 +258,17 @@ class Check {
     if (wrong !== undefined && !(isTorn && this.#options.live === true && i === this.#names.length - 1))
       throw wrong;
     return { bytes: scan.bytes, sha256: scan.sha256() };
+  }
+
+  /** How many bytes of a segment count. One that was broken off is cut before it is listed, and may not be cut yet. */
+  async #keptOf(file: string, i: number): Promise<number> {
+    const isUnlisted =
+      i === this.#names.length - 2 && (await this.#bytesOf(segmentNumber(file)!)) === undefined;
+    const content = isUnlisted ? await this.#source.read(file) : undefined;
+    const next = isUnlisted ? await this.#source.read(this.#names[i + 1]!) : undefined;
+    return content === undefined || next === undefined
+      ? Number.POSITIVE_INFINITY
+      : keptBytes(content, next, file);
   }
 
   async #drain(scan: SegmentScan): Promise<void> {

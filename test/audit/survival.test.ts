@@ -1,0 +1,240 @@
+// What becomes of the log when its disk fails: with the real writer on real files, behind a file system that fails when
+// it is told to. That it verifies, and that nobody was told of a record that is not in it.
+
+import { expect, test } from 'vitest';
+import type { AuditLog } from '../../src/audit/log.ts';
+import type { LogOptions } from '../../src/audit/opening.ts';
+import { signToken } from '../../src/audit/seal.ts';
+import { HoldpointError } from '../../src/errors.ts';
+import { verifyLog } from '../../verify/src/verify.ts';
+import { FaultFs, type FsCall } from './faultfs.ts';
+import { openTestLog, snapshot, statement, temporaryFolder } from './fixture.ts';
+
+const refused = { code: 'log-unwritable', sqlstate: '58030' };
+
+function written(log: AuditLog): Promise<HoldpointError | undefined> {
+  return new Promise((resolve) => log.written(resolve));
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
+}
+
+async function failingLog(more: Partial<LogOptions> = {}) {
+  const path = temporaryFolder();
+  const disk = new FaultFs();
+  const told: (string | undefined)[] = [];
+  const failures: HoldpointError[] = [];
+  const { log } = await openTestLog(path, {
+    fs: disk.fs,
+    retryMs: 10,
+    meter: {
+      failure: (error) => failures.push(error),
+      stopped: (error) => told.push(error?.message),
+    },
+    ...more,
+  });
+  return { path, disk, log, told, failures };
+}
+
+function recordsIn(path: string): Record<string, unknown>[] {
+  const source = snapshot(path);
+  return [...source.files.keys()]
+    .filter((name) => name.startsWith('seg-') && name.endsWith('.jsonl'))
+    .sort()
+    .flatMap((name) => source.lines(name))
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+async function verified(path: string) {
+  const report = await verifyLog(snapshot(path));
+  expect(report.findings).toEqual([]);
+  return report;
+}
+
+test('one write that fails breaks the segment off: the records go to the next, nobody hears of it, and the log says so', async () => {
+  const { path, disk, log, told, failures } = await failingLog();
+  await log.durable(log.append(statement(1)));
+  let left = 1;
+  disk.fault = (name) => (name === 'writeSync' && left-- > 0 ? { code: 'EIO', half: true } : undefined);
+  const seq = log.append(statement(2));
+  const durable = log.durable(seq);
+  expect(await written(log)).toBeUndefined();
+  await durable;
+  expect(told).toEqual([]);
+  expect(failures).toMatchObject([
+    { message: expect.stringMatching(/a record could not be written: EIO: i\/o error\. /) },
+  ]);
+  expect(disk.reused).toEqual([]);
+  await log.close();
+  const report = await verified(path);
+  expect(report).toMatchObject({ segments: 2, kinds: { stmt: 2, gap: 1 }, breaks: [{ kind: 'gap' }] });
+  expect((await verifyLog(snapshot(path), { noGaps: true })).code).toBe(19);
+  const gap = recordsIn(path).find(({ kind }) => kind === 'gap')!;
+  expect(gap).toMatchObject({
+    reason: 'a record could not be written: EIO: i/o error',
+    from: seq,
+    to: seq + 1,
+    count: 1,
+  });
+});
+
+test.each(['EIO', 'EROFS', 'ENOSPC'])(
+  'while every write fails with %s statements are refused at once; then the log goes on by itself',
+  async (code) => {
+    const { path, disk, log, told } = await failingLog();
+    disk.fail(code, 'writeSync');
+    const seq = log.append(statement(1));
+    const durable = expect(log.durable(seq)).rejects.toMatchObject(refused);
+    expect(await written(log)).toMatchObject(refused);
+    await durable;
+    expect(() => log.append(statement(2))).toThrow(
+      /^the log could not be written: E\w+: .*tried every 10 ms/,
+    );
+    expect(await written(log)).toMatchObject(refused);
+    await expect(log.durable(seq)).rejects.toMatchObject(refused);
+    expect(log.health).toMatchObject({ writable: false, reason: log.failed?.message });
+    expect(log.failed?.message).not.toContain(path);
+    // What ran before is told of all the same.
+    log.append({ kind: 'outcome', ref: seq, st: 'unknown', dur_us: 0 });
+    expect(disk.reused).toEqual([]);
+    disk.heal();
+    await until(() => log.failed === undefined);
+    expect(log.health.writable).toBe(true);
+    expect(told).toEqual([expect.stringContaining(code), undefined]);
+    await log.durable(log.append(statement(3)));
+    await log.close();
+    expect(await verified(path)).toMatchObject({ kinds: { stmt: 2, outcome: 1, gap: 1 } });
+    expect(disk.reused).toEqual([]);
+  },
+);
+
+test('a sync that fails acknowledges nothing; what it was to cover is written again, and the seal too', async () => {
+  const { path, disk, log, failures } = await failingLog();
+  let left = 1;
+  disk.fault = (name) => (name === 'fdatasync' && left-- > 0 ? 'EIO' : undefined);
+  const seq = log.append(statement(1));
+  expect(await written(log)).toBeUndefined();
+  await log.durable(seq);
+  expect(failures).toHaveLength(1);
+  const [old, next] = [0, 1].map((n) => snapshot(path).lines(`seg-0000000${n}.jsonl`));
+  expect(old!.some((line) => line.includes(`"seq":${seq},`))).toBe(false);
+  expect(next![0]).toContain(`"seq":${seq},`);
+  // The seal was signed once.
+  expect(next![1]).toMatch(/^eyJ/);
+  await log.close();
+  expect(disk.reused).toEqual([]);
+  expect(await verified(path)).toMatchObject({ segments: 2, kinds: { stmt: 1, gap: 1 } });
+});
+
+test('a sync that goes on failing acknowledges nothing', async () => {
+  const { path, disk, log } = await failingLog();
+  disk.fail('EIO', 'fdatasync', 'fsyncSync');
+  await expect(log.durable(log.append(statement(1)))).rejects.toMatchObject(refused);
+  expect(() => log.append(statement(2))).toThrow(HoldpointError);
+  disk.heal();
+  await until(() => log.failed === undefined);
+  await log.durable(log.append(statement(2)));
+  await log.close();
+  expect(await verified(path)).toMatchObject({ kinds: { stmt: 2 } });
+});
+
+test('a disk that takes a new file and refuses it at once is not tried as fast as it refuses', async () => {
+  const { path, disk, log } = await failingLog({ retryMs: 100 });
+  // The new file is synced, and the next sync of it fails.
+  let syncs = 0;
+  disk.fault = (name) => (name === 'fdatasync' && syncs++ % 2 === 0 ? 'EIO' : undefined);
+  const began = Date.now();
+  await log.durable(log.append(statement(1)));
+  await until(() => recordsIn(path).filter(({ kind }) => kind === 'gap').length > 3);
+  expect(Date.now() - began).toBeGreaterThan(200);
+  disk.heal();
+  await until(() => log.failed === undefined);
+  await log.close();
+  await verified(path);
+});
+
+/** Repeatable random numbers from 0 to 1. */
+function randomFrom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state ^ (state >>> 15), state | 1) + 0x6d2b79f5) | 0;
+    return ((state ^ (state >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+const rounds = Number(process.env.HOLDPOINT_FAULT_ROUNDS ?? 6);
+
+// Long: HOLDPOINT_FAULT_ROUNDS=300.
+test.each(Array.from({ length: rounds }, (_, i) => i + 1))(
+  'whatever fails, and whenever, nothing acknowledged is missing and nothing is there twice (%i)',
+  async (seed) => {
+    const random = randomFrom(seed * 7919);
+    const path = temporaryFolder();
+    const disk = new FaultFs();
+    const codes = ['EIO', 'ENOSPC', 'EROFS'];
+    const names: FsCall[] = [
+      'writeSync',
+      'fdatasync',
+      'fsyncSync',
+      'openSync',
+      'renameSync',
+      'ftruncateSync',
+      'unlinkSync',
+    ];
+    let isOpen = false;
+    const { log } = await openTestLog(path, {
+      fs: disk.fs,
+      retryMs: 3,
+      segmentBytesMax: 6000,
+      ballastBytes: seed % 2 === 0 ? 10_000 : 0,
+      sign: async (...given) => {
+        if (!isOpen) return signToken(...given);
+        if (random() < 0.3) await new Promise((resolve) => setTimeout(resolve, random() * 5));
+        if (random() < 0.05) throw new Error('the signer is busy');
+        return signToken(...given);
+      },
+    });
+    isOpen = true;
+    let rate = 0;
+    disk.fault = (name) => {
+      if (!names.includes(name) || random() >= rate) return undefined;
+      const code = codes[Math.floor(random() * codes.length)]!;
+      return random() < 0.5 ? { code, half: true } : code;
+    };
+    const acknowledged: number[] = [];
+    const inFile: number[] = [];
+    const session = async (id: number): Promise<void> => {
+      for (let n = 0; n < 25; n += 1) {
+        try {
+          const seq = log.append(
+            statement(n, { sid: `s${id}`, ...(random() < 0.02 && { sql: 'x'.repeat(70_000) }) }),
+          );
+          if (random() < 0.5) {
+            await log.durable(seq);
+            acknowledged.push(seq);
+          } else if ((await written(log)) === undefined) inFile.push(seq);
+          log.append({ kind: 'outcome', ref: seq, st: 'ok', dur_us: 1 });
+        } catch (error) {
+          expect(error).toMatchObject(refused);
+          await new Promise((resolve) => setTimeout(resolve, 4));
+        }
+      }
+    };
+    const weather = setInterval(() => {
+      rate = random() < 0.6 ? 0 : random() * random();
+    }, 4);
+    await Promise.all(Array.from({ length: 8 }, (_, id) => session(id)));
+    clearInterval(weather);
+    disk.heal();
+    await until(() => log.failed === undefined);
+    await log.close();
+    const report = await verified(path);
+    expect(report.ended).toBe(true);
+    const seqs = recordsIn(path).map(({ seq }) => seq as number);
+    expect(seqs).toEqual(seqs.map((_, i) => i));
+    for (const seq of [...acknowledged, ...inFile]) expect(seq).toBeLessThan(seqs.length);
+    expect(disk.reused).toEqual([]);
+  },
+);
