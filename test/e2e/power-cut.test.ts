@@ -17,9 +17,10 @@ import { tables, work, works, written } from '../support/workload.ts';
 
 /** Power cuts of a run; more on request. */
 const cuts = Number(process.env.HOLDPOINT_CUTS ?? 4);
-/** The longest that one sync takes, and that the power stays on. */
-const syncMs = 25;
-const powerMs = 700;
+/** How long one sync takes: long enough that what does not wait for it is seen. */
+const syncMs = (): number => 40 + Math.random() * 60;
+/** How long the power stays on at most, once every client has done its work once. */
+const powerMs = 300;
 
 let database: TestDatabase;
 let direct: pg.Client;
@@ -99,18 +100,23 @@ test.each(Array.from({ length: cuts }, (_, n) => n + 1))(
   'what is committed is in the log that was synced, power cut %i',
   async (round) => {
     guard = await started();
-    disk.syncMs = () => Math.random() * syncMs;
+    disk.syncMs = syncMs;
     let stopped = false;
     const names = Object.keys(works);
     const clients = await Promise.all(names.map(() => guard.connect({ application_name: 'worker' })));
+    const rounds = names.map(() => 0);
     const workers = clients.map((client, at) => {
       let nth = 0;
       const tag = (): string => {
         nth += 1;
         return `tag-${round}-${at}-${nth}`;
       };
-      return work(names[at]!, client, tag, () => stopped);
+      return work(names[at]!, client, tag, (done) => {
+        rounds[at] = done;
+        return stopped;
+      });
     });
+    await expect.poll(() => Math.min(...rounds), { timeout: 20_000 }).toBeGreaterThan(0);
     await new Promise((resolve) => setTimeout(resolve, Math.random() * powerMs));
     const { committed, log } = await cut();
     stopped = true;

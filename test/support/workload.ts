@@ -88,10 +88,15 @@ export const works: Readonly<Record<string, Work>> = {
     say(client, `update u set note = '${tag()}' where id = ${1 + (nth % 100)}`),
 };
 
-/** Works until `stopped` or the connection ends; resolves then. */
-export async function work(name: string, client: RawClient, tag: Tag, stopped: () => boolean): Promise<void> {
+/** Works until `stopped`, which is told how often it was done, or the connection ends; resolves then. */
+export async function work(
+  name: string,
+  client: RawClient,
+  tag: Tag,
+  stopped: (done: number) => boolean,
+): Promise<void> {
   try {
-    for (let nth = 0; !stopped() && !client.closed; nth += 1) await works[name]!(client, tag, nth);
+    for (let nth = 0; !stopped(nth) && !client.closed; nth += 1) await works[name]!(client, tag, nth);
   } catch (error) {
     if (!client.closed) throw error;
   } finally {
