@@ -16,7 +16,7 @@ import { type Line, records, verified } from '../support/trail.ts';
 import { tables, work, works, written } from '../support/workload.ts';
 
 /** Power cuts of a run; more on request. */
-const cuts = Number(process.env.HOLDPOINT_CUTS ?? 4);
+const cuts = Number(process.env.HOLDPOINT_CUTS ?? 3);
 /** How long one sync takes: long enough that what does not wait for it is seen. */
 const syncMs = (): number => 40 + Math.random() * 60;
 /** How long the power stays on at most, once every client has done its work once. */

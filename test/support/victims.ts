@@ -10,7 +10,7 @@ import type { Listening, Step } from './victim.ts';
 
 export interface Victim extends Listening {
   readonly child: ChildProcess;
-  connect(): Promise<RawClient>;
+  connect(parameters?: Record<string, string>): Promise<RawClient>;
   /** Resolves when it is gone. */
   kill(): Promise<void>;
 }
@@ -33,9 +33,9 @@ export async function startVictim(
   return {
     ...listening,
     child,
-    async connect() {
+    async connect(parameters = {}) {
       const client = await RawClient.connect('127.0.0.1', listening.port);
-      await client.login({ user: 'claude', password: 'agent secret', database: 'shop' });
+      await client.login({ user: 'claude', password: 'agent secret', database: 'shop', parameters });
       return client;
     },
     async kill() {
