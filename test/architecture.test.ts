@@ -87,7 +87,7 @@ const pure = (path: string) =>
   /^audit\/(anchor|note-signer|record|seal)\.ts$/.test(path) ||
   /^reconcile\/(comparison|executed|ledger)\.ts$/.test(path) ||
   // Of the verifier, all but what reads files, owns threads and is a command.
-  (/^verify\//.test(path) && !/^verify\/(source|input|crew|worker|command|cli)\.ts$/.test(path));
+  (/^verify\//.test(path) && !/^verify\/(source|input|anchor-input|crew|worker|command|cli)\.ts$/.test(path));
 
 const impureModules =
   /^node:(net|tls|fs|fs\/promises|http|http2|https|dns|dgram|child_process|worker_threads|timers|timers\/promises|process|os)$|^(pg|ioredis|hono|pino|prom-client)(\/|$)|^@hono\//;

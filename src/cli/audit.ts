@@ -2,8 +2,8 @@
 // code: those of reference §12 for verify, else 0 done, 1 found wrong, 2 usage. Needs no configuration, no running
 // Holdpoint and no key but public ones.
 
-import { type Command, InvalidArgumentError, Option } from 'commander';
-import { expectationOf, runVerify, type VerifyFlags } from '../../verify/src/command.ts';
+import { type Command, Option } from 'commander';
+import { runVerify, type VerifyFlags } from '../../verify/src/command.ts';
 import { records } from '../../verify/src/input.ts';
 import { type FolderSource, findLogs } from '../../verify/src/source.ts';
 import { plain } from '../../verify/src/text.ts';
@@ -42,9 +42,18 @@ export function register(program: Command): void {
     )
     .option('--root-key <key>', 'the root key you trust: its thumbprint, or a JWK file')
     .option(
-      '--expect <size:root>',
-      'what an earlier verification printed; the log must continue it',
-      expectation,
+      '--expect <size:root|file>',
+      'what an earlier verification printed, or a checkpoint you kept; the log must continue it',
+    )
+    .option(
+      '--witness <key...>',
+      'witnesses you trust (NAME+HEX+BASE64, or files of such); they must have cosigned',
+    )
+    .option('--policy <kofn>', 'how many of them, such as 2of3 (default: all)')
+    .option('--max-age <time>', 'how long ago at most they last cosigned, such as 5m')
+    .option(
+      '--revoked <file...>',
+      "the root's words on keys in doubt, beside those in the log (`audit revoke`)",
     )
     .addOption(approvers())
     .addOption(auditorKey())
@@ -185,12 +194,4 @@ function only(dir: string): FolderSource {
       `there are ${found.length} logs in ${dir}; name one of ${found.map(({ path }) => path).join(', ')}`,
     );
   return found[0]!;
-}
-
-function expectation(text: string): { size: number; root: string } {
-  try {
-    return expectationOf(text);
-  } catch {
-    throw new InvalidArgumentError('It is SIZE:ROOT as `audit verify` prints it.');
-  }
 }

@@ -4,7 +4,6 @@
 // Pure: takes notes as texts and the time as a number; the walk over the log tells it records and roots.
 
 import type { JWK } from 'jose';
-import type { ChainedRecord } from './chain.ts';
 import { canonical } from './jcs.ts';
 import {
   asCosigner,
@@ -19,7 +18,7 @@ import {
   readNote,
 } from './note.ts';
 import { Offence, type Place } from './offence.ts';
-import { readPublicKey, verifyToken } from './token.ts';
+import { checkToken, publicKeyOf } from './token.ts';
 
 /** What the caller asks of the outside. */
 export interface AnchorOptions {
@@ -32,6 +31,10 @@ export interface AnchorOptions {
   readonly now?: number | undefined;
   /** Checkpoint notes that the caller remembers or has from elsewhere; the log must continue each of them. */
   readonly remembered?: readonly string[] | undefined;
+  /** Others that lie beside the log: believed where witnesses cosigned them. */
+  readonly kept?: readonly string[] | undefined;
+  /** Words of the root on keys that may be in other hands, one token a line, beside those that lie with the log. */
+  readonly revocations?: readonly string[] | undefined;
 }
 
 /** The newest checkpoint that enough witnesses cosigned. */
@@ -55,6 +58,8 @@ export interface Walked {
   readonly sealedRoot: string | undefined;
   readonly root: { readonly kid: string; readonly jwk: JWK } | undefined;
   readonly roots: ReadonlyMap<number, string>;
+  /** The keys that may sign its notes, as its records name them. */
+  readonly checkpointKeys: readonly { readonly jwk: JWK }[];
   /** Records that were pruned from the beginning. */
   readonly pruned: number;
 }
@@ -73,58 +78,47 @@ export class AnchorCheck {
   readonly #options: AnchorOptions;
   readonly #read: Read;
   readonly #newest: Named | Offence | undefined;
-  readonly #remembered: readonly Named[];
-  /** The keys that may sign its notes, as the log names them, and the key of the present epoch. */
-  readonly #keys: { readonly jwk: JWK }[] = [];
-  #epochKey: { readonly kid: string; readonly jwk: JWK } | undefined;
+  readonly #remembered: readonly (Named | Offence)[];
+  readonly #kept: readonly Named[];
 
   private constructor(
     options: AnchorOptions,
     read: Read,
     newest: Named | Offence | undefined,
-    remembered: readonly Named[],
+    remembered: readonly (Named | Offence)[],
+    kept: readonly Named[],
   ) {
+    this.#kept = kept;
     this.#options = options;
     this.#read = read;
     this.#newest = newest;
     this.#remembered = remembered;
   }
 
-  /**
-   * Reads the notes: before the segments, so that a log that grows meanwhile is never behind them. Throws Offence for a
-   * remembered one that is none.
-   */
+  /** Reads the notes: before the segments, so that a log that grows meanwhile is never behind them. */
   static async open(options: AnchorOptions, read: Read): Promise<AnchorCheck> {
     const bytes = await read(newestName);
-    const remembered = (options.remembered ?? []).map((text, i) => {
-      const named = namedBy('expectation', `remembered checkpoint ${i + 1}`, text);
-      if (named instanceof Offence) throw named;
-      return named;
-    });
-    return new AnchorCheck(options, read, bytes && namedBy('stale', newestName, bytes), remembered);
+    const remembered = (options.remembered ?? []).map((text, i) =>
+      namedBy('expectation', `remembered checkpoint ${i + 1}`, text),
+    );
+    const kept = (options.kept ?? []).map((text) => namedBy('stale', 'checkpoints', text));
+    const readable = kept.filter((named): named is Named => !(named instanceof Offence));
+    return new AnchorCheck(options, read, bytes && namedBy('stale', newestName, bytes), remembered, readable);
   }
 
   /** The sizes of the log at which its root is wanted. */
   get sizes(): readonly number[] {
-    return [this.#newest, ...this.#remembered].flatMap((named) =>
+    return [this.#newest, ...this.#remembered, ...this.#kept].flatMap((named) =>
       named === undefined || named instanceof Offence ? [] : [named.checkpoint.size],
     );
   }
 
-  /** Takes a record that names keys; others are passed over. Throws Offence for one that nobody certified. */
-  async note(record: Pick<ChainedRecord, 'kind' | 'members'>, origin: string, place: Place): Promise<void> {
-    const { kind, members } = record;
-    if (kind === 'key') this.#epochKey = await readPublicKey(members.jwk).catch(() => undefined);
-    if (kind === 'genesis' && members.checkpoint !== undefined) {
-      const root = await readPublicKey(members.jwk).catch(() => undefined);
-      await this.#certified(Object(members.checkpoint), root, origin, place);
-    }
-    if (kind === 'checkpoint_key') await this.#certified(members, this.#epochKey, origin, place);
-  }
-
   /** What only the end of the log can tell. Throws Offence; returns what witnesses say, if any were named. */
   async finish(walked: Walked, place: Place): Promise<Witnessed | undefined> {
-    for (const { checkpoint } of this.#remembered) compare(checkpoint, walked, place, 'you remember');
+    for (const named of this.#remembered) {
+      if (named instanceof Offence) throw named;
+      compare(named.checkpoint, walked, place, 'you remember');
+    }
     const { witnesses = [] } = this.#options;
     if (witnesses.length === 0) {
       if (this.#options.maxAgeMs !== undefined)
@@ -135,6 +129,21 @@ export class AnchorCheck {
   }
 
   /** The newest of all notes that enough witnesses cosigned; the one beside the log says why if there is none. */
+  /** How many records enough witnesses had seen before a time, s since 1970. 0 if no witness was named. */
+  async witnessedBefore(seconds: number, walked: Walked): Promise<number> {
+    const { witnesses = [], need = witnesses.length } = this.#options;
+    if (witnesses.length === 0) return 0;
+    const keys = await this.#noteKeys(walked);
+    let most = 0;
+    for (const named of [this.#newest, ...this.#remembered, ...this.#kept]) {
+      if (named === undefined || named instanceof Offence) continue;
+      const seen = cosignedBy(named, walked, keys, witnesses.map(asCosigner), need);
+      const isHere = walked.roots.get(named.checkpoint.size) === named.checkpoint.root.toString('base64url');
+      if (!(seen instanceof Offence) && isHere && seen.seconds < seconds) most = Math.max(most, seen.size);
+    }
+    return most;
+  }
+
   async #witnessed(walked: Walked, place: Place, witnesses: readonly NoteKey[]): Promise<Witnessed> {
     const { need = witnesses.length, maxAgeMs, now } = this.#options;
     const keys = await this.#noteKeys(walked);
@@ -145,7 +154,7 @@ export class AnchorCheck {
       const seen = cosignedBy(named, walked, keys, witnesses, need);
       if (seen instanceof Offence) {
         if (named === this.#newest) why = seen;
-      } else if (best === undefined || seen.seconds > best.seconds) best = seen;
+      } else if (best === undefined || isNewer(seen, best)) best = seen;
     }
     if (best === undefined) throw why;
     compare(
@@ -163,35 +172,34 @@ export class AnchorCheck {
     return best;
   }
 
-  /** The keys of the log's notes: as its records name them, or as its files do where the beginning is gone. */
-  async #noteKeys({ origin, root, pruned }: Walked): Promise<NoteKey[]> {
-    const text =
-      pruned > 0 ? (await this.#read('keys/checkpoint.cert'))?.toString('utf8').trimEnd() : undefined;
-    if (text !== undefined) {
-      const place = { file: 'keys/checkpoint.cert', line: 0 };
-      const jwk = (await this.#read('keys/checkpoint.jwk'))?.toString('utf8');
-      await this.#certified({ cert: text, jwk: jsonOf(jwk) }, root, origin, place);
+  /** The keys of the log's notes: as its records name them, and as its files do where the beginning is gone. */
+  async #noteKeys({ origin, root, pruned, checkpointKeys }: Walked): Promise<NoteKey[]> {
+    const keys = checkpointKeys.map(({ jwk }) => jwk);
+    const cert = pruned > 0 ? await this.#read('keys/checkpoint.cert') : undefined;
+    if (cert !== undefined) {
+      try {
+        const jwk = await this.#read('keys/checkpoint.jwk');
+        if (root === undefined) throw new Error('no root is there to certify it');
+        keys.push(certifiedKey(cert.toString('utf8').trimEnd(), JSON.parse(String(jwk)), root, origin));
+      } catch (error) {
+        const place = { file: 'keys/checkpoint.cert', line: 0 };
+        throw new Offence('keys', place, `the key of the checkpoints: ${(error as Error).message}`);
+      }
     }
-    return this.#keys.map(({ jwk }) => noteKey(origin, noteType, Buffer.from(String(jwk.x), 'base64url')));
+    return keys.map(({ x }) => noteKey(origin, noteType, Buffer.from(String(x), 'base64url')));
   }
+}
 
-  async #certified(
-    named: { readonly cert?: unknown; readonly jwk?: unknown },
-    by: { readonly kid: string; readonly jwk: JWK } | undefined,
-    origin: string,
-    place: Place,
-  ): Promise<void> {
-    try {
-      const key = await readPublicKey(named.jwk);
-      if (by === undefined) throw new Error('no key is there to certify it');
-      const claims = await verifyToken(String(named.cert), 'holdpoint-checkpoint+jws', by);
-      if (canonical(claims) !== canonical({ v: 1, origin, kid: key.kid }))
-        throw new Error('the certificate is not for this key');
-      this.#keys.push(key);
-    } catch (error) {
-      throw new Offence('keys', place, `the key of the checkpoints: ${(error as Error).message}`);
-    }
-  }
+function isNewer(one: Witnessed, other: Witnessed): boolean {
+  return one.size > other.size || (one.size === other.size && one.seconds > other.seconds);
+}
+
+function certifiedKey(cert: string, named: unknown, by: { kid: string; jwk: JWK }, origin: string): JWK {
+  const { kid, jwk } = publicKeyOf(named);
+  const claims = checkToken(cert, 'holdpoint-checkpoint+jws', by);
+  if (canonical(claims) !== canonical({ v: 1, origin, kid }))
+    throw new Error('the certificate is not for this key');
+  return jwk;
 }
 
 /** What witnesses say in a note; why they say nothing. */
@@ -259,12 +267,4 @@ function namedBy(kind: 'stale' | 'expectation', file: string, text: Buffer | str
 
 function stale(message: string): Offence {
   return new Offence('stale', { file: newestName, line: 0 }, message);
-}
-
-function jsonOf(text: string | undefined): unknown {
-  try {
-    return JSON.parse(text ?? '');
-  } catch {
-    return undefined;
-  }
 }

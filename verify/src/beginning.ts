@@ -3,7 +3,7 @@
 // the key before and the first by the root. So what the first record that is left must follow is known without those
 // before it. That they were pruned, and not removed, the log says itself, in a record. Pure.
 
-import { type EpochKey, refuseForeignKey, type WalkStart } from './chain.ts';
+import { certifierOf, type EpochKey, refuseForeignKey, type WalkStart } from './chain.ts';
 import { claimsOf, type Manifest, placeOfLine, verifiedClaims } from './manifest.ts';
 import { Offence, type Place } from './offence.ts';
 import type { LogSource } from './port.ts';
@@ -118,7 +118,14 @@ class Keychain {
         this.root ??= publicKeyOf(JSON.parse(await this.#text('keys/root.jwk')));
         const key = publicKeyOf(JSON.parse(await this.#text(`${name}.jwk`)));
         const cert = (await this.#text(`${name}.cert`)).trimEnd();
-        refuseForeignKey(cert, this.#key ?? (this.root as EpochKey), this.#origin, epoch, key.kid);
+        const before = this.#key ?? (this.root as EpochKey);
+        refuseForeignKey(
+          cert,
+          certifierOf(cert, before, this.root as EpochKey),
+          this.#origin,
+          epoch,
+          key.kid,
+        );
         this.#key = { ...key, epoch };
       } catch (error) {
         throw new Offence(

@@ -9,7 +9,7 @@ import { canonical } from './jcs.ts';
 import { originHash } from './leaf.ts';
 import { CompactTree, type Hash } from './merkle.ts';
 import { Offence, type Place } from './offence.ts';
-import { checkToken, digest, firstSealHash, publicKeyOf } from './token.ts';
+import { checkToken, digest, firstSealHash, publicKeyOf, readToken } from './token.ts';
 import { Unsealed, type UnsealedState } from './unsealed.ts';
 
 /** A record that fits the chain. Its members beyond the common ones are the writer's words, of any shape. */
@@ -292,7 +292,8 @@ export class Walk {
       throw new Offence('keys', place, 'a key record before the one above it was sealed');
     const key = checked('keys', place, 'the key chain is broken', () => {
       const given = publicKeyOf(members.jwk);
-      refuseForeignKey(String(members.cert), by, this.origin, epoch, given.kid);
+      const cert = String(members.cert);
+      refuseForeignKey(cert, certifierOf(cert, by, this.root), this.origin, epoch, given.kid);
       if (members.kid !== given.kid || members.epoch !== epoch)
         throw new Error(`the certificate is not for this key as epoch ${epoch}`);
       return given;
@@ -310,6 +311,15 @@ export class Walk {
       return new Offence('chain', above, 'the record was changed: the line below names another hash for it');
     return new Offence('chain', place, 'the record was changed: it does not name the hash of the line above');
   }
+}
+
+/** Who has to have signed an epoch's certificate: the key before, or the root where it says so: after a revocation. */
+export function certifierOf<Key extends { readonly kid: string }>(
+  cert: string,
+  before: Key,
+  root: Key | undefined,
+): Key {
+  return root !== undefined && readToken(cert).kid === root.kid ? root : before;
 }
 
 /**

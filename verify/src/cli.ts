@@ -3,7 +3,7 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { expectationOf, runVerify, type VerifyFlags } from './command.ts';
+import { runVerify, type VerifyFlags } from './command.ts';
 import { UsageError } from './input.ts';
 import { SourceError } from './source.ts';
 
@@ -12,7 +12,11 @@ const usage = `holdpoint-verify PATH [options]
 PATH is a folder that holds a log (or the data folder above it), or a file: a proof or a bundle.
 
   --root-key FILE|THUMBPRINT   the root key that you trust; without it the log's own word is taken, and said
-  --expect SIZE:ROOT           what an earlier verification printed; the log must continue it
+  --expect SIZE:ROOT|FILE      what an earlier verification printed, or a checkpoint you kept; the log must continue it
+  --witness KEY|FILE           a witness you trust (NAME+HEX+BASE64); it must have cosigned; may be repeated
+  --policy KofN                how many of the witnesses (default: all)
+  --max-age TIME               how long ago at most they last cosigned: 90s, 5m, 2h, 1d
+  --revoked FILE               the root's words on keys in doubt, beside those in the log; may be repeated
   --approver FILE              an approver's public key (JWK or OpenSSH), beside those in the log; may be repeated
   --log-key KEY                a key of the log's checkpoints (NAME+HEX+BASE64), for a tlog-proof; may be repeated
   --from SEQ, --to SEQ         only the segments that hold these records
@@ -30,6 +34,10 @@ canonical; 19 gap declared (--no-gaps); 20 statement without outcome; 21 ran wit
 const options = {
   'root-key': { type: 'string' },
   expect: { type: 'string' },
+  witness: { type: 'string', multiple: true },
+  policy: { type: 'string' },
+  'max-age': { type: 'string' },
+  revoked: { type: 'string', multiple: true },
   approver: { type: 'string', multiple: true },
   'log-key': { type: 'string', multiple: true },
   from: { type: 'string' },
@@ -59,7 +67,11 @@ export async function main(args: readonly string[]): Promise<number> {
       throw new UsageError('name one folder or file; see holdpoint-verify --help');
     const flags: VerifyFlags = {
       rootKey: values['root-key'],
-      expect: values.expect === undefined ? undefined : expectationOf(values.expect),
+      expect: values.expect,
+      witness: values.witness,
+      policy: values.policy,
+      maxAge: values['max-age'],
+      revoked: values.revoked,
       approver: values.approver,
       logKey: values['log-key'],
       gaps: values['no-gaps'] !== true,

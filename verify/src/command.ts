@@ -3,6 +3,7 @@
 
 import { existsSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { type AnchorFlags, anchorsOf, keptNotes, rememberedOf } from './anchor-input.ts';
 import { Crew } from './crew.ts';
 import { verifyHandout } from './handout-text.ts';
 import { credentialsOf, rootKidOf, UsageError } from './input.ts';
@@ -13,9 +14,10 @@ import { reportText } from './text.ts';
 import { type VerifyOptions, verifyLog } from './verify.ts';
 
 /** What the caller may say beside the path. */
-export interface VerifyFlags {
+export interface VerifyFlags extends AnchorFlags {
   readonly rootKey?: string | undefined;
-  readonly expect?: VerifyOptions['expect'];
+  /** `SIZE:ROOT`, or a file with a checkpoint note. */
+  readonly expect?: string | undefined;
   readonly approver?: readonly string[] | undefined;
   /** Keys of the log's checkpoints, for a tlog-proof. */
   readonly logKey?: readonly string[] | undefined;
@@ -48,13 +50,17 @@ export async function runVerify(
 ): Promise<number> {
   const rootKid = flags.rootKey === undefined ? undefined : await rootKidOf(flags.rootKey);
   const approvers = await credentialsOf(flags.approver ?? []);
+  const { size, notes } = rememberedOf(flags.expect);
+  const anchors = anchorsOf(flags, notes, Date.now());
   if (existsSync(path) && statSync(path).isFile()) {
-    const brought = { rootKid, approvers, log: noteKeysOf(flags.logKey ?? []), old: flags.expect };
+    const brought = { rootKid, approvers, log: noteKeysOf(flags.logKey ?? []), old: size };
+    if (anchors.witnesses !== undefined)
+      Object.assign(brought, { witnesses: anchors.witnesses, quorum: anchors.need });
     return verifyHandout(path, brought, flags.json === true, output);
   }
   const options: VerifyOptions = {
     rootKid,
-    expect: flags.expect,
+    expect: size,
     noGaps: flags.gaps === false,
     live: flags.live,
     from: flags.from,
@@ -62,7 +68,15 @@ export async function runVerify(
     approvers,
   };
   const reports: Report[] = [];
-  for (const source of logs(path)) reports.push(await verifyFolder(source, options, flags, output));
+  for (const source of logs(path))
+    reports.push(
+      await verifyFolder(
+        source,
+        { ...options, anchors: { ...anchors, kept: keptNotes(source.path) } },
+        flags,
+        output,
+      ),
+    );
   const isOk = reports.length > 0 && reports.every(({ ok }) => ok);
   if (flags.json === true) output.out(`${JSON.stringify({ ok: isOk, logs: reports }, null, 2)}\n`);
   else output.out(reports.map(reportText).join('\n'));
@@ -126,11 +140,4 @@ class ProgressBar {
   clear(): void {
     if (this.#shownMs > 0) this.#output.err('\r\x1b[K');
   }
-}
-
-/** `SIZE:ROOT` as a verification prints it. Throws UsageError. */
-export function expectationOf(text: string): { size: number; root: string } {
-  const match = /^(\d{1,15}):([\w-]{43})$/.exec(text);
-  if (match === null) throw new UsageError('--expect takes SIZE:ROOT as a verification prints it');
-  return { size: Number(match[1]), root: match[2]! };
 }

@@ -1,5 +1,6 @@
 // Report: what a verification found, for people's and programs' eyes. audit-approval §12.
 
+import type { Witnessed } from './anchors.ts';
 import type { OffenceKind } from './offence.ts';
 import type { Releases, Story } from './releases.ts';
 
@@ -30,6 +31,8 @@ export interface Report {
   readonly seals: number;
   /** What the last seal vouches for: remember it, and give it to `expect` next time. */
   readonly sealed: { readonly size: number; readonly root: string; readonly ts: number } | undefined;
+  /** The newest checkpoint that enough of the witnesses cosigned who were named; undefined if none were. */
+  readonly witnessed: Witnessed | undefined;
   readonly epochs: number;
   readonly kinds: Readonly<Record<string, number>>;
   /** Places where the log itself says that a crash or a gap was; the first thousand of them. */

@@ -2,6 +2,7 @@
 // Knows records and reports; refuses to know files and exit codes. Whatever an agent wrote is shown with its control
 // and direction characters spelled out: a terminal obeys them.
 
+import type { Witnessed } from './anchors.ts';
 import type { Report } from './report.ts';
 import type { ReadRecord } from './source.ts';
 
@@ -31,6 +32,7 @@ export function reportText(report: Report): string {
       `  last seal ${time(sealed.ts)}, size ${sealed.size}, root ${sealed.root}`,
       `  ${report.ended ? 'ended cleanly' : 'not ended: its process is running, or it was killed'}`,
     );
+    if (report.witnessed !== undefined) lines.push(...witnessedText(report.witnessed));
     const released = releases.proved + releases.unproved + releases.bySlack + releases.byLink;
     if (released > 0)
       lines.push(`  ${count(released, 'release')} of held statements: ${releaseWords(releases)}`);
@@ -40,7 +42,9 @@ export function reportText(report: Report): string {
     lines.push(
       kind === 'recover'
         ? `  record ${seq}: after a crash, records without a seal were sealed anew; see \`audit show --seq ${seq}\``
-        : `  record ${seq}: the log declares a gap`,
+        : kind === 'revoked'
+          ? `  record ${seq}: from here on sealed while a key was in doubt`
+          : `  record ${seq}: the log declares a gap`,
     );
   for (const note of report.notes) lines.push(`  note: ${note}`);
   if (report.ok) lines.push('', ...limits(report).map((limit) => `  ${limit}`));
@@ -50,10 +54,16 @@ export function reportText(report: Report): string {
 /** What no look at these files can tell. */
 export function limits(report: Report): string[] {
   const said = ['What these files alone cannot tell:'];
-  if (report.sealed !== undefined)
+  if (report.witnessed !== undefined)
     said.push(
-      `- whether the end was cut off exactly behind a seal. Keep ${report.sealed.size}:${report.sealed.root}`,
-      '  somewhere else and give it to --expect next time.',
+      `- what became of records after ${time(report.witnessed.seconds * 1e6)}, when witnesses last cosigned: --max-age refuses a log`,
+      '  that has not been seen for so long.',
+    );
+  else if (report.sealed !== undefined)
+    said.push(
+      '- whether it is all of the log: one that was cut off exactly behind a seal, put back whole from an older copy, or',
+      '  written anew by whoever holds its keys looks the same from here. Name its witnesses with --witness.',
+      `  Keep ${report.sealed.size}:${report.sealed.root} somewhere else and give it to --expect next time.`,
     );
   if (report.root?.pinned !== true)
     said.push(
@@ -67,6 +77,14 @@ export function limits(report: Report): string[] {
     );
   said.push('- what reached the database around Holdpoint.');
   return said;
+}
+
+function witnessedText({ size, witnesses, need, seconds, behind }: Witnessed): string[] {
+  const names = witnesses.map(({ name }) => plain(name)).join(', ');
+  return [
+    `  ${count(size, 'record')} cosigned by ${names} (${need} asked for) by ${time(seconds * 1e6)}`,
+    ...(behind > 0 ? [`  ${count(behind, 'record')} behind that, for which no witness speaks yet`] : []),
+  ];
 }
 
 /** One record on one line. */

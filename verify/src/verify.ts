@@ -5,6 +5,7 @@
 
 import { hash } from 'node:crypto';
 import { follows, joined, type ReadAhead, type Readers } from './ahead.ts';
+import type { AnchorOptions, Witnessed } from './anchors.ts';
 import { type Beginning, beginningAt } from './beginning.ts';
 import { keptBytes } from './brokenoff.ts';
 import { type ChainedRecord, Walk, type WalkStart, type WalkState } from './chain.ts';
@@ -13,6 +14,7 @@ import type { Moved } from './leaf.ts';
 import { claimsOf, compareSegment, hintOf, Manifest, placeOfLine, type ReadSegment } from './manifest.ts';
 import { segmentNumber } from './names.ts';
 import { Offence, offenceCodes, type Place } from './offence.ts';
+import { Outside } from './outside.ts';
 import type { LogSource } from './port.ts';
 import { Releases } from './releases.ts';
 import type { Finding, Progress, Report } from './report.ts';
@@ -25,6 +27,8 @@ export interface VerifyOptions {
   readonly rootKid?: string | undefined;
   /** What the caller remembers of an earlier verification; the log must be a continuation of it. */
   readonly expect?: { readonly size: number; readonly root: string } | undefined;
+  /** What the caller knows of the log from outside: witnesses, checkpoints, keys that were revoked. */
+  readonly anchors?: AnchorOptions | undefined;
   /** Approvers' public keys that the caller brings, by `kid`, beside those in the log. */
   readonly approvers?: ReadonlyMap<string, Credential> | undefined;
   /** A request whose story the report tells. */
@@ -48,12 +52,13 @@ const breaksMax = 1000;
 export async function verifyLog(source: LogSource, options: VerifyOptions = {}): Promise<Report> {
   // Before the segments: a log that grows meanwhile has a segment more than its manifest knows, never one less.
   const manifest = await Manifest.open(source, options.live === true);
+  const outside = await Outside.open(source, options.anchors ?? {});
   const names = await source.segments();
   // A log that is not read from its first record takes its name from the manifest, which the keys must then bear out.
   const isPart = (options.from ?? 0) > 0 || segmentNumber(names[0] ?? '') !== 0;
   const line = isPart ? await manifest.line(0) : undefined;
   const origin = (line && claimsOf(line)?.origin) ?? (await originOf(source, names[0]));
-  const check = new Check(source, options, String(origin), manifest, names);
+  const check = new Check(source, options, String(origin), manifest, names, outside);
   const findings: Finding[] = [];
   try {
     await check.run();
@@ -85,6 +90,8 @@ class Check {
   /** Segments at the beginning that are not there. */
   #missing = 0;
   readonly #manifest: Manifest;
+  readonly #outside: Outside;
+  #witnessed: Witnessed | undefined;
   readonly #releases: Releases;
   readonly #statements = new Statements();
   #beginning: Beginning | undefined;
@@ -109,13 +116,15 @@ class Check {
     origin: string,
     manifest: Manifest,
     names: readonly string[],
+    outside: Outside,
   ) {
+    this.#outside = outside;
     this.#source = source;
     this.#options = options;
     this.#names = names;
     this.#manifest = manifest;
     this.walk = new Walk(origin);
-    this.#sizes = new Set(options.expect === undefined ? [] : [options.expect.size]);
+    this.#sizes = new Set([...(options.expect === undefined ? [] : [options.expect.size]), ...outside.sizes]);
     this.#pmh = digest(`holdpoint-manifest-v1\n${origin}`);
     this.#releases = new Releases({
       wholeText: (record, member, place) => this.#wholeText(record, member, place),
@@ -159,6 +168,7 @@ class Check {
     this.#epochs = beginning.epochs;
     this.walk = new Walk(origin, beginning.start);
     this.walk.root = beginning.root;
+    this.#outside.beginAt(beginning.root);
     this.#statements.add(beginning.open);
     this.#releases.beginAt(beginning.start.size);
   }
@@ -296,6 +306,7 @@ class Check {
     if (kind === 'genesis' && rootKid !== undefined && members.root !== rootKid)
       throw foreignRoot(String(members.root), rootKid, place);
     if (kind === 'key') this.#epochs += 1;
+    this.#outside.note(record, this.walk.origin, place);
     if (kind === 'prune' && this.#beginning !== undefined) this.#notePrune(members, this.#beginning);
     if ((kind === 'recover' || kind === 'gap') && this.#breaks.length < breaksMax)
       this.#breaks.push({ seq, kind, place });
@@ -360,6 +371,7 @@ class Check {
       );
     this.#refuseUndeclaredBeginning();
     if (expect !== undefined) this.#compareExpected(expect, place);
+    await this.#compareOutside(place);
     for (const { seq, kind, place } of noGaps === true ? this.#breaks : [])
       throw new Offence('gap', place, `record ${seq} declares a ${kind}`);
     const oldest = this.#statements.first();
@@ -388,6 +400,16 @@ class Check {
       `the first ${start.size} records, in ${segments} segments of ${bytes} bytes, were pruned: they are not here ` +
         'any more. Their manifest lines and keys are, and lead to the first record that is',
     );
+  }
+
+  async #compareOutside(place: Place): Promise<void> {
+    const { origin, size, sealed, sealedRoot, root, checkpointKeys } = this.walk;
+    const pruned = this.#beginning?.start.size ?? 0;
+    const walked = { origin, size, sealed, sealedRoot, root, checkpointKeys, roots: this.#roots, pruned };
+    const { witnessed, notes, breaks } = await this.#outside.finish(walked, place);
+    this.#witnessed = witnessed;
+    this.#notes.push(...notes);
+    this.#breaks.push(...breaks);
   }
 
   #compareExpected(expect: { size: number; root: string }, place: Place): void {
@@ -431,6 +453,7 @@ class Check {
       seals: walk.seals,
       sealed:
         sealedAt === undefined ? undefined : { size: walk.sealed, root: sealedRoot ?? '', ts: sealedAt },
+      witnessed: this.#witnessed,
       epochs: this.#epochs,
       kinds: Object.fromEntries(this.#kinds),
       breaks: this.#breaks.map(({ seq, kind }) => ({ seq, kind })),
