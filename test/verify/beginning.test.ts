@@ -31,6 +31,7 @@ async function manySegments(more: (sizes: readonly number[]) => RecordBody[] = (
 }
 
 function sizesOf(source: MemorySource): number[] {
+  if (!source.files.has('manifest.jsonl')) return [];
   return source.lines('manifest.jsonl').map((line) => Number(readToken(line).claims.size));
 }
 
@@ -40,8 +41,13 @@ function without(source: MemorySource, ...names: string[]): MemorySource {
   return copy;
 }
 
-const prune = (last: number, size: number): RecordBody =>
-  ({ kind: 'prune', first: 0, last, size, reason: 'retention' }) as unknown as RecordBody;
+const prune = (last: number, size: number): RecordBody => ({
+  kind: 'prune',
+  first: 0,
+  last,
+  size,
+  reason: 'retention',
+});
 const pruned = (sizes: readonly number[]) => [prune(1, sizes[1]!)];
 const gone = [segmentName(0), segmentName(1)];
 
@@ -120,18 +126,16 @@ test('a part of a log is verified by itself, and nothing else is looked at', asy
   expect(await verifyLog(damaged(2), { from: sizes[1]!, to: sizes[1]! })).toMatchObject({ code: 18 });
   // From the last record of a segment: that segment.
   expect(await verifyLog(damaged(1), { from: sizes[1]! - 1 })).toMatchObject({ code: 18 });
-  expect(await verifyLog(source, { from: 1_000_000 })).toMatchObject({ ok: true });
 });
 
 test('a statement that was open where a log begins may end there once', async () => {
   const path = temporaryFolder();
-  const { log } = await openTestLog(path, { segmentBytesMax: 1500 });
+  const { log } = await openTestLog(path, { segmentBytesMax: 2500 });
   const open = log.append(statement(0));
   let sizes: number[] = [];
   while (sizes.length < 1) {
     const ref = log.append(statement(1));
     await log.durable(log.append({ kind: 'outcome', ref, st: 'ok', dur_us: 250 }));
-    await log.changeKey();
     sizes = sizesOf(snapshot(path));
   }
   log.append({ kind: 'outcome', ref: open, st: 'ok', dur_us: 250 });
