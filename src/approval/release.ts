@@ -147,8 +147,7 @@ export function valuesText(values: RequestValues, request: Request): string {
     ...param,
     value: param.value === null ? null : param.value.toString('base64url'),
   }));
-  const text = values.text && { salt: values.text.salt, sql: values.text.sql.toString('base64url') };
-  return JSON.stringify({ params, text, wire: values.wire, open: requestOpening(request) });
+  return JSON.stringify({ params, text: values.text, wire: values.wire, open: requestOpening(request) });
 }
 
 function readValues(text: string): { values: RequestValues; open: VeilOpening | undefined } | undefined {
@@ -160,13 +159,13 @@ function readValues(text: string): { values: RequestValues; open: VeilOpening | 
       open,
     } = JSON.parse(text) as {
       params: { oid: number; format: number; salt: string; value: string | null }[];
-      text?: { salt: string; sql: string };
+      text?: { salt: string; digest: string };
       wire?: string;
       open?: VeilOpening;
     };
     const values: RequestValues = {
       ...(wire !== undefined && { wire }),
-      ...(secret && { text: { salt: secret.salt, sql: Buffer.from(secret.sql, 'base64url') } }),
+      ...(secret && { text: { salt: secret.salt, digest: secret.digest } }),
       params: params.map((param) => ({
         oid: param.oid,
         format: param.format,

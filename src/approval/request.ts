@@ -140,10 +140,11 @@ export interface Request {
 /** The values behind the commitments, for the approver's eyes only. Never logged, never in R. */
 export interface RequestValues {
   /**
-   * Set for a text that carries a secret, such as a new password: the exact text and base64url(16 random bytes). R then
-   * holds the redacted text, and only salted digests of the exact one, because a bare digest can be guessed at.
+   * Set for a text that carries a secret, such as a new password: base64url(SHA-256) of the exact text, and base64url(16
+   * random bytes). R then holds the redacted text, and only salted digests of the exact one, because a bare digest can be
+   * guessed at. The text itself is with the session that sent it, and nowhere else.
    */
-  text?: { salt: string; sql: Buffer };
+  text?: { salt: string; digest: string };
   params: {
     oid: number;
     format: number /** base64url(16 random bytes) */;
@@ -241,19 +242,24 @@ export function requestDigest(request: Request): string {
   return sha256(Buffer.from(`holdpoint-request-v1\0${requestText(request)}`, 'utf8'));
 }
 
-/** base64url(SHA-256) of the text; salted, and over the exact text instead, where that carries a secret. */
+/** base64url(SHA-256) of the text; salted, and over the digest of the exact text instead, where that carries a secret. */
 export function textDigest(sql: string, values: RequestValues): string {
   if (values.text === undefined) return sha256(Buffer.from(sql, 'utf8'));
   return sha256(
     Buffer.from('holdpoint-text-v1\0'),
     Buffer.from(values.text.salt, 'base64url'),
-    values.text.sql,
+    Buffer.from(values.text.digest, 'base64url'),
   );
 }
 
 /** True if the text carries a secret, so that `sql` is the text without it. */
 export function carriesSecret(request: Request): boolean {
   return request.open === undefined && textDigest(request.sql, { params: [] }) !== request.sha;
+}
+
+/** What `values.text` says of an exact text that carries a secret. `salt`: base64url(16 random bytes). */
+export function secretText(salt: string, sql: Buffer): NonNullable<RequestValues['text']> {
+  return { salt, digest: sha256(sql) };
 }
 
 /** base64url(SHA-256) of frontend bytes, in their order; salted where the text carries a secret or values are hidden. */
@@ -303,7 +309,7 @@ export function matchDigest(
     param.value === null ? null : param.value.toString('base64url'),
   ]);
   const { agent, db, user, role, state, policy } = what;
-  const sql = values.text === undefined ? what.sql : values.text.sql.toString('base64url');
+  const sql = values.text === undefined ? what.sql : values.text.digest;
   const secret = values.text !== undefined;
   const context = [
     agent.id,

@@ -8,6 +8,7 @@ import {
   type RequestDraft,
   type RequestValues,
   ridFrom,
+  secretText,
   wireDigest,
 } from '../approval/request.ts';
 import type { Decided, RecordBody } from '../audit/record.ts';
@@ -339,7 +340,7 @@ export class SessionBook implements RelayBook {
     const params = gate.parameters.map(({ oid, format, value }) => ({ oid, format, salt: salt(), value }));
     return {
       params,
-      ...(describe(ownOf(gate), gate.sql, forPeople).secret && { text: { salt: salt(), sql: gate.sql } }),
+      ...(describe(ownOf(gate), gate.sql, forPeople).secret && { text: secretText(salt(), gate.sql) }),
       ...(this.#options.privacy.values !== 'clear' && { wire: salt() }),
     };
   }

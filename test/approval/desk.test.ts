@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { decisionText } from '../../src/approval/decision.ts';
+import { secretText } from '../../src/approval/request.ts';
 import {
   decideAs,
   decisionFor,
@@ -423,7 +424,7 @@ test('a store that is silent at the end of its time cannot keep a hold alive', a
 test('the values of a secret text stay out of the log', async () => {
   const bench = await newBench();
   const sql = Buffer.from("ALTER ROLE app PASSWORD 'hunter2'");
-  const values = { params: [], text: { salt: Buffer.alloc(16, 1).toString('base64url'), sql } };
+  const values = { params: [], text: secretText(Buffer.alloc(16, 1).toString('base64url'), sql) };
   const { request } = gate({ sql: "ALTER ROLE app PASSWORD '‹redacted›'" }, values);
   const hold = await bench.desk.open(request, values, 0);
   await decideAs(bench, 'ann', hold.rid);

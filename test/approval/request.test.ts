@@ -7,6 +7,7 @@ import {
   buildRequest,
   type Request,
   requestDigest,
+  secretText,
   valuesFit,
   wireDigest,
 } from '../../src/approval/request.ts';
@@ -110,10 +111,7 @@ test('values that are not the committed ones do not fit: value, NULL, type, form
 test('a text with a secret leaves only salted digests in the request', () => {
   const secret = (salt: number) => ({
     params: [],
-    text: {
-      salt: Buffer.alloc(16, salt).toString('base64url'),
-      sql: Buffer.from("ALTER ROLE a PASSWORD 'x'"),
-    },
+    text: secretText(Buffer.alloc(16, salt).toString('base64url'), Buffer.from("ALTER ROLE a PASSWORD 'x'")),
   });
   const draft = gate({ sql: "ALTER ROLE a PASSWORD '‹redacted›'" }).request;
   const one = buildRequest(draft, secret(1));

@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest';
 import { matchCode } from '../../src/approval/match-code.ts';
 import { intactRequest } from '../../src/approval/release.ts';
-import type { RequestDraft, RequestValues } from '../../src/approval/request.ts';
+import { type RequestDraft, type RequestValues, secretText } from '../../src/approval/request.ts';
 import { newRow } from '../../src/approval/row.ts';
 import { type Notice, noticeOf } from '../../src/notify/notice.ts';
 import {
@@ -222,7 +222,7 @@ test('Approve is offered where Slack is enough and all of the statement is in si
   expect(JSON.stringify(blocksOf(bound))).not.toContain('secret value');
   expect(approvalObstacle(bound)).toContain('parameters');
   const secret = {
-    text: { salt: 'AAAAAAAAAAAAAAAAAAAAAA', sql: Buffer.from("ALTER ROLE a PASSWORD 'x'") },
+    text: secretText('AAAAAAAAAAAAAAAAAAAAAA', Buffer.from("ALTER ROLE a PASSWORD 'x'")),
     params: [],
   };
   expect(labels(blocksOf(notice({ ...staging, sql: 'ALTER ROLE a PASSWORD ***' }, {}, secret)))).toEqual(no);
