@@ -9,6 +9,7 @@ import { Packer, threaded } from '../../src/ship/packer.ts';
 import { pack } from '../../src/ship/packing.ts';
 import { Retention, type RetentionOptions } from '../../src/ship/retention.ts';
 import { FolderSource, type ReadRecord, readLines } from '../../verify/src/source.ts';
+import { verifyLog } from '../../verify/src/verify.ts';
 import { logFolder, openTestLog, statement, temporaryFolder } from '../audit/fixture.ts';
 
 const small = { segmentBytesMax: 65_536 } as const;
@@ -127,7 +128,11 @@ test('a pruned log is taken up and goes on, also when what was left is compresse
   await retentionOf(path, next, { bytes: 1 }).round();
   expect(await prunes(path)).toMatchObject([{ first: 2, last: 3 }]);
   await next.close();
-  await openTestLog(path, small);
+  const { log: last } = await openTestLog(path, small);
+  await last.close();
+  const report = await verifyLog(new FolderSource(folder), { rootKid: recovered.root });
+  expect(report).toMatchObject({ ok: true, findings: [], records: last.health.sealed });
+  expect(report.pruned!.segments).toBe(4);
 });
 
 test('a beginning that is missing without a record of it is refused', async () => {
