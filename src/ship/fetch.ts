@@ -1,6 +1,6 @@
 // Fetch: a log out of a bucket, into an empty folder, as the verifier reads it. Needs nothing of the proxy that wrote it.
 // Believes nothing: it puts together what is there and leaves the judging to `audit verify`. The layout is vault.ts's;
-// copying it by other means and concatenating manifest/* and the last chunks/*/* gives the same.
+// copying it by other means and concatenating manifest/* and the last chunks/*/* gives the same, unless pieces overlap.
 
 import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, open, readdir } from 'node:fs/promises';
@@ -19,7 +19,7 @@ export interface Fetched {
 
 /** A manifest line and a chunk are small; a blob is a statement, whose size is bounded; a segment is a file. */
 const wanted =
-  /^(keys\/(root|\d+)\.(jwk|cert)|seg-\d{8,12}\.jsonl(\.zst)?|manifest\/\d{8,12}\.jws|chunks\/seg-\d{8,12}\/\d{12}\.jsonl|blobs\/[0-9a-f]{64}|checkpoints\/\d{15}-[0-9TZ.]+\.note)$/;
+  /^(keys\/(root|\d+)\.(jwk|cert)|seg-\d{8,12}\.jsonl(\.zst)?|manifest\/\d{8,12}\.jws|chunks\/seg-\d{8,12}\/\d{12}-\d{12}\.jsonl|blobs\/[0-9a-f]{64}|checkpoints\/\d{15}-[0-9TZ.]+\.note)$/;
 
 /**
  * Gets the log at `prefix` (with a slash at the end, if any) into `into`, which is made and must be empty. Throws
@@ -78,19 +78,22 @@ async function concatenate(into: string, names: readonly string[], name: string)
     );
 }
 
-/** One segment of its pieces, each of which is named by where it begins. */
+/** One segment of its pieces, each of which is named by its first and last byte. Where two overlap, the first counts. */
 async function joinPieces(into: string, parts: readonly string[], name: string): Promise<void> {
   const file = await open(join(into, name), 'ax', 0o600);
   try {
     let at = 0;
     for (const part of parts) {
-      const begin = Number(basename(part, '.jsonl'));
-      if (begin !== at)
+      const [begin, end] = basename(part, '.jsonl').split('-').map(Number) as [number, number];
+      if (end <= at) continue;
+      if (begin > at)
         throw new HoldpointError(
           'bad-request',
           `${part} begins at byte ${begin} and what is before it ends at ${at}: the bucket lacks a piece of ${name}`,
         );
-      for await (const bytes of createReadStream(join(into, part)) as AsyncIterable<Buffer>) {
+      for await (const bytes of createReadStream(join(into, part), {
+        start: at - begin,
+      }) as AsyncIterable<Buffer>) {
         await file.write(bytes);
         at += bytes.length;
       }

@@ -4,8 +4,8 @@
 // Follows the files, at least once, in order. audit-approval §5 and §11.
 //
 // Objects, under PREFIX/ORIGIN/: keys/root.jwk, keys/N.jwk, keys/N.cert · seg-NNNNNNNN.jsonl[.zst] ·
-// manifest/NNNNNNNN.jws (one line each) · chunks/seg-NNNNNNNN/OFFSET.jsonl (bytes of the plain segment from OFFSET on) ·
-// blobs/SHA256 · checkpoints/SIZE-TIME.note. A chunk's object ends with a seal.
+// manifest/NNNNNNNN.jws (one line each) · chunks/seg-NNNNNNNN/FROM-TO.jsonl (these bytes of the plain segment, up to a
+// seal; after a crash two may overlap) · blobs/SHA256 · checkpoints/SIZE-TIME.note
 
 import { access, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,11 +23,9 @@ export interface VaultState {
   readonly at: Position;
   /** The records that the newest seal there vouches for. */
   readonly sealed: number;
-  /** Where the piece ends that is being put: after a crash it is the same again. */
-  readonly piece: Position | undefined;
 }
 
-export const emptyVault: VaultState = { closed: 0, at: beginning, sealed: 0, piece: undefined };
+export const emptyVault: VaultState = { closed: 0, at: beginning, sealed: 0 };
 
 export interface VaultOptions {
   /** The log's folder. */
@@ -118,8 +116,7 @@ export class Vault {
     if (await this.#segment(signal)) return true;
     const wanted = Math.max(0, ...this.#waiters.map(({ size }) => size));
     const isDue = this.#with.mono() - this.#pieceMono >= this.#with.pieceMs;
-    if ((wanted > this.#at.sealed || isDue || this.#at.piece !== undefined) && (await this.#piece(signal)))
-      return true;
+    if ((wanted > this.#at.sealed || isDue) && (await this.#piece(signal))) return true;
     if (isDue) this.#pieceMono = this.#with.mono();
     return this.#checkpoint(signal);
   }
@@ -167,7 +164,7 @@ export class Vault {
     await this.#keep({
       closed: n + 1,
       sealed: Math.max(this.#at.sealed, closed.size),
-      ...(!isAhead && { at: end, piece: undefined }),
+      ...(!isAhead && { at: end }),
     });
     if (!isAhead) await this.#feed?.rewind(end);
     return true;
@@ -178,7 +175,11 @@ export class Vault {
     if (this.#at.at.segment > closed.n) return;
     const feed = await this.#reader();
     while (feed.position.segment === closed.n && feed.position.offset < closed.bytes)
-      await this.#besides(await feed.take(takeEntries, takeBytes), signal);
+      // What is taken may reach into the next segment, whose turn comes.
+      await this.#besides(
+        (await feed.take(takeEntries, takeBytes)).filter(({ begin }) => begin.segment === closed.n),
+        signal,
+      );
   }
 
   /** What lines speak of and that lies beside the log: public keys with their certificates, and long texts. */
@@ -205,7 +206,7 @@ export class Vault {
 
   /** The next lines of the open segment, up to a seal. False if there are none. */
   async #piece(signal: AbortSignal): Promise<boolean> {
-    const { at, piece } = this.#at;
+    const { at } = this.#at;
     const feed = await this.#reader();
     const entries: Entry[] = [];
     let sealed = 0;
@@ -216,21 +217,15 @@ export class Vault {
       sealed = entries.findLastIndex(({ kind }) => kind === 'seal') + 1;
       bytes = (entries.at(-1)?.end.offset ?? at.offset) - at.offset;
       if (more.length === 0 || inside.length < more.length) break;
-      if (piece !== undefined && piece.offset <= at.offset + bytes) break;
     }
-    if (piece !== undefined) sealed = entries.findIndex(({ end }) => end.offset === piece.offset) + 1;
     const whole = entries.slice(0, sealed);
     const begin = whole[0]?.begin;
     const end = whole.at(-1)?.end;
-    if (begin === undefined || end === undefined) {
-      await feed.rewind(at);
-      return false;
-    }
-    if (piece === undefined) await this.#keep({ piece: end });
+    if (begin === undefined || end === undefined) return false;
     await this.#besides(whole, signal);
-    await this.#put(chunkName(begin), Buffer.from(whole.map(({ line }) => `${line}\n`).join('')), signal);
-    await this.#keep({ at: end, sealed: whole.at(-1)?.size ?? this.#at.sealed, piece: undefined });
-    await feed.rewind(end);
+    const text = whole.map(({ line }) => `${line}\n`).join('');
+    await this.#put(chunkName(begin, end), Buffer.from(text), signal);
+    await this.#keep({ at: end, sealed: whole.at(-1)?.size ?? this.#at.sealed });
     return true;
   }
 
@@ -253,8 +248,9 @@ export class Vault {
   }
 }
 
-function chunkName({ segment, offset }: Position): string {
-  return `chunks/${segmentName(segment).replace(/\.jsonl$/, '')}/${String(offset).padStart(12, '0')}.jsonl`;
+function chunkName({ segment, offset }: Position, end: Position): string {
+  const digits = (n: number) => String(n).padStart(12, '0');
+  return `chunks/${segmentName(segment).replace(/\.jsonl$/, '')}/${digits(offset)}-${digits(end.offset)}.jsonl`;
 }
 
 function checkpointName(size: number, nowMs: number): string {
