@@ -69,6 +69,7 @@ function shippingOf(
     cursors: join(config.dataDir, 'ship', folderName(log.origin)),
     origin: log.origin,
     host: hostname(),
+    isClear: config.audit.values === 'clear',
     version,
     packed: config.audit.compress,
     log,

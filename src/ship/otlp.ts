@@ -6,7 +6,7 @@ import type { Entry } from './feed.ts';
 import type { Delivered, Destination } from './follower.ts';
 import { type Outline, outlineOf } from './outline.ts';
 import { RetryLater } from './retry.ts';
-import type { OtlpSettings } from './settings.ts';
+import type { OtlpSettings, Sender } from './settings.ts';
 
 /** severity_number of logs.proto. */
 const severities = { info: 9, notice: 10, warning: 13, error: 17 } as const;
@@ -17,7 +17,7 @@ const retryable = new Set([429, 502, 503, 504]);
 /** Sends to `settings.url`. */
 export function otlpDestination(
   settings: OtlpSettings,
-  resource: { readonly origin: string; readonly host: string; readonly version: string },
+  resource: Sender & { readonly version: string },
 ): Destination {
   const post = async (records: readonly Entry[], signal: AbortSignal): Promise<Delivered> => {
     const body = JSON.stringify(exportOf(records, resource));
@@ -64,10 +64,7 @@ export function otlpDestination(
 /** The collector finds fault with the content itself. */
 class BadContent extends Error {}
 
-function exportOf(
-  records: readonly Entry[],
-  resource: { origin: string; host: string; version: string },
-): object {
+function exportOf(records: readonly Entry[], resource: Sender & { readonly version: string }): object {
   return {
     resourceLogs: [
       {
@@ -82,7 +79,7 @@ function exportOf(
         scopeLogs: [
           {
             scope: { name: 'holdpoint.audit', version: '1' },
-            logRecords: records.map((entry) => logRecord(outlineOf(entry))),
+            logRecords: records.map((entry) => logRecord(outlineOf(entry, resource.isClear))),
           },
         ],
       },

@@ -46,7 +46,6 @@ const told = [
   'uses',
   'id',
   'act',
-  'sha',
   'boot',
   'node',
   'version',
@@ -57,8 +56,8 @@ const told = [
 
 const textCharactersMax = 8_192;
 
-/** The outline of a record. */
-export function outlineOf({ line, members }: Entry): Outline {
+/** The outline of a record. `isClear`: the log keeps values in clear, also in the text of a statement. */
+export function outlineOf({ line, members }: Entry, isClear: boolean): Outline {
   const record = members as Readonly<Record<string, unknown>>;
   const attributes: Record<string, string | number | boolean> = {};
   for (const name of told) {
@@ -74,18 +73,18 @@ export function outlineOf({ line, members }: Entry): Outline {
     kind,
     ts: Number(record.ts),
     severity: severityOf(kind, record),
-    text: textOf(kind, record),
+    text: textOf(kind, record, isClear),
     attributes,
   };
 }
 
-function textOf(kind: string, record: Readonly<Record<string, unknown>>): string {
-  const { sql, rid, reason, agent, target, by, st } = record;
-  if (kind === 'stmt')
-    return typeof sql === 'string' ? sql.slice(0, textCharactersMax) : `${kind} without its text`;
+function textOf(kind: string, record: Readonly<Record<string, unknown>>, isClear: boolean): string {
+  const { sql, cmd, rid, reason, agent, target, by, st } = record;
+  if (kind === 'stmt' && typeof sql === 'string' && !isClear) return sql.slice(0, textCharactersMax);
   const who = by ?? agent;
   const parts = [
     kind,
+    Array.isArray(cmd) ? cmd.join(', ') : undefined,
     st,
     rid,
     who === undefined ? undefined : `by ${String(who)}`,

@@ -42,14 +42,20 @@ export interface ShipSettings {
   readonly redis?: StreamSettings | undefined;
 }
 
+/** Whose log it is. */
+export interface Sender {
+  readonly origin: string;
+  readonly host: string;
+  /** The log keeps values in clear, so that its texts are not for others. */
+  readonly isClear: boolean;
+}
+
 /** What the thread is started with. */
-export interface ThreadData {
+export interface ThreadData extends Sender {
   readonly settings: ShipSettings;
   /** The log's folder; and where cursors are kept. */
   readonly folder: string;
   readonly cursors: string;
-  readonly origin: string;
-  readonly host: string;
   readonly version: string;
   /** Whether closed segments are compressed. */
   readonly packed: boolean;

@@ -7,7 +7,7 @@ import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Destination } from './follower.ts';
 import { type Outline, outlineOf } from './outline.ts';
-import type { SyslogSettings } from './settings.ts';
+import type { Sender, SyslogSettings } from './settings.ts';
 
 /** RFC 5424 §6.2.1. */
 const severities = { info: 6, notice: 5, warning: 4, error: 3 } as const;
@@ -18,15 +18,12 @@ const valueCharactersMax = 256;
 const farewellMs = 2_000;
 
 /** Sends to `settings.host`. */
-export function syslogDestination(
-  settings: SyslogSettings,
-  from: { readonly origin: string; readonly host: string },
-): Destination {
+export function syslogDestination(settings: SyslogSettings, from: Sender): Destination {
   const { host, port, transport } = settings;
   return {
     place: `${transport} ${host}:${port}`,
     async deliver(records, signal) {
-      const messages = records.map((entry) => messageOf(outlineOf(entry), settings, from));
+      const messages = records.map((entry) => messageOf(outlineOf(entry, from.isClear), settings, from));
       if (transport === 'udp') await sendDatagrams(messages, host, port);
       else await sendStream(messages, settings, signal);
       return { bytes: messages.reduce((sum, { length }) => sum + length, 0), refused: 0 };

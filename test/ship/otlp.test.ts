@@ -15,7 +15,7 @@ beforeEach(async () => {
   return () => collector.close();
 });
 
-const from = { origin: 'holdpoint/test', host: 'db1', version: '1.2.3' };
+const from = { origin: 'holdpoint/test', host: 'db1', version: '1.2.3', isClear: false };
 const destination = () => otlpDestination({ url: collector.url, headers: { 'x-tenant': 'audit' } }, from);
 const signal = () => AbortSignal.timeout(10_000);
 
@@ -92,6 +92,28 @@ test('a statement is a log record with its place in the chain, who and what, and
   expect(JSON.parse(bodies[0]!).resourceLogs[0].resource.attributes).toContainEqual({
     key: 'service.instance.id',
     value: { stringValue: 'holdpoint/test' },
+  });
+});
+
+test('where the log keeps values in clear, the text of a statement is not sent', async () => {
+  const sql = "delete from t where mail = 'canary'";
+  const record = entry({
+    kind: 'stmt',
+    seq: 0,
+    ts: 1,
+    sql,
+    cmd: ['DELETE'],
+    agent: 'claude',
+    target: 'shop',
+    sha: 'canary',
+  });
+  await otlpDestination({ url: collector.url, headers: {} }, { ...from, isClear: true }).deliver(
+    [record],
+    signal(),
+  );
+  expect(collector.delivered[0]!.body).not.toContain('canary');
+  expect(logRecords(collector.delivered[0]!.body)[0]).toMatchObject({
+    body: { stringValue: 'stmt DELETE by claude shop' },
   });
 });
 

@@ -10,7 +10,7 @@ import { selfSigned } from '../support/certificate.ts';
 import { collectDatagrams, collectStream, parseSyslog } from '../support/syslog.ts';
 import { entry, follow } from './following.ts';
 
-const from = { origin: 'holdpoint/test', host: 'db1.example' };
+const from = { origin: 'holdpoint/test', host: 'db1.example', isClear: false };
 const signal = () => AbortSignal.timeout(10_000);
 
 function settings(port: number, more: Partial<SyslogSettings> = {}): SyslogSettings {
@@ -61,7 +61,7 @@ test('a record is one message with its place in the chain and no value of the st
 
 test('the time has the microseconds of the record, and the leaf is the hash of its line', () => {
   const record = entry({ kind: 'hb', seq: 7, ts: 1_700_000_000_123_456 });
-  const message = parseSyslog(messageOf(outlineOf(record), settings(1), from));
+  const message = parseSyslog(messageOf(outlineOf(record, false), settings(1), from));
   expect(message.timestamp).toBe('2023-11-14T22:13:20.123456Z');
   expect(message.params.leaf).toBe(leafHash(record.line));
 });
@@ -87,14 +87,14 @@ test('whatever a statement holds, it is one message that parses, of at most 8192
       target: 'a b',
       cmd: [text],
     });
-    const bytes = messageOf(outlineOf(record), settings(1), { origin: text, host: text });
+    const bytes = messageOf(outlineOf(record, false), settings(1), { origin: text, host: text });
     expect(bytes.length).toBeLessThanOrEqual(8192);
     const message = parseSyslog(bytes);
     expect(message.text).not.toMatch(/[\0-\x1f\x7f]/);
     expect(message.params.agent).not.toMatch(/[\0-\x1f\x7f]/);
   }
   const quoted = parseSyslog(
-    messageOf(outlineOf(entry({ kind: 'stmt', seq: 1, ts: 1, agent: 'a"]\\b' })), settings(1), from),
+    messageOf(outlineOf(entry({ kind: 'stmt', seq: 1, ts: 1, agent: 'a"]\\b' }), false), settings(1), from),
   );
   expect(quoted.params.agent).toBe('a"]\\b');
 });
