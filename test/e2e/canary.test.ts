@@ -19,11 +19,13 @@ let folder: string;
 let database: TestDatabase;
 let slack: FakeSlack;
 let receiver: Receiver;
+let collector: Receiver;
 let redis: TestRedis;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'holdpoint-canary-'));
-  [database, slack, receiver, redis] = await Promise.all([
+  [collector, database, slack, receiver, redis] = await Promise.all([
+    startReceiver(),
     createDatabase({ shop: true }),
     startSlack(),
     startReceiver(),
@@ -32,7 +34,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await Promise.all([database?.drop(), slack?.close(), receiver?.close(), redis?.stop()]);
+  await Promise.all([database?.drop(), slack?.close(), receiver?.close(), collector?.close(), redis?.stop()]);
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -88,7 +90,15 @@ async function outputs(values: 'none' | 'auditor' | 'clear') {
     url: database.url,
     dataDir,
     hold: { waitMs: 100, pendingMax: 1000 },
-    audit: { values, sealMs: 1, segmentBytesMax: 65_536, ...auditors },
+    // Not compressed, so that what is searched is what is there.
+    audit: {
+      values,
+      sealMs: 1,
+      segmentBytesMax: 65_536,
+      compress: false,
+      ship: { otlp: { url: collector.url } },
+      ...auditors,
+    },
     slack,
     webhooks: [
       { name: 'hook', url: receiver.url, secret: `whsec_${Buffer.alloc(32, 7).toString('base64')}` },
@@ -128,9 +138,11 @@ async function outputs(values: 'none' | 'auditor' | 'clear') {
 test.each(['none', 'auditor', 'clear'] as const)('values: %s', async (values) => {
   slack.calls.length = 0;
   receiver.delivered.length = 0;
+  collector.delivered.length = 0;
   const { auditDir, dataDir, views, pages, reports, store } = await outputs(values);
   const data = filesUnder(dataDir);
   const told = JSON.stringify([slack.calls, receiver.delivered]);
+  const shipped = JSON.stringify(collector.delivered);
   // What the approver is shown, but for the parameters, which are shown as they are.
   const texts = JSON.stringify(
     views.map(({ sql, plan, reason, statements }) => ({ sql, plan, reason, statements })),
@@ -140,10 +152,11 @@ test.each(['none', 'auditor', 'clear'] as const)('values: %s', async (values) =>
   // There is something to be found.
   expect(data.match(/"kind":"stmt"/g)!.length).toBeGreaterThanOrEqual(shapes.length);
   expect(slack.calls.length).toBeGreaterThan(5);
+  expect(shipped.match(/holdpoint\.stmt/g)!.length).toBeGreaterThanOrEqual(shapes.length);
   expect(found(texts, 'V').length).toBeGreaterThan(4);
   if (values === 'clear') expect(found(data, 'V').length).toBeGreaterThan(30);
 
-  const none = { data: [], reports: [], pages: [], told: [], texts: [], store: [] };
+  const none = { data: [], reports: [], pages: [], told: [], texts: [], store: [], shipped: [] };
   const search = (kind: 'V' | 'S') => ({
     data: found(data, kind),
     reports: found(reports, kind),
@@ -152,9 +165,10 @@ test.each(['none', 'auditor', 'clear'] as const)('values: %s', async (values) =>
     texts: found(texts, kind),
     // A parameter is shown to the approver as it is.
     store: found(store, kind).filter((name) => !name.includes('parameter')),
+    shipped: found(shipped, kind),
   });
   expect(search('S')).toEqual(none);
   const { told: _, texts: __, store: ___, data: written, ...others } = search('V');
-  expect(others).toEqual({ reports: [], pages: [] });
+  expect(others).toEqual({ reports: [], pages: [], shipped: [] });
   if (values !== 'clear') expect(written).toEqual([]);
 });
