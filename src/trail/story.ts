@@ -40,14 +40,16 @@ export async function storyOf(trail: Trail, seq: number, options: StoryOptions):
     left -= bytes;
     return left > 0 && !gathering.full;
   };
+  /** The log's beginning was reached: what was not found by then is not there. */
+  let whole = false;
   for (let round = 0; round < roundsMax && gathering.links > 0; round += 1) {
     const known = gathering.links;
-    await lookBack(trail, place.behind, gathering, allow);
+    whole ||= (await lookBack(trail, place.behind, gathering, allow)) === 0;
     for await (const { lines } of onward(trail, place.behind, allow))
       for (const { bytes } of lines) gathering.take(bytes);
     if (gathering.links === known) break;
   }
-  return gathering.story(left > 0);
+  return gathering.story(left > 0 && (whole || !gathering.wantsEarlier));
 }
 
 async function find(trail: Trail, seq: number): Promise<{ entry: Entry; behind: Position } | undefined> {
@@ -63,11 +65,20 @@ async function find(trail: Trail, seq: number): Promise<{ entry: Entry; behind: 
   return undefined;
 }
 
-async function lookBack(trail: Trail, from: Position, gathering: Gathering, allow: Allow): Promise<void> {
+/** Takes what stands before. Returns the first record that was looked at. */
+async function lookBack(
+  trail: Trail,
+  from: Position,
+  gathering: Gathering,
+  allow: Allow,
+): Promise<number | undefined> {
+  let first: Buffer | undefined;
   for await (const { lines } of back(trail, from, allow)) {
     for (const { bytes } of lines) gathering.take(bytes);
-    if (!gathering.wantsEarlier) return;
+    first = lines.at(-1)?.bytes ?? first;
+    if (!gathering.wantsEarlier) break;
   }
+  return first && readEntry(first)?.seq;
 }
 
 const refused = new Set(['approver', 'delegation', 'boot', 'auth']);
@@ -136,7 +147,7 @@ class Gathering {
       statement,
       rid: held === undefined ? [...this.#rids][0] : String(held.members.rid),
       records,
-      complete: complete && !this.full && !this.wantsEarlier,
+      complete: complete && !this.full,
     };
   }
 
