@@ -69,8 +69,8 @@ test('a tree of 70000 has the tiles that C2SP tlog-tiles lists for it', () => {
   expect(widthOf(0, 274, 70_000)).toBe(0);
 });
 
-test('proofs by one pass are those by definition, for every leaf and every two sizes up to 70', () => {
-  for (let size = 1; size <= 70; size += 1) {
+test('proofs by one pass are those by definition, for every leaf and every two sizes up to 40', () => {
+  for (let size = 1; size <= 40; size += 1) {
     const tree = leaves(size);
     const wanted = Array.from({ length: size }, (_, n) => [
       inclusionParts(n, size),
