@@ -6,7 +6,6 @@
 import { hash } from 'node:crypto';
 import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
-import { createZstdDecompress } from 'node:zlib';
 import { extentOf, extentsOf } from '../../verify/src/extents.ts';
 import { lineBytesMax } from '../../verify/src/leaf.ts';
 import type { Hash } from '../../verify/src/merkle.ts';
@@ -99,7 +98,7 @@ export class Tiler {
   async #advance(limit: number): Promise<boolean> {
     const from = this.size;
     let last = this.#takeSeals(limit);
-    for await (const line of this.#lines!.read()) {
+    for await (const line of this.#sealed < limit ? this.#lines!.read() : []) {
       if (typeof line !== 'string') {
         this.#pending.push(line);
         continue;
@@ -169,17 +168,17 @@ class Lines {
   async *read(): AsyncGenerator<Hash | string> {
     const names = await this.#source.segments();
     for (; this.#at < names.length; ) {
-      for await (const line of this.#segment(join(this.#source.path, names[this.#at]!))) yield line;
+      for await (const line of this.#segment(names[this.#at]!)) yield line;
       if (this.#at === names.length - 1) return;
       this.#at += 1;
       this.#offset = 0;
     }
   }
 
-  async *#segment(path: string): AsyncGenerator<Hash | string> {
+  async *#segment(name: string): AsyncGenerator<Hash | string> {
     // One byte in front for the prefix of a leaf, so that a line is hashed where it stands.
     let rest = Buffer.of(0);
-    for await (const chunk of chunksOf(path, this.#offset)) {
+    for await (const chunk of (await this.#source.open(name, { from: this.#offset })) ?? []) {
       const bytes = Buffer.concat([rest, chunk]);
       let start = 1;
       for (let end = bytes.indexOf(10, start); end >= 0; end = bytes.indexOf(10, start)) {
@@ -190,7 +189,7 @@ class Lines {
       }
       rest = bytes.subarray(start - 1);
       if (rest.length > lineBytesMax + 1)
-        throw new HoldpointError('log-unwritable', `${path} has a line longer than ${lineBytesMax} bytes`);
+        throw new HoldpointError('log-unwritable', `${name} has a line longer than ${lineBytesMax} bytes`);
     }
   }
 
@@ -204,19 +203,3 @@ class Lines {
     return hash('sha256', bytes.subarray(start - 1, end), 'buffer');
   }
 }
-
-/** A segment's bytes from `offset` on, whether it is compressed or not. */
-async function* chunksOf(path: string, offset: number): AsyncGenerator<Buffer> {
-  if (fs.existsSync(path)) {
-    yield* fs.createReadStream(path, { start: offset, highWaterMark: chunkBytes });
-    return;
-  }
-  let before = offset;
-  const unpacked = fs.createReadStream(`${path}.zst`).pipe(createZstdDecompress());
-  for await (const chunk of unpacked as AsyncIterable<Buffer>) {
-    if (chunk.length > before) yield chunk.subarray(before);
-    before = Math.max(0, before - chunk.length);
-  }
-}
-
-const chunkBytes = 1 << 18;

@@ -155,6 +155,24 @@ test('compressed segments give the same tiles', async () => {
   for (const [name, bytes] of await tilesOf(folder)) expect(tilesIn(folder).get(name), name).toBe(bytes);
 });
 
+test('a log without its beginning proves what is left of it, with tiles and without', async () => {
+  const folder = await closedLog(600);
+  await new Tiler(folder).catchUp();
+  const claims = JSON.parse(
+    Buffer.from(
+      fs.readFileSync(join(folder, 'manifest.jsonl'), 'utf8').split('\n')[1]!.split('.')[1]!,
+      'base64url',
+    ).toString(),
+  ) as { size: number };
+  for (const n of [0, 1]) fs.rmSync(join(folder, `seg-0000000${n}.jsonl`));
+  const { size } = claims;
+  for (const seq of [size, size + 1, size + 77]) expect(await provedBy(folder, seq)).toBe('used');
+  await expect(prove(new FolderSource(folder), size - 1)).rejects.toThrow('does not hold record');
+  await expect(new Tiler(folder).makeAnew()).rejects.toThrow('those before are not here');
+  fs.rmSync(join(folder, 'tile'), { recursive: true });
+  for (const seq of [size, size + 1, size + 77]) expect(await provedBy(folder, seq)).toBe('none');
+});
+
 test('no tiles are made of lines that are not what the seals say', async () => {
   const folder = await closedLog(300);
   const name = join(folder, 'seg-00000001.jsonl');
