@@ -3,23 +3,21 @@
 // Refuses to know why something is recorded. While the disk or the signer fails or is silent nothing new is taken and
 // everybody who waits hears of it; the log tries again by itself and goes on when it can (segments.ts says how).
 
-import { digest } from '../../verify/src/token.ts';
 import { HoldpointError } from '../errors.ts';
 import { Aside } from './aside.ts';
 import { isFull } from './ballast.ts';
 import { Blobs } from './blobs.ts';
 import { Chain } from './chain.ts';
-import { type Draft, draftOf } from './draft.ts';
-import { Epochs } from './epochs.ts';
 import type { LogHealth, LogListener, LogState } from './logstate.ts';
 import { Pace } from './pace.ts';
 import { patient } from './patience.ts';
 import type { RecordBody } from './record.ts';
 import type { Sign } from './seal.ts';
-import { Displaced } from './segment.ts';
+import { Sealer } from './sealer.ts';
 import { Segments } from './segments.ts';
 import { Standing } from './standing.ts';
 import * as trouble from './trouble.ts';
+import { Turn } from './turn.ts';
 import type { Kept, ValuesMode } from './values.ts';
 import { Waiters, type Written } from './waiters.ts';
 
@@ -27,8 +25,6 @@ import { Waiters, type Written } from './waiters.ts';
 const turnCharactersMax = 1 << 20;
 /** Groups are so many times rarer when nobody waits for one. */
 const idleFactor = 10;
-/** Runs of open statements that a manifest line tells of; older ones are ended as unknown when a segment closes. */
-const openRunsMax = 1000;
 /** Of `unconfirmedBytesMax`: then records are refused, whoever asks. */
 const refusalFactor = 4;
 
@@ -38,34 +34,24 @@ export class AuditLog {
   readonly origin: string;
   readonly boot: string;
   readonly #at: LogState;
-  readonly #sign: Sign;
   readonly #chain: Chain;
   readonly #blobs: Blobs;
   readonly #aside: Aside;
   readonly #segments: Segments;
-  readonly #epochs: Epochs;
+  readonly #sealer: Sealer;
   readonly #waiters = new Waiters();
   readonly #listeners = new Set<LogListener>();
 
-  // Lines of this turn, and those that cannot be written now.
-  #turn = '';
-  #turnRecords = 0;
+  readonly #turn = new Turn();
   #turnScheduled = false;
-
-  // The log as sealed and on disk.
-  #sealed: number;
-  #psh: string;
-  #draft: Draft | undefined;
 
   // The group commit: one in flight.
   readonly #pace: Pace;
   #committing: Promise<void> | undefined;
-  #oldestUnsealed: number | undefined;
 
   // Whether records are taken, and what is done about it if not.
   readonly #standing: Standing;
   #full: HoldpointError | undefined;
-  #mendedAt = Number.NEGATIVE_INFINITY;
   readonly #heartbeat: NodeJS.Timeout | undefined;
   #lastBeat = 0;
   #closing: Promise<void> | undefined;
@@ -80,9 +66,6 @@ export class AuditLog {
     this.#blobs = new Blobs(state.folder);
     this.#aside = new Aside(state.folder, state.side);
     this.#segments = new Segments(state.folder, state.manifest, state.segment);
-    this.#epochs = new Epochs(state);
-    this.#sealed = state.sealed;
-    this.#psh = state.psh;
     this.#pace = new Pace(state.clock.mono, () => void this.#commit());
     this.#standing = new Standing({
       mono: state.clock.mono,
@@ -95,7 +78,26 @@ export class AuditLog {
         if (this.#waiters.forFile) this.#scheduleTurn();
       },
     });
-    this.#sign = this.#asking(state);
+    this.#sealer = new Sealer(state, {
+      chain: this.#chain,
+      turn: this.#turn,
+      blobs: this.#blobs,
+      aside: this.#aside,
+      segments: this.#segments,
+      sign: this.#asking(state),
+      append: (body) => this.#append(body),
+      flush: () => this.#flush(),
+      brokeOff: (what, cause) => this.#brokeOff(what, cause),
+      isEnding: () => this.#closing !== undefined,
+      sealed: (size) => {
+        this.#standing.asks('disk');
+        this.#waiters.sealed(size);
+        for (const listener of this.#listeners) listener.sealed?.(size);
+      },
+      closed: (n) => {
+        for (const listener of this.#listeners) listener.segmentClosed?.(n);
+      },
+    });
     if (state.heartbeatMs > 0) {
       this.#heartbeat = setInterval(() => this.#beat(), state.heartbeatMs);
       this.#heartbeat.unref();
@@ -119,7 +121,7 @@ export class AuditLog {
 
   /** How many of them, from the first on, are sealed and on disk. */
   get sealed(): number {
-    return this.#sealed;
+    return this.#sealer.sealed;
   }
 
   get health(): LogHealth {
@@ -130,8 +132,8 @@ export class AuditLog {
       reason: failed?.message,
       warnings: ballast.isThere ? [] : [`there is no room to keep ${ballast.bytes} bytes in reserve for it`],
       records: this.#chain.size,
-      sealed: this.#sealed,
-      unsealedMs: this.#unsealedMs(),
+      sealed: this.#sealer.sealed,
+      unsealedMs: this.#sealer.unsealedMs,
     };
   }
 
@@ -190,7 +192,7 @@ export class AuditLog {
 
   /** Settles when record `seq` is sealed and on disk; rejects with `log-unwritable` if that does not come in time. */
   durable(seq: number): Promise<void> {
-    if (seq < this.#sealed) return Promise.resolve();
+    if (seq < this.#sealer.sealed) return Promise.resolve();
     const { failed } = this;
     if (failed !== undefined) return Promise.reject(failed);
     if (seq >= this.#chain.size) return Promise.reject(new RangeError(`there is no record ${seq}`));
@@ -208,7 +210,7 @@ export class AuditLog {
   /** Begins a new epoch now. Settles when the old key's last seal is on disk. */
   async changeKey(): Promise<void> {
     await this.#committing;
-    this.#epochs.end();
+    this.#sealer.endEpoch();
     await this.#commit();
     const { failed } = this;
     if (failed !== undefined) throw failed;
@@ -232,7 +234,11 @@ export class AuditLog {
     for (const body of this.#at.open.endings()) this.#append(body);
     const bye = this.#append({ kind: 'bye', reason });
     // A log that has stopped tries once more, and once more for the file that this may find broken.
-    for (let tries = 0; tries < 3 && this.#sealed <= bye && this.#standing.stall === undefined; tries += 1) {
+    for (
+      let tries = 0;
+      tries < 3 && this.#sealer.sealed <= bye && this.#standing.stall === undefined;
+      tries += 1
+    ) {
       const settled = this.#waiters.durable(bye).catch(() => undefined);
       void this.#commit();
       await settled;
@@ -255,9 +261,8 @@ export class AuditLog {
     const line = this.#chain.append(body, (blobs) =>
       this.#beside('a long statement could not be written', () => this.#blobs.keep(blobs)),
     );
-    this.#turn += `${line}\n`;
-    this.#turnRecords += 1;
-    this.#oldestUnsealed ??= this.#at.clock.mono();
+    this.#turn.add(line);
+    this.#sealer.appended();
     if (this.#turn.length > turnCharactersMax) this.#flush();
     this.#scheduleTurn();
     return seq;
@@ -275,19 +280,19 @@ export class AuditLog {
   }
 
   #answerWriters(): void {
-    if (this.#isClosed && this.#turn !== '') this.#waiters.inFile(trouble.closed(this.origin));
+    if (this.#isClosed && !this.#turn.isEmpty) this.#waiters.inFile(trouble.closed(this.origin));
     else if (this.#standing.stopped !== undefined) this.#waiters.inFile(this.#standing.stopped);
-    else if (this.#turn === '' && !this.#segments.isBroken && !this.congested) this.#waiters.inFile();
+    else if (this.#turn.isEmpty && !this.#segments.isBroken && !this.congested) this.#waiters.inFile();
     else if (this.#standing.stall !== undefined) this.#waiters.inFile(this.#standing.stall);
   }
 
   /** One write(2) with everything appended since the last, unless the file takes nothing now. */
   #flush(): void {
     const { isBroken, isFinished } = this.#segments;
-    if (this.#turn === '' || isBroken || isFinished || this.#isClosed) return;
+    if (this.#turn.isEmpty || isBroken || isFinished || this.#isClosed) return;
     // A segment that closes ends with its seal: what comes meanwhile waits for the next one.
-    if (this.#draft?.end !== undefined) return;
-    const { text, records } = this.#takeTurn();
+    if (this.#sealer.isClosing) return;
+    const { text, records } = this.#turn.take();
     try {
       this.#segments.write(Buffer.from(text, 'utf8'));
     } catch (cause) {
@@ -296,19 +301,12 @@ export class AuditLog {
     this.#at.meter.records?.(records);
   }
 
-  #takeTurn(): { text: string; records: number } {
-    const taken = { text: this.#turn, records: this.#turnRecords };
-    this.#turn = '';
-    this.#turnRecords = 0;
-    return taken;
-  }
-
   /** Sees to it that what is unsealed gets its group: soon if somebody waits for it. */
   #keepPace(): void {
     const isStopped = this.#standing.stopped !== undefined || this.#isClosed;
     if (this.#committing !== undefined || isStopped) return;
     if (this.#segments.isBroken) this.#pace.within(0);
-    else if (this.#draft !== undefined || this.#sealed < this.#chain.size) {
+    else if (this.#sealer.hasWork) {
       const isAwaited = this.#waiters.forDisk || this.#waiters.forFile;
       this.#pace.within(isAwaited ? this.#at.sealMs : this.#at.sealMs * idleFactor);
     }
@@ -320,7 +318,9 @@ export class AuditLog {
     this.#pace.stop();
     this.#pace.begin();
     this.#standing.asks('disk');
-    this.#committing = this.#group()
+    if (this.#full !== undefined && this.#at.ballast.make()) this.#full = undefined;
+    this.#committing = this.#sealer
+      .group()
       .then(() => {
         // A file that broke is mended by the next group, which follows at once.
         if (this.#full !== undefined) this.#standing.stop(this.#full);
@@ -335,84 +335,6 @@ export class AuditLog {
         this.#keepPace();
       });
     return this.#committing;
-  }
-
-  /** Every step of it can be taken again after it threw, and begins with what an earlier one has left undone. */
-  async #group(): Promise<void> {
-    if (this.#full !== undefined && this.#at.ballast.make()) this.#full = undefined;
-    this.#epochs.forgetOthers();
-    await this.#moveOn();
-    if (this.#segments.isBroken) {
-      await this.#mend();
-      await this.#moveOn();
-    }
-    if (this.#draft === undefined) await this.#begin();
-    if (this.#draft !== undefined) await this.#complete(this.#draft);
-  }
-
-  /** Snapshot of everything appended; before it the next key's record, where a key or a segment has had its time. */
-  async #begin(): Promise<void> {
-    const isLong = this.#segments.bytes + this.#turn.length >= this.#at.segmentBytesMax;
-    const made = isLong || this.#epochs.isOver ? await this.#epochs.next(this.#sign) : undefined;
-    if (isLong) await this.#aside.prepare(this.#segments.n + 1);
-    // Not at the end: `bye` is the last record.
-    const next = this.#closing === undefined ? made : undefined;
-    const closes = isLong && next !== undefined;
-    if (closes) for (const body of this.#at.open.forgo(openRunsMax)) this.#append(body);
-    // Between the key record and the snapshot nothing may be appended: the old key's last seal ends with it.
-    if (next !== undefined) this.#append(next.record);
-    if (this.#chain.size === this.#sealed) return;
-    const { origin, boot } = this;
-    const of = { origin, boot, epoch: this.#epochs.epoch, psh: this.#psh };
-    const draft = draftOf(this.#chain, of, { since: this.#oldestUnsealed, next, closes });
-    this.#flush();
-    this.#draft = draft;
-    this.#oldestUnsealed = undefined;
-    try {
-      draft.values = this.#aside.sync();
-    } finally {
-      if (closes) draft.closeValues = this.#aside.turnTo(this.#segments.n + 1);
-    }
-  }
-
-  /**
-   * Sign, write the seal, sync, and only then answer those who wait for what the snapshot covers. Records appended while
-   * the signature is made go to the file before the seal: a seal may stand later than it speaks.
-   */
-  async #complete(draft: Draft): Promise<void> {
-    const line = await this.#signed(draft);
-    this.#flush();
-    if (this.#segments.isBroken) return;
-    try {
-      if (!draft.isWritten) {
-        draft.isWritten = true;
-        this.#segments.write(Buffer.from(`${line}\n`, 'utf8'));
-      }
-    } catch (cause) {
-      this.#brokeOff('a seal could not be written', cause);
-      return;
-    }
-    this.#blobs.sync();
-    const { values } = draft;
-    // Asked once: what is lost of them is no harm to the log, and they have no second chance.
-    draft.values = undefined;
-    await values;
-    const psh = digest(line);
-    try {
-      await this.#segments.sync(draft.end === undefined ? this.#chain.end(psh) : { ...draft.end, psh });
-    } catch (cause) {
-      if (cause instanceof Displaced) throw cause;
-      this.#brokeOff('the disk did not keep what was written', cause);
-      return;
-    }
-    this.#finish(draft, line);
-    this.#epochs.forgetOthers();
-    await this.#moveOn();
-  }
-
-  async #signed(draft: Draft): Promise<string> {
-    draft.line ??= await this.#sign(this.#epochs.key, 'holdpoint-seal+jws', draft.payload);
-    return draft.line;
   }
 
   /** The signer, asked until it answers; meanwhile it is what the log waits for. */
@@ -432,60 +354,6 @@ export class AuditLog {
     };
   }
 
-  /** A seal is on disk with all that it covers. */
-  #finish(draft: Draft, line: string): void {
-    this.#draft = undefined;
-    this.#psh = digest(line);
-    this.#sealed = draft.size;
-    this.#chain.confirm(this.#segments.confirmed);
-    if (draft.next !== undefined) this.#epochs.adopt(draft.next.key);
-    if (draft.end !== undefined) this.#segments.finish();
-    draft.closeValues?.();
-    this.#standing.asks('disk');
-    const { meter, clock } = this.#at;
-    if (draft.since !== undefined) meter.sealLag?.((clock.mono() - draft.since) / 1000);
-    this.#waiters.sealed(this.#sealed);
-    for (const listener of this.#listeners) listener.sealed?.(this.#sealed);
-  }
-
-  /** Begins the next segment and lists the last, where that is due. */
-  async #moveOn(): Promise<void> {
-    const listed = await this.#segments.moveOn(this.#sign, this.#epochs.key, this.#epochs.epoch);
-    if (listed !== undefined) for (const listener of this.#listeners) listener.segmentClosed?.(listed);
-    // Only behind the list: the segment before the seal is listed by the key that the seal ends.
-    if (this.#draft?.isConfirmed === true) this.#finish(this.#draft, this.#draft.line!);
-  }
-
-  /** Writes to the next segment what the disk has not confirmed in this one, and the rest. */
-  async #mend(): Promise<void> {
-    const draft = this.#draft;
-    const line = draft === undefined ? undefined : await this.#signed(draft);
-    // A seal over nothing but what the old segment keeps is that one's end; elsewhere it would cover what is not there.
-    const isOld = draft !== undefined && !draft.isConfirmed && draft.size <= this.#segments.confirmed;
-    const isIn = isOld || draft?.isWritten === true;
-    const psh = isIn && line !== undefined ? digest(line) : this.#psh;
-    const last = isOld ? { line: Buffer.from(`${line}\n`, 'utf8'), psh } : undefined;
-    const { text, records } = this.#takeTurn();
-    try {
-      await this.#segments.mend(Buffer.from(text, 'utf8'), this.#chain.end(psh), last);
-    } catch (error) {
-      this.#turn = text + this.#turn;
-      this.#turnRecords += records;
-      throw error;
-    }
-    this.#chain.confirm(this.#segments.confirmed);
-    const closeValues = draft?.closeValues ?? this.#aside.turnTo(this.#segments.n);
-    closeValues?.();
-    if (draft !== undefined) draft.closeValues = undefined;
-    this.#mendedAt = this.#at.clock.mono();
-    this.#at.meter.records?.(records);
-    if (draft === undefined) return;
-    // The old segment has ended without it.
-    draft.end = undefined;
-    draft.isConfirmed = isIn;
-    if (isOld) this.#finish(draft, draft.line!);
-  }
-
   /** The file that is written is not used any more. Its last lines are written again by the group that follows. */
   #brokeOff(what: string, cause: unknown): void {
     const error = this.#failure(what, cause);
@@ -498,13 +366,8 @@ export class AuditLog {
       // What was kept in reserve is for the end of the log, not for more statements.
       this.#standing.stop(this.#full);
       void this.#commit();
-    } else if (this.#standing.stopped !== undefined || this.#wasMendedLately()) this.#standing.stop(error);
+    } else if (this.#standing.stopped !== undefined || this.#sealer.mendedLately) this.#standing.stop(error);
     this.#keepPace();
-  }
-
-  /** A disk that takes a new file and refuses it at once is not tried as fast as it refuses. */
-  #wasMendedLately(): boolean {
-    return this.#at.clock.mono() - this.#mendedAt < this.#at.retryMs;
   }
 
   /** Writes something that a record needs before there is the record. */
@@ -530,11 +393,6 @@ export class AuditLog {
 
   get #unconfirmedBytes(): number {
     return this.#turn.length + this.#segments.unconfirmedBytes + this.#blobs.unconfirmedBytes;
-  }
-
-  #unsealedMs(): number {
-    const since = this.#draft?.since ?? this.#oldestUnsealed;
-    return since === undefined ? 0 : this.#at.clock.mono() - since;
   }
 
   #beat(): void {
