@@ -42,8 +42,7 @@ export class AuditLog {
   readonly #waiters = new Waiters();
   readonly #listeners = new Set<LogListener>();
 
-  readonly #turn = new Turn();
-  #turnScheduled = false;
+  readonly #turn = new Turn(() => this.#turnEnded());
 
   // The group commit: one in flight.
   readonly #pace: Pace;
@@ -75,7 +74,7 @@ export class AuditLog {
       retry: () => void this.#commit(),
       refuse: (error) => {
         this.#waiters.reject(error);
-        if (this.#waiters.forFile) this.#scheduleTurn();
+        if (this.#waiters.forFile) this.#turn.end();
       },
     });
     this.#sealer = new Sealer(state, {
@@ -161,13 +160,19 @@ export class AuditLog {
     return seq;
   }
 
+  /** As `append`, of a record that nobody waits for: it goes to the file with the next one, or by itself in a moment. */
+  appendLate(body: RecordBody): void {
+    if (this.#closing !== undefined) throw trouble.closed(this.origin);
+    if (!this.#at.open.repeats(body)) this.#append(body, true);
+  }
+
   /**
    * Calls `done` once everything appended so far has been passed to write(2), always in a later turn of the event loop;
    * while the log is congested, once it is not. With an error, nothing that depends on those records may go on.
    */
   written(done: Written): void {
     this.#waiters.written(done);
-    this.#scheduleTurn();
+    this.#turn.end();
   }
 
   /**
@@ -256,7 +261,7 @@ export class AuditLog {
     this.#at.lock.release();
   }
 
-  #append(body: RecordBody): number {
+  #append(body: RecordBody, late = false): number {
     const seq = this.#chain.size;
     const line = this.#chain.append(body, (blobs) =>
       this.#beside('a long statement could not be written', () => this.#blobs.keep(blobs)),
@@ -264,19 +269,15 @@ export class AuditLog {
     this.#turn.add(line);
     this.#sealer.appended();
     if (this.#turn.length > turnCharactersMax) this.#flush();
-    this.#scheduleTurn();
+    if (late) this.#turn.endLate();
+    else this.#turn.end();
     return seq;
   }
 
-  #scheduleTurn(): void {
-    if (this.#turnScheduled) return;
-    this.#turnScheduled = true;
-    setImmediate(() => {
-      this.#turnScheduled = false;
-      this.#flush();
-      this.#answerWriters();
-      this.#keepPace();
-    });
+  #turnEnded(): void {
+    this.#flush();
+    this.#answerWriters();
+    this.#keepPace();
   }
 
   #answerWriters(): void {
@@ -331,7 +332,7 @@ export class AuditLog {
         this.#committing = undefined;
         this.#standing.rests();
         this.#standing.tryLater();
-        if (this.#waiters.forFile) this.#scheduleTurn();
+        if (this.#waiters.forFile) this.#turn.end();
         this.#keepPace();
       });
     return this.#committing;

@@ -36,6 +36,8 @@ import type { SessionFacts } from './session-facts.ts';
 export interface BookLog {
   /** `kept`: values that are put aside for auditors. */
   append(body: RecordBody, kept?: readonly Kept[]): number;
+  /** As `append`, of a record that nobody waits for. */
+  appendLate(body: RecordBody): void;
   durable(seq: number): Promise<void>;
 }
 
@@ -236,7 +238,7 @@ export class SessionBook implements RelayBook {
     const st = gate.state === 'waiting' || gate.state === 'suspended' ? 'unknown' : gate.state;
     this.#settle(gate, st);
     const answered = gate.answeredAt >= 0 && gate.forwardedAt >= 0;
-    this.#options.log.append({
+    const outcome = {
       kind: 'outcome',
       ref: gate.ref,
       st,
@@ -244,7 +246,11 @@ export class SessionBook implements RelayBook {
       rows: gate.tags.length > 0 ? gate.rows : undefined,
       sqlstate: gate.sqlstate,
       dur_us: answered ? Math.max(0, (gate.answeredAt - gate.forwardedAt) * 1000) : 0,
-    });
+    } as const;
+    const { log } = this.#options;
+    // What became of a read is in no hurry: half of the writes to the file are saved.
+    if (gate.durability === 'kill') log.appendLate(outcome);
+    else log.append(outcome);
   }
 
   /** What a gate changed of the rows reserved for it; undefined: nobody knows. What is rolled back later counts too. */

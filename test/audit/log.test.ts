@@ -48,6 +48,30 @@ test('a record is in the file when written calls back, and not before', async ()
   expect(read()).toContain('marker');
 });
 
+test('a record that nobody waits for goes with the next that somebody does, and by itself soon', async () => {
+  const path = temporaryFolder();
+  let writes = 0;
+  const port = {
+    ...systemFs,
+    writeSync: (...args: Parameters<typeof fs.writeSync>) => {
+      writes += 1;
+      return fs.writeSync(...args);
+    },
+  } as typeof systemFs;
+  const { log } = await openTestLog(path, { fs: port, sealMs: 10_000 });
+  const lines = () => fs.readFileSync(join(logFolder(path), first), 'utf8').split('\n').length;
+  const outcome = (ref: number) => ({ kind: 'outcome', ref, st: 'ok', dur_us: 1 }) as const;
+  const [before, linesBefore] = [writes, lines()];
+  const ref = log.append(statement(1));
+  await new Promise<void>((resolve) => log.written(() => resolve()));
+  log.appendLate(outcome(ref));
+  const again = log.append(statement(2));
+  await new Promise<void>((resolve) => log.written(() => resolve()));
+  expect([writes - before, lines() - linesBefore]).toEqual([2, 3]);
+  log.appendLate(outcome(again));
+  await expect.poll(lines).toBe(linesBefore + 4);
+});
+
 test('written calls back even when nothing is pending', async () => {
   const { log } = await openTestLog(temporaryFolder());
   await new Promise<void>((resolve) => log.written(() => resolve()));

@@ -41,7 +41,11 @@ function parked(): {
       user: 'shop_owner',
       db: { name: 'shop', addr: '10.0.0.5:5432', version: '18.0', systemId: null },
     },
-    log: { append: (body) => records.push(body) - 1, durable: async () => undefined },
+    log: {
+      append: (body) => records.push(body) - 1,
+      appendLate: (body) => void records.push(body),
+      durable: async () => undefined,
+    },
     desk,
     catalog: { ...plainCatalog(), refresh: async () => true },
     metrics: { statement: () => undefined, refusal: () => undefined, overhead: () => undefined },
