@@ -5,6 +5,8 @@ import * as fs from 'node:fs';
 import type { LogFs } from '../../src/audit/folder.ts';
 import type { AuditLog } from '../../src/audit/log.ts';
 import { openLog } from '../../src/audit/opening.ts';
+import type { StatementBody } from '../../src/audit/record.ts';
+import { StatementRecords } from '../../src/proxy/recording.ts';
 import { startGuard } from '../../test/support/holdpoint.ts';
 
 /** `off`: nothing is recorded. `no-fsync`: the class of reads as configured, on a disk whose fdatasync returns at once. */
@@ -14,14 +16,18 @@ export interface GuardSetting {
   readonly audit: Readonly<Record<string, unknown>>;
 }
 
-/** Makes a log take everything and keep nothing. */
+/** Makes a log take everything and keep nothing, and records that nobody keeps cost nothing to make. */
 function keepNothing(log: AuditLog): void {
+  StatementRecords.prototype.statement = () => ({ body: unmade, kept: undefined });
   Object.assign(log, {
     append: () => 0,
+    appendLate: () => undefined,
     written: (done: () => void) => done(),
     durable: () => Promise.resolve(),
   });
 }
+
+const unmade = { kind: 'stmt' } as StatementBody;
 
 const readyDisk = {
   ...fs,
