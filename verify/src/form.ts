@@ -297,6 +297,6 @@ function integerAt(bytes: Buffer, from: number, to: number): number {
   const first = bytes[from]!;
   if (first < 0x30 || first > 0x39) return -1;
   let value = 0;
-  for (let at = from; at < to; at += 1) value = value * 10 + bytes[at]! - 0x30;
+  for (let at = from; at < to; at += 1) value = value * 10 + (bytes[at]! - 0x30);
   return value;
 }

@@ -12,6 +12,7 @@ const file = 'manifest.jsonl';
 
 /** The lines of one manifest. `line` may be asked for a number once it was not forgotten. */
 export class Manifest {
+  readonly #pieces: AsyncIterator<Uint8Array> | undefined;
   readonly #lines: AsyncGenerator<Line> | undefined;
   readonly #ahead = new Map<number, Line>();
   readonly #live: boolean;
@@ -21,8 +22,15 @@ export class Manifest {
   #done = false;
 
   constructor(pieces: AsyncIterable<Uint8Array> | undefined, live: boolean) {
+    this.#pieces = pieces?.[Symbol.asyncIterator]();
     this.#lines = pieces === undefined ? undefined : linesFrom(pieces, file);
     this.#live = live;
+  }
+
+  /** Nothing more is read. */
+  async close(): Promise<void> {
+    await this.#lines?.return(undefined);
+    await this.#pieces?.return?.();
   }
 
   static async open(source: LogSource, live: boolean): Promise<Manifest> {

@@ -98,19 +98,30 @@ function notAFile(path: string): SourceError {
   return new SourceError('not-a-file', `${path} is a link, a pipe or a folder where a file belongs`);
 }
 
-/** The bytes from `from` to `to` of the file, closed behind them. A piece is good until the next is asked for. */
-async function* pieces(file: FileHandle, from: number, to: number): AsyncGenerator<Uint8Array> {
+/**
+ * The bytes from `from` to `to` of the file, which is closed behind them, or when whoever reads them has enough, also
+ * before the first. A piece is good until the next is asked for.
+ */
+function pieces(file: FileHandle, from: number, to: number): AsyncIterableIterator<Uint8Array> {
   const piece = Buffer.allocUnsafe(Math.max(1, Math.min(to - from, pieceBytes)));
-  try {
-    for (let at = from; at < to; ) {
-      const { bytesRead } = await file.read(piece, 0, Math.min(piece.length, to - at), at);
-      if (bytesRead === 0) return;
-      at += bytesRead;
-      yield piece.subarray(0, bytesRead);
-    }
-  } finally {
+  let at = from;
+  const end = async (): Promise<IteratorResult<Uint8Array>> => {
     await file.close();
-  }
+    return { done: true, value: undefined };
+  };
+  return {
+    next: async () => {
+      if (at >= to) return end();
+      const { bytesRead } = await file.read(piece, 0, Math.min(piece.length, to - at), at);
+      if (bytesRead === 0) return end();
+      at += bytesRead;
+      return { done: false, value: piece.subarray(0, bytesRead) };
+    },
+    return: end,
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
 }
 
 /** What is packed in `packed` from `from` on; not more than `bytesMax`, however much it would come to. */

@@ -52,6 +52,14 @@ const breaksMax = 1000;
 export async function verifyLog(source: LogSource, options: VerifyOptions = {}): Promise<Report> {
   // Before the segments: a log that grows meanwhile has a segment more than its manifest knows, never one less.
   const manifest = await Manifest.open(source, options.live === true);
+  try {
+    return await verifyBy(manifest, source, options);
+  } finally {
+    await manifest.close();
+  }
+}
+
+async function verifyBy(manifest: Manifest, source: LogSource, options: VerifyOptions): Promise<Report> {
   const outside = await Outside.open(source, options.anchors ?? {});
   const names = await source.segments();
   // A log that is not read from its first record takes its name from the manifest, which the keys must then bear out.
