@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type Config, configFromEnv, demoConfig, loadConfig, parseConfig } from '../src/config.ts';
 import { configSchemaText } from '../src/config-shape.ts';
 import { HoldpointError } from '../src/errors.ts';
@@ -383,4 +383,38 @@ test('config.schema.json is current', () => {
   expect(readFileSync(join(import.meta.dirname, '..', 'config.schema.json'), 'utf8')).toBe(
     configSchemaText(),
   );
+});
+
+describe('values in the log', () => {
+  const auditor = '{ kty: OKP, crv: X25519, x: hSDwCYkwp1R0i33ctD73Wg2_Og0mOBr066SpjqqbTmo }';
+  const audit = (text: string) => parse(`${least}audit: ${text}\n`).audit;
+  const refused = (text: string) => refusal(`${least}audit: ${text}\n`);
+
+  test('are put aside where an auditor is named, else forgotten, which is said', () => {
+    expect(parse(least).audit).toMatchObject({ values: 'none', valuesUnsaid: true, comments: 'strip' });
+    expect(audit('{ values: none }')).toMatchObject({ values: 'none', valuesUnsaid: false });
+    expect(audit('{ values: clear }')).toMatchObject({ values: 'clear', comments: 'keep' });
+    expect(audit(`{ auditorKeys: [${auditor}] }`)).toMatchObject({
+      values: 'auditor',
+      valuesUnsaid: false,
+      auditors: [{ kid: expect.stringMatching(/^[\w-]{43}$/) }],
+    });
+  });
+
+  test('need somebody who may open them', () => {
+    expect(refused('{ values: auditor }')).toMatch(/audit\.values: auditor needs the public key/);
+    expect(refused('{ values: auditor, auditorKeys: [] }')).toMatch(/auditor needs the public key/);
+    expect(refused(`{ values: none, auditorKeys: [${auditor}] }`)).toMatch(/none encrypts nothing/);
+    expect(refused(`{ values: clear, auditorKeys: [${auditor}] }`)).toMatch(/clear encrypts nothing/);
+  });
+
+  test('are not encrypted to what is no public key of an auditor', () => {
+    const withD = auditor.replace(' }', ', d: hSDwCYkwp1R0i33ctD73Wg2_Og0mOBr066SpjqqbTmo }');
+    expect(refused(`{ auditorKeys: [${withD}] }`)).toMatch(/auditorKeys\.0: it is a private key/);
+    expect(refused('{ auditorKeys: [{ kty: OKP, crv: X25519, x: AAAA }] }')).toMatch(/not 32 bytes/);
+    expect(refused(`{ auditorKeys: [${key}] }`)).toMatch(/auditorKeys/);
+    expect(refused('{ auditorKeys: [/no/such/file.jwk] }')).toMatch(
+      /\/no\/such\/file\.jwk is no auditor's key/,
+    );
+  });
 });

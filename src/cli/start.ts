@@ -3,7 +3,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { relative, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { pino } from 'pino';
 import type { Request } from '../approval/request.ts';
@@ -12,6 +12,8 @@ import { startDemoDatabase } from '../demo/shop.ts';
 import { HoldpointError } from '../errors.ts';
 import type { Report } from '../proxy/listener.ts';
 import { assemble, type Running } from './assembly.ts';
+import { auditorIn } from './audit-values.ts';
+import { makeAuditorKey } from './auditor-key.ts';
 import { packageVersion } from './version.ts';
 
 /** What is started, and what belongs to it. */
@@ -85,12 +87,29 @@ async function demonstration(): Promise<Plan> {
     expiresAt: undefined,
   };
   return {
-    config: { ...config, agents: new Map([[name, agent]]), audit: { ...config.audit, values: 'clear' } },
+    config: {
+      ...config,
+      agents: new Map([[name, agent]]),
+      audit: { ...config.audit, ...(await demoAuditor(config)) },
+    },
     agent: { name, password: database.agentPassword },
     demo: true,
     showLinks: true,
     stop: () => database.stop(),
   };
+}
+
+/** The demonstration's auditor has their key in the data folder, where it never is of anybody else. */
+async function demoAuditor({
+  dataDir,
+}: Config): Promise<Pick<Config['audit'], 'values' | 'auditors' | 'valuesUnsaid'>> {
+  const file = auditorFile(dataDir);
+  const auditor = existsSync(file) ? auditorIn(file) : await makeAuditorKey(file);
+  return { values: 'auditor', auditors: [{ kid: auditor.kid, jwk: auditor.jwk }], valuesUnsaid: false };
+}
+
+function auditorFile(dataDir: string): string {
+  return join(dataDir, 'auditor.jwk');
 }
 
 /** With DATABASE_URL alone there is nobody yet who may log in: one agent is made, and its password shown this once. */
@@ -138,6 +157,12 @@ function welcome(plan: Plan, running: Running, agent: Plan['agent']): string {
             : '     then: npx holdpoint requests list --as NAME --key FILE',
         ]),
     `  3. the log proves it:    npx holdpoint audit verify ${data}/audit`,
+    ...(plan.demo
+      ? [
+          '     and has no value in clear; an auditor opens one (whose key only a demonstration has here):',
+          `     npx holdpoint audit open ${data}/audit --seq N --auditor-key ${auditorFile(data)}`,
+        ]
+      : []),
     '',
   ];
   return `${lines.join('\n')}\n`;
