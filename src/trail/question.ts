@@ -14,6 +14,8 @@ export type StoryProof =
       /** µs since 1970, as the seal says. */
       readonly sealedAt: number;
       readonly rootKid: string;
+      /** Outsiders who had seen a log with all of it, and when: seconds since 1970. */
+      readonly seen: readonly { readonly name: string; readonly seconds: number }[];
       /** Records that no seal covers yet. */
       readonly unsealed: number;
       /** By the seq of a decision's record: what its evidence proves to somebody who has the bundle only. */

@@ -65,6 +65,7 @@ export class Reading {
         size: Number(readToken(bundle.seal).claims.size),
         sealedAt: shows.sealedAt,
         rootKid: shows.rootKid,
+        seen: shows.seen?.witnesses ?? [],
         unsealed: records.length - sealed.length,
         decisions: Object.fromEntries(ballots.map(({ seq, proof }) => [seq, proof])),
       };

@@ -44,7 +44,9 @@ export async function storyOf(trail: Trail, seq: number, options: StoryOptions):
   let whole = false;
   for (let round = 0; round < roundsMax && gathering.links > 0; round += 1) {
     const known = gathering.links;
-    whole ||= (await lookBack(trail, place.behind, gathering, allow)) === 0;
+    gathering.again();
+    const first = await lookBack(trail, place.behind, gathering, allow);
+    whole ||= first === 0;
     for await (const { lines } of onward(trail, place.behind, allow))
       for (const { bytes } of lines) gathering.take(bytes);
     if (gathering.links === known) break;
@@ -123,6 +125,11 @@ class Gathering {
       (this.#sid !== undefined && !this.#login) ||
       (this.#people.size > 0 && [...this.#boots].some((boot) => !this.#bootsMet.has(boot)))
     );
+  }
+
+  /** Looks from the beginning: enrolments that were passed by before anybody's decision was known are met again. */
+  again(): void {
+    this.#bootsMet.clear();
   }
 
   take(bytes: Buffer): void {

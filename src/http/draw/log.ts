@@ -214,6 +214,9 @@ const plainKinds: Readonly<Record<string, string>> = {
   review: 'An emergency was reviewed',
   delegation: 'One person may decide for another',
   own: "A connection of Holdpoint's own",
+  checkpoint_key: 'A key for checkpoints',
+  prune: 'The oldest segments were taken away',
+  redact: 'Values were erased',
   recover: 'Sealed anew after a crash',
   gap: 'A GAP in the log',
 };

@@ -170,12 +170,7 @@ function stepWords({ seq, kind, members: m }: Entry, proof: StoryProof): Child[]
         html`${[listed(m.tags), typeof m.rows === 'number' && plural(m.rows, 'row'), m.sqlstate !== undefined && `SQLSTATE ${text(m.sqlstate)}`, Number(m.dur_us) > 0 && duration(Number(m.dur_us))].filter(Boolean).join(', ')}`,
       ];
     case 'redact':
-      return [
-        'Values were erased',
-        html`${Object.entries(m)
-          .filter(([key]) => !common.has(key))
-          .map(([key, value]) => html`${text(key)} ${text(JSON.stringify(value))} `)}`,
-      ];
+      return ['Values were erased', html`by ${text(m.by)}: ${text(m.basis)}`];
     default:
       return [
         kindWords({ seq, kind, members: m, ts: 0, line: '' }),
@@ -183,8 +178,6 @@ function stepWords({ seq, kind, members: m }: Entry, proof: StoryProof): Child[]
       ];
   }
 }
-
-const common = new Set(['boot', 'kind', 'mono', 'node', 'prev', 'seq', 'ts', 'v']);
 
 function decisionWords(seq: number, m: Entry['members'], proof: StoryProof): Child[] {
   let said: Readonly<Record<string, unknown>> = {};
@@ -220,6 +213,7 @@ function proofSection({ asked }: Story, proof: StoryProof): Html {
   return html`<section class="proof"><h2>Proof <span class="badge state-executed">verified</span></h2>
     <p>${proof.records === 1 ? 'The record is' : html`Each of ${plural(proof.records, 'record')} is`} in the tree of ${plural(proof.size, 'record')} that the log’s seal of ${moment(proof.sealedAt / 1000)} signs. This was checked just now from the files, as anybody can with the proof and a public key.</p>
     ${proof.unsealed > 0 ? html`<p>${plural(proof.unsealed, 'newer record')} ${proof.unsealed === 1 ? 'is' : 'are'} under no seal yet.</p>` : ''}
+    ${proof.seen.map(({ name: witness, seconds }) => html`<p>Witness <b>${visibleLine(witness)}</b> had seen a log with all of it by ${moment(seconds * 1000)}.</p>`)}
     <dl><dt>Root key</dt><dd>${name(proof.rootKid)}</dd></dl>
     <p><a class="button" href="/api/log/${asked.seq}/proof" download>Save the proof</a></p>
     <pre class="shell" tabindex="0">holdpoint audit verify holdpoint-${asked.seq}.json --root-key KEY</pre>
