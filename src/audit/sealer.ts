@@ -113,8 +113,12 @@ export class Sealer {
 
   /** Snapshot of everything appended; before it the next key's record, where a key or a segment has had its time. */
   async #begin(): Promise<void> {
-    const isLong = this.#parts.segments.bytes + this.#parts.turn.length >= this.#at.segmentBytesMax;
-    const made = isLong || this.#epochs.isOver ? await this.#epochs.next(this.#parts.sign) : undefined;
+    // Until its first seal a log has no key that could speak for another.
+    const hasKey = this.#sealed > 0;
+    const bytes = this.#parts.segments.bytes + this.#parts.turn.length;
+    const isLong = hasKey && bytes >= this.#at.segmentBytesMax;
+    const made =
+      isLong || (hasKey && this.#epochs.isOver) ? await this.#epochs.next(this.#parts.sign) : undefined;
     if (isLong) await this.#parts.aside.prepare(this.#parts.segments.n + 1);
     // Not at the end: `bye` is the last record.
     const next = this.#parts.isEnding() ? undefined : made;
