@@ -220,6 +220,12 @@ describe('a value that was put aside', () => {
     await second.durable(late);
     expect((await open(path, { seq, auditorKey: key })).text).toContain('before');
     expect((await open(path, { seq: late, auditorKey: again })).text).toContain('behind');
+    // An erasure takes what nobody can read along: it may hold what has to go.
+    const stop = watch(second);
+    await redact(path, { seq: [late], ...why });
+    await stop();
+    expect(readFileSync(side(path), 'utf8')).not.toContain('"entr\n');
+    expect((await open(path, { seq, auditorKey: key })).text).toContain('before');
   });
 });
 
