@@ -84,8 +84,7 @@ async function joinPieces(into: string, parts: readonly string[], name: string):
   try {
     let at = 0;
     for (const part of parts) {
-      const [begin, end] = basename(part, '.jsonl').split('-').map(Number) as [number, number];
-      if (end <= at) continue;
+      const begin = Number(basename(part, '.jsonl').split('-')[0]);
       if (begin > at)
         throw new HoldpointError(
           'bad-request',

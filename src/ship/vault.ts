@@ -105,6 +105,8 @@ export class Vault {
       return await this.#round(signal);
     } catch (error) {
       for (const waiter of this.#waiters.splice(0)) waiter.reject(error as Error);
+      // A round that has nothing to put must not pass for a bucket that is back.
+      this.#isLocked = false;
       throw error;
     }
   }

@@ -31,7 +31,11 @@ function bucketOf(server: S3Server, credentials = server.credentials): Bucket {
 }
 
 /** The log under `path` on its way into the bucket, as after a start of the process. */
-function vaultOf(path: string, log: AuditLog, more: { pieceMs?: number } = {}): Vault {
+function vaultOf(
+  path: string,
+  log: AuditLog,
+  more: { pieceMs?: number; durable?: () => number } = {},
+): Vault {
   const folder = logFolder(path);
   const vault = new Vault({
     folder,
@@ -126,6 +130,40 @@ test('a checkpoint is kept once all that it covers is in the bucket, and not bef
   expect(then.filter((key) => key.startsWith('checkpoints/'))).toEqual([
     expect.stringMatching(new RegExp(`^checkpoints/0*${size}-\\d{8}T\\d{6}\\.\\d{3}Z\\.note$`)),
   ]);
+});
+
+test('a checkpoint over more than is sealed and on disk has to wait', async () => {
+  const path = temporaryFolder();
+  const { log } = await openTestLog(path);
+  await write(log, 3);
+  let durable = log.health.sealed - 1;
+  const vault = vaultOf(path, log, { durable: () => durable });
+  let isKept = false;
+  const kept = vault.keep(log.health.sealed, 'note').then(() => {
+    isKept = true;
+  });
+  await drain(vault);
+  expect({ isKept, notes: keys().filter((key) => key.startsWith('checkpoints/')) }).toEqual({
+    isKept: false,
+    notes: [],
+  });
+  durable += 1;
+  await drain(vault);
+  await kept;
+});
+
+test('a bucket that was away is away until it has answered, also when there is nothing to put', async () => {
+  const path = temporaryFolder();
+  const { log } = await openTestLog(path);
+  const vault = vaultOf(path, log, { pieceMs: 3_600_000 });
+  await drain(vault);
+  s3.fault = () => ({ status: 503, code: 'SlowDown' });
+  await log.durable(log.append(statement(1)));
+  vault.keep(log.health.sealed, 'note').catch(() => {});
+  await expect(drain(vault)).rejects.toThrow(/503/);
+  await expect(drain(vault)).rejects.toThrow(/503/);
+  s3.fault = undefined;
+  await drain(vault);
 });
 
 test('whoever waits for a checkpoint is told why the bucket does not take it', async () => {
