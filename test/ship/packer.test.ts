@@ -3,7 +3,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { zstdDecompressSync } from 'node:zlib';
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import type { AuditLog } from '../../src/audit/log.ts';
 import { Manifest } from '../../src/ship/manifest.ts';
@@ -109,12 +109,13 @@ test('a process that dies at any step leaves a log that verifies, and the next o
   }
 });
 
-test('half a compressed file, left by a crash, never replaces the plain one', async () => {
+test('half a compressed file, or another one, never replaces the plain one', async () => {
   const path = temporaryFolder();
   const log = await segmentsOf(path, 2);
   await log.close();
   const folder = logFolder(path);
   writeFileSync(join(folder, 'seg-00000000.jsonl.zst'), 'half');
+  writeFileSync(join(folder, 'seg-00000001.jsonl.zst'), zstdCompressSync('another text'));
   writeFileSync(join(folder, 'seg-00000001.jsonl.zst.new'), 'half');
   await drain(packerOf(path).packer);
   expect(segments(path).filter((name) => name.endsWith('.zst'))).toHaveLength(2);
