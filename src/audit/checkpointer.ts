@@ -214,6 +214,8 @@ export class Checkpointer {
       this.#waiters.delete(waiter);
       waiter.resolve();
     }
+    // The last checkpoint of a log may have been made while this one was on its way.
+    if (this.#closing) this.#offer(keeper);
     // What came meanwhile: at once for whoever waits, else at its time.
     this.#soon(this.#waiters.size > 0 ? 0 : this.#pause());
   }
