@@ -3,7 +3,8 @@
 import { expect, test } from 'vitest';
 import { certify, freshKey } from '../../src/audit/keyring.ts';
 import type { RecordBody } from '../../src/audit/record.ts';
-import { signToken } from '../../src/audit/seal.ts';
+import { type Sign, signToken } from '../../src/audit/seal.ts';
+import { canonical } from '../../verify/src/jcs.ts';
 import { segmentName } from '../../verify/src/names.ts';
 import { readToken } from '../../verify/src/token.ts';
 import { verifyLog } from '../../verify/src/verify.ts';
@@ -16,9 +17,12 @@ interface Sized {
 }
 
 /** A log of many segments, whose last record but one may say that the first were pruned. */
-async function manySegments(more: (sizes: readonly number[]) => RecordBody[] = () => []): Promise<Sized> {
+async function manySegments(
+  more: (sizes: readonly number[]) => RecordBody[] = () => [],
+  sign: Sign = signToken,
+): Promise<Sized> {
   const path = temporaryFolder();
-  const { log } = await openTestLog(path, { segmentBytesMax: 2500 });
+  const { log } = await openTestLog(path, { segmentBytesMax: 2500, sign });
   for (let n = 0; n < 14; n += 1) {
     const ref = log.append(statement(n));
     await log.durable(ref);
@@ -144,4 +148,23 @@ test('a statement that was open where a log begins may end there once', async ()
   const source = snapshot(path);
   expect(await verifyLog(source)).toMatchObject({ findings: [] });
   expect(await verifyLog(without(source, segmentName(0)))).toMatchObject({ findings: [] });
+});
+
+test.each([
+  ['pmh', 'x'],
+  ['first', 0],
+  ['origin', 'other'],
+  ['n', 7],
+  ['epoch', 0],
+] as const)('a manifest line that its own key signs with a wrong %s leads nowhere', async (member, value) => {
+  const lie: Sign = (key, type, payload) => {
+    const claims = JSON.parse(payload) as Record<string, unknown>;
+    const isIt = type === 'holdpoint-segment+jws' && claims.n === 1;
+    return signToken(key, type, isIt ? canonical({ ...claims, [member]: value }) : payload);
+  };
+  const { source } = await manySegments(pruned, lie);
+  expect(await verifyLog(without(source, ...gone))).toMatchObject({
+    code: 12,
+    findings: [{ file: 'manifest.jsonl', line: 2 }],
+  });
 });

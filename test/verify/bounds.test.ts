@@ -10,18 +10,18 @@ const dayMs = 86_400_000;
 const fail = (message: string) => new Offence('approval', { file: '', line: 0 }, message);
 const at = (ms: number) => ({ seq: 0, kind: 'hold', ts: ms * 1000, boot: '', members: {} });
 
-test('of a million requests, those that ended long ago are forgotten and no other', () => {
+test('of many requests, those that ended long ago are forgotten and no other', () => {
   const alive = new Set<string>();
   const lives = new Lives((rid) => alive.delete(rid));
   let most = 0;
-  for (let n = 0; n < 1_000_000; n += 1) {
+  for (let n = 0; n < 300_000; n += 1) {
     const now = n * 60_000;
     alive.add(`${n}`);
     lives.note(`${n}`, now + 3_600_000, at(now), fail);
     most = Math.max(most, alive.size);
   }
   expect(most).toBeLessThan(25_000);
-  for (let n = 1_000_000 - 60 - dayMs / 60_000; n < 1_000_000; n += 1) expect(alive.has(`${n}`)).toBe(true);
+  for (let n = 300_000 - 60 - dayMs / 60_000; n < 300_000; n += 1) expect(alive.has(`${n}`)).toBe(true);
 });
 
 test('more requests that can still be used than any Holdpoint has are refused', () => {

@@ -79,10 +79,11 @@ test('a compressed file that unpacks to gigabytes is refused before it does', as
 });
 
 test('a link, a pipe or a folder under a name of the log is refused, and nothing is waited for', async () => {
-  const source = await smallLog();
+  const source = await smallLog({ segmentBytesMax: 2500 }, 8);
   for (const name of [first, 'manifest.jsonl'])
     for (const make of [
       (path: string) => symlinkSync('/dev/zero', path),
+      (path: string) => symlinkSync(join(folderOf(source), name), path),
       (path: string) => symlinkSync(path, path),
       (path: string) => mkdirSync(path),
       (path: string) => spawnSync('mkfifo', [path]),

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { type AheadJob, readAhead } from '../../verify/src/ahead.ts';
+import { type AheadJob, follows, readAhead } from '../../verify/src/ahead.ts';
 import { Crew } from '../../verify/src/crew.ts';
 import type { Report } from '../../verify/src/report.ts';
 import { FolderSource } from '../../verify/src/source.ts';
@@ -103,4 +103,33 @@ test('threads find what one thread finds', async () => {
   const report = await verifyLog(new FolderSource(folder), { readers: crew });
   expect(report).toEqual(await verifyLog(source));
   expect(report.ok).toBe(true);
+});
+
+test('what was read ahead counts only behind exactly what it was read from', async () => {
+  const source = await manySegments();
+  const ahead = await readAhead(source, {
+    file: 'seg-00000000.jsonl',
+    origin: 'holdpoint/test',
+    start: undefined,
+    sizes: [],
+    bytesMax: undefined,
+  });
+  const { start, first, last } = ahead!;
+  const truth = { ...start, boot: first.boot, mono: first.mono };
+  expect(follows(truth, ahead!)).toBe(true);
+  const key = { epoch: 0, kid: 'k', jwk: {} };
+  for (const other of [
+    { size: 1 },
+    { head: 'x' },
+    { psh: 'x' },
+    { key },
+    { nextKey: { ...key, seq: 0 } },
+    { range: ['x'] },
+    { unsealed: { ...truth.unsealed, lines: new Float64Array(1) } },
+    // The same process, and later than the segment's first record.
+    { mono: first.mono + 1 },
+  ])
+    expect(follows({ ...truth, ...other }, ahead!), JSON.stringify(other)).toBe(false);
+  expect(follows({ ...truth, boot: 'another', mono: first.mono + 1 }, ahead!)).toBe(true);
+  expect(last.kind).toBeDefined();
 });
