@@ -105,7 +105,6 @@ export class Tiler {
       }
       const { size, root } = readToken(line).claims;
       this.#sealed = Number(size);
-      if (this.#sealed < from) continue;
       this.#seals.push({ size: this.#sealed, root: String(root) });
       last = this.#takeSeals(limit) ?? last;
       if (this.#sealed >= limit) break;

@@ -3,11 +3,14 @@
 
 import { beforeAll, expect, test } from 'vitest';
 import { certify, type FreshKey, freshKey } from '../../src/audit/keyring.ts';
+import { noteSigner } from '../../src/audit/note-signer.ts';
 import { signToken } from '../../src/audit/seal.ts';
 import { type Bundle, bundleText, checkBundle } from '../../verify/src/bundle.ts';
 import { canonical } from '../../verify/src/jcs.ts';
 import { inclusionProof, rootOf } from '../../verify/src/merkle.ts';
+import { checkpointText, noteOf, noteType } from '../../verify/src/note.ts';
 import { checkProof, leafOf, type Proof, proofText } from '../../verify/src/proof.ts';
+import { checkTlogProof, tlogProofText } from '../../verify/src/tlogproof.ts';
 
 const origin = 'holdpoint/test';
 let root: FreshKey;
@@ -96,6 +99,20 @@ test('a seal, a certificate or a key of another log, epoch or purpose is refused
   await refused({ root: stranger.jwk }, /you trust/);
   const seal = await signToken(second, 'holdpoint-segment+jws', canonical({ origin, epoch: 1, size: 3 }));
   await refused({ seal }, /its type is/);
+});
+
+test('a tlog-proof of a record that says another number or another log is refused', async () => {
+  const signer = noteSigner(origin, noteType, first.secret);
+  const tlogProof = (lines: readonly string[], index: number) => {
+    const leaves = lines.map(leafOf);
+    const text = checkpointText({ origin, size: lines.length, root: rootOf(leaves), extensions: [] });
+    const note = noteOf(text, [signer.sign(text)]);
+    return tlogProofText({ record: lines[index]!, index, hashes: inclusionProof(leaves, index), note });
+  };
+  const check = (text: string) => checkTlogProof(text, { log: [signer.key] });
+  expect(check(tlogProof(good, 1))).toMatchObject({ seq: 1, size: 3 });
+  const odd = [line(0), line(7), line(2, { node: 'holdpoint/other' })];
+  for (const index of [1, 2]) expect(() => check(tlogProof(odd, index))).toThrow('not in the tree');
 });
 
 async function bundleOf(

@@ -59,8 +59,14 @@ const head = (size: number) => ({ size, root: roots[size]! });
 const seenAt = 1_790_000_000;
 
 /** A checkpoint in the log's folder, signed by the log and, if asked, by the witness. */
-function putCheckpoint(size: number, by = signer, root = roots[size]!, isCosigned = false): string {
-  const text = checkpointText({ origin, size, root: Buffer.from(root, 'base64url'), extensions: [] });
+function putCheckpoint(
+  size: number,
+  by = signer,
+  root = roots[size]!,
+  isCosigned = false,
+  name = origin,
+): string {
+  const text = checkpointText({ origin: name, size, root: Buffer.from(root, 'base64url'), extensions: [] });
   const note = noteOf(text, [by.sign(text), ...(isCosigned ? [witness.sign(text, seenAt)] : [])]);
   fs.writeFileSync(join(source.path, 'checkpoint'), note);
   return note;
@@ -151,6 +157,7 @@ test('a checkpoint that the log does not continue to, or did not sign, is left o
   for (const put of [
     () => putCheckpoint(140, signer, roots[139]),
     () => putCheckpoint(140, stranger),
+    () => putCheckpoint(140, signer, roots[140], false, 'holdpoint/other'),
     () => fs.writeFileSync(join(source.path, 'checkpoint'), putCheckpoint(140).replace('140', '141')),
   ]) {
     put();

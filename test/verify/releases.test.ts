@@ -5,8 +5,11 @@ import type { Decision } from '../../src/approval/decision.ts';
 import { freshKey } from '../../src/audit/keyring.ts';
 import { OpenWork } from '../../src/audit/openwork.ts';
 import type { RecordBody } from '../../src/audit/record.ts';
+import { accountOf, keptOf } from '../../verify/src/account.ts';
+import { makeBundle } from '../../verify/src/bundle.ts';
 import { subjectKid } from '../../verify/src/credentials.ts';
 import { canonical } from '../../verify/src/jcs.ts';
+import { offenceCodes } from '../../verify/src/offence.ts';
 import type { Report } from '../../verify/src/report.ts';
 import { verifyLog } from '../../verify/src/verify.ts';
 import {
@@ -107,7 +110,23 @@ async function story(
     log.append(record);
   }
   await log.close();
-  return verifyLog(look(snapshot(path)), { about: rid });
+  const source = look(snapshot(path));
+  const report = await verifyLog(source, { about: rid });
+  await expectSameOfBundle(source, report);
+  return report;
+}
+
+/** Whoever has only the bundle of the request learns of its releases what the log tells, and is fooled no more. */
+async function expectSameOfBundle(source: MemorySource, report: Report): Promise<void> {
+  const { records } = await accountOf(source, { request: rid });
+  const lines = new Map(records.map(({ seq, line }) => [seq, line]));
+  const made = makeBundle(source, { rid, seq: undefined, lines, ...(await keptOf(source, records)) }).then(
+    ({ shows }) => ({ releases: shows.releases, uses: shows.story?.uses.length }),
+    (error: Error) => error,
+  );
+  if (report.ok && report.story?.asked !== undefined)
+    expect(await made).toEqual({ releases: report.releases, uses: report.story.uses.length });
+  if (report.code === offenceCodes.approval) expect(await made).toBeInstanceOf(Error);
 }
 
 const replace = (kind: string, more: object) => (records: RecordBody[]) =>

@@ -94,10 +94,14 @@ class Links {
     return kind === 'redact' && Array.isArray(seqs) && seqs.some((one) => this.seqs.has(one as number));
   }
 
-  /** Whether decisions of the account rest on it: an enrolment, a delegation. */
+  /**
+   * Whether decisions of the account rest on it: a start, which every enrolment is of; an enrolment; a delegation. All
+   * enrolments of the time, because a key may be somebody else's than the decision says.
+   */
   vouches({ kind, members }: ReadRecord): boolean {
-    const { id, boot, from, to } = members;
-    if (kind === 'approver') return this.#people.has(String(id)) && this.#boots.has(String(boot));
+    const { boot, from, to } = members;
+    if (this.#people.size === 0) return false;
+    if (kind === 'approver' || kind === 'boot') return this.#boots.has(String(boot));
     return kind === 'delegation' && this.#people.has(String(from)) && this.#people.has(String(to));
   }
 

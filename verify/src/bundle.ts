@@ -136,6 +136,8 @@ export async function checkBundle(text: string, options: CheckOptions = {}): Pro
       boot: String(members.boot),
       members,
     };
+    // Whoever makes a bundle may leave out the record that says so.
+    if (record.boot !== records.at(-1)?.boot) releases.restarted();
     await releases.note(record, { file: 'bundle', line: records.length + 1 });
     records.push(record);
   }

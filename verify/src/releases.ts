@@ -107,6 +107,11 @@ export class Releases {
     this.#since = size;
   }
 
+  /** What comes is of another start of the process than what came: whoever was enrolled for that is not known any more. */
+  restarted(): void {
+    this.#known.forget();
+  }
+
   async note(record: ChainedRecord, place: Place): Promise<void> {
     const { members, kind, seq } = record;
     const fail = (message: string) => new Offence('approval', place, message);
