@@ -89,6 +89,7 @@ async function start(targets: Record<string, TargetYaml>): Promise<Running> {
     },
     hold: { waitMs: 100 },
     limits: { drainMs: 0 },
+    audit: { values: 'none' },
   });
   const started = await assemble({
     config: parseConfig(text, { file: join(dataDir, 'holdpoint.yaml'), env: {} }),
