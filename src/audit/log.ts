@@ -227,10 +227,10 @@ export class AuditLog {
     return this.#closing;
   }
 
-  /** Lets go of the folder as a crash would. */
-  abandon(): void {
-    this.#closing ??= Promise.resolve();
-    this.#letGo();
+  /** Lets go of the folder as a crash would, once what is in flight has ended. */
+  abandon(): Promise<void> {
+    this.#closing ??= this.#letGo();
+    return this.#closing;
   }
 
   async #close(reason: string): Promise<void> {
@@ -248,17 +248,22 @@ export class AuditLog {
       void this.#commit();
       await settled;
     }
-    this.#letGo();
+    await this.#letGo();
   }
 
-  #letGo(): void {
+  async #letGo(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#heartbeat);
     this.#standing.close();
     this.#pace.stop();
-    this.#aside.close();
-    this.#segments.close();
-    this.#at.lock.release();
+    // What is in flight may still write: until it has ended, nobody else may.
+    const gone = (this.#committing ?? Promise.resolve()).then(() => {
+      this.#aside.close();
+      this.#segments.close();
+      this.#at.lock.release();
+    });
+    // A disk that hangs is not waited for.
+    if (this.#standing.stall === undefined) await gone;
   }
 
   #append(body: RecordBody, late = false): number {

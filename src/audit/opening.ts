@@ -164,6 +164,8 @@ async function open(
   const auditors = options.values === 'auditor' ? (options.auditors ?? []) : [];
   const side = auditors.length === 0 ? undefined : new SideFile(folder, origin, auditors, segment.n);
   await side?.prepare(segment.n);
+  // Before anything is appended: what the present key certifies has to stand before the next one's record.
+  const notes = await checkpointKey(folder, keyring, origin, key);
   const ballast = new Ballast(folder, options.ballastBytes);
   ballast.make();
   const log = new AuditLog({
@@ -194,7 +196,6 @@ async function open(
     for (const record of findings(found)) log.append(record);
     for (const outcome of endings) log.append(outcome);
     for (const gap of gaps) log.append(gap);
-    const notes = await checkpointKey(folder, keyring, origin, key);
     if (notes !== undefined) log.append(notes.record);
     if (!isNew) await log.changeKey();
     const { version, config, policy } = options;
@@ -205,7 +206,7 @@ async function open(
     // Once the log says so: a crash before makes another.
     if (notes !== undefined) folder.publish('checkpoint', notes.jwk, notes.cert);
   } catch (error) {
-    log.abandon();
+    await log.abandon();
     throw error;
   }
   const root = first?.root ?? (await rootOf(folder));
