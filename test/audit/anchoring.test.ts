@@ -178,9 +178,14 @@ test('an acknowledgement is good for the log that it was given for only', async 
   await forked.log.durable(forked.log.append(statement(7)));
   await forked.close();
   await acknowledgeRollback(other, origin);
+  // Longer than what was acknowledged, and another.
+  const grown = await runLog(image);
+  for (let n = 0; n < 20; n += 1) await grown.log.durable(grown.log.append(statement(n)));
+  await grown.close();
   const memory = (from: string) => join(from, 'keys', 'audit', 'audit-holdpoint%2Ftest', 'outside.json');
   const { acknowledged } = JSON.parse(fs.readFileSync(memory(other), 'utf8'));
   const mine = JSON.parse(fs.readFileSync(memory(image), 'utf8'));
+  expect(acknowledged.size).toBeLessThan(mine.standing.size);
   fs.writeFileSync(memory(image), JSON.stringify({ ...mine, acknowledged }));
   await expect(runLog(image, [witness.config])).rejects.toThrow(/not the one that others remember/);
 });

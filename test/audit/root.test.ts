@@ -94,6 +94,9 @@ test('what was prepared and then damaged is not quietly replaced by another root
   const { dataDir: other } = await rooted();
   for (const name of ['0.cert', '0.jwk'])
     fs.copyFileSync(join(folderOf(other), 'keys', name), join(folderOf(mixed), 'keys', name));
+  // With its private half, too: a key that another root certified.
+  const secret = join('keys', 'audit', 'audit-holdpoint%2Ftest', 'epoch-0.jwk');
+  fs.copyFileSync(join(other, secret), join(mixed, secret));
   await expect(runLog(mixed)).rejects.toMatchObject({ code: 'log-unwritable' });
 });
 
