@@ -1,6 +1,8 @@
 // Proofs and bundles by somebody who has keys of his own and signs what he likes: whatever does not belong together is
 // refused, however well each part of it is signed.
 
+import { hash } from 'node:crypto';
+import { CompactSign } from 'jose';
 import { beforeAll, expect, test } from 'vitest';
 import { certify, type FreshKey, freshKey } from '../../src/audit/keyring.ts';
 import { noteSigner } from '../../src/audit/note-signer.ts';
@@ -154,6 +156,37 @@ test('a bundle is of records in their order, of one log, each once, and of what 
   const { seq: _, ...about } = JSON.parse(await bundleOf(good, [0, 1])) as Bundle;
   await expect(checkBundle(bundleText({ ...about, rid: 'R1' }))).rejects.toThrow('holds no request R1');
   await expect(checkBundle(await bundleOf(good, [1]), { rootKid: first.kid })).rejects.toThrow('you trust');
+});
+
+test('an enrolment of an earlier start proves nothing, also where the record of the start is left out', async () => {
+  const rid = 'A'.repeat(22);
+  const R = canonical({ typ: 'holdpoint.request.v1', rid, aud: 'a', need: { level: 'key', quorum: 1 } });
+  const rd = hash('sha256', `holdpoint-request-v1\0${R}`, 'base64url');
+  const D = canonical({
+    typ: 'holdpoint.decision.v1',
+    rid,
+    rd,
+    aud: 'a',
+    verdict: 'approve',
+    approver: 'alice',
+    level: 'key',
+    nbf: 0,
+    exp: 9,
+  });
+  const signed = new CompactSign(Buffer.from(D));
+  signed.setProtectedHeader({ alg: 'Ed25519', typ: 'holdpoint-decision+jws', kid: first.kid });
+  const ev = { kind: 'jws', jws: await signed.sign(first.key) };
+  const proofOfBallot = async (boot: string) => {
+    const lines = [
+      line(0, { kind: 'approver', act: 'enrol', id: 'alice', kid: first.kid, jwk: first.jwk, boot }),
+      line(1, { kind: 'hold', rid, R, rd }),
+      line(2, { kind: 'decision', rid, D, ev }),
+    ];
+    const { seq: _, ...about } = JSON.parse(await bundleOf(lines, [0, 1, 2])) as Bundle;
+    return (await checkBundle(bundleText({ ...about, rid }))).story?.ballots[0]?.proof;
+  };
+  expect(await proofOfBallot('b')).toBe('proved');
+  expect(await proofOfBallot('a')).toBe('unproved');
 });
 
 test('a bundle has nothing in it that nobody looks at', async () => {
