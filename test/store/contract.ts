@@ -377,7 +377,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
     await s.consume(rid, rd, holder);
     await told(3);
     expect(new Set(seen)).toEqual(new Set([rid]));
-    expect(used).toEqual([[rid, exp]]);
+    await expect.poll(() => used).toEqual([[rid, exp]]);
     leave();
     await s.end(rid, ['consumed'], 'executed', { by: 'server', reason: '', at: now });
     await s.ping();
