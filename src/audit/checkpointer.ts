@@ -10,7 +10,7 @@ import type { CheckpointFiles } from './checkpoint-files.ts';
 import type { LogListener } from './logstate.ts';
 import type { NoteSigner } from './note-signer.ts';
 import type { Remembered } from './remembered.ts';
-import type { Wake } from './wake.ts';
+import type { Standing, Wake } from './wake.ts';
 
 /** An anchor that fails is tried again after this time, twice as long each time, up to the second. */
 const againMs = 1_000;
@@ -76,6 +76,8 @@ export class Checkpointer {
   readonly #options: CheckpointerOptions;
   readonly #keepers: readonly Keeper[];
   readonly #waiters = new Set<Waiter>();
+  /** What the writer said last. */
+  #told: { readonly size: number; readonly root: string } | undefined;
   #newest: Made | undefined;
   #making: Promise<void> | undefined;
   #filing: Promise<void> = Promise.resolve();
@@ -95,7 +97,12 @@ export class Checkpointer {
       failures: 0,
       error: undefined,
     }));
-    this.#stopListening = options.log.listen({ sealed: () => this.#soon(this.#pause()) });
+    this.#stopListening = options.log.listen({
+      sealed: (size, root) => {
+        this.#told = { size, root };
+        this.#soon(this.#pause());
+      },
+    });
     this.#soon(0);
   }
 
@@ -152,7 +159,7 @@ export class Checkpointer {
   async #make(): Promise<void> {
     const { wake, signer, log, memory, now, events } = this.#options;
     this.#lastAt = now();
-    const standing = await wake.advance();
+    const standing = await this.#standing();
     if (standing === undefined) return;
     const { size } = standing;
     if (size !== this.#newest?.checkpoint.size) {
@@ -161,13 +168,22 @@ export class Checkpointer {
       const root = standing.root.toString('base64url');
       const checkpoint = { origin: log.origin, size, root, note: noteOf(text, [line]), at: now() };
       this.#newest = { checkpoint, text, lines: [line], cosignatures: 0 };
-      wake.remember(new Set([size, ...this.#keepers.map(({ kept }) => kept)]));
+      if (this.#keepers.length > 0) wake.remember(new Set([size, ...this.#keepers.map(({ kept }) => kept)]));
       memory.stand({ size, root });
       events?.made?.(size);
       this.#file(this.#newest);
     }
     for (const keeper of this.#keepers) this.#offer(keeper);
     if (this.#keepers.every(({ anchor }) => anchor.kind !== 'witness')) await memory.write();
+  }
+
+  /**
+   * What there is to vouch for. Outside goes only what is on disk, read again; a note beside the log says no more than the
+   * seal in it does, and to read all of the log for that would cost as much as to write it.
+   */
+  async #standing(): Promise<Standing | undefined> {
+    if (this.#keepers.length > 0) return this.#options.wake.advance();
+    return this.#told && { size: this.#told.size, root: Buffer.from(this.#told.root, 'base64url') };
   }
 
   /** Gives the newest checkpoint to an anchor that has nothing in hand. */

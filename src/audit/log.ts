@@ -88,10 +88,10 @@ export class AuditLog {
       flush: () => this.#flush(),
       brokeOff: (what, cause) => this.#brokeOff(what, cause),
       isEnding: () => this.#closing !== undefined,
-      sealed: (size) => {
+      sealed: (size, root) => {
         this.#standing.asks('disk');
         this.#waiters.sealed(size);
-        for (const listener of this.#listeners) listener.sealed?.(size);
+        for (const listener of this.#listeners) listener.sealed?.(size, root);
       },
       closed: (n) => {
         for (const listener of this.#listeners) listener.segmentClosed?.(n);

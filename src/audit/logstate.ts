@@ -38,8 +38,11 @@ export interface LogMeter {
  * be cheap and must not throw: work belongs on the listener's own turn.
  */
 export interface LogListener {
-  /** The first `size` records are sealed and on disk. Sizes only grow; some are skipped, as groups are. */
-  sealed?(size: number): void;
+  /**
+   * The first `size` records are sealed, under this root (base64url), and on disk. Sizes only grow; some are skipped, as
+   * groups are.
+   */
+  sealed?(size: number, root: string): void;
   /** Segment `n` is closed and its manifest line is on disk: its file will not change any more. */
   segmentClosed?(n: number): void;
 }

@@ -35,8 +35,8 @@ export interface SealerParts {
   brokeOff(what: string, cause: unknown): void;
   /** True once the log is being closed: its last record is there already. */
   isEnding(): boolean;
-  /** The first `size` records are sealed and on disk. */
-  sealed(size: number): void;
+  /** The first `size` records are sealed, under this root (base64url), and on disk. */
+  sealed(size: number, root: string): void;
   /** Segment `n` is closed and listed. */
   closed(n: number): void;
 }
@@ -194,7 +194,7 @@ export class Sealer {
     draft.closeValues?.();
     const { meter, clock } = this.#at;
     if (draft.since !== undefined) meter.sealLag?.((clock.mono() - draft.since) / 1000);
-    this.#parts.sealed(this.#sealed);
+    this.#parts.sealed(draft.size, draft.root);
   }
 
   /** Begins the next segment and lists the last, where that is due. */

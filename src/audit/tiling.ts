@@ -1,5 +1,6 @@
-// Tiling: has the tiles of a log kept while it is written, in a thread of its own. Owns the thread and when it works:
-// after some records, or some time after any. Never waited for by a statement; if it fails, the log goes on without
+// Tiling: has the tiles of a log kept while it is written, in a thread of its own. Owns the thread and when it works: a
+// while after something was written, and not while much is, for to hash all of it again would cost as much as to write
+// it. What the tiles are not over yet, proofs find by a pass over those lines. Never waited for by a statement; if it fails, the log goes on without
 // tiles and proofs are made by a pass over it.
 
 import { Worker } from 'node:worker_threads';
@@ -11,10 +12,12 @@ const workerUrl = new URL(
   import.meta.url,
 );
 
-/** So many records without tiles are not waited with; a full tile is 256. */
-const recordsMax = 1024;
-/** Nor is so long, for fewer. */
-const waitMs = 60_000;
+/** Looked at so often. */
+const waitMs = 15_000;
+/** Once it failed: it may have read all of the log for nothing. */
+const failedWaitMs = 60_000;
+/** With more records than that since the last look, the log is busy. */
+const busyRecords = 15_000;
 
 export interface TilingOptions {
   /** The log's folder. */
@@ -31,7 +34,6 @@ export class Tiling implements LogListener {
   #tiled = 0;
   #busy: PromiseWithResolvers<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
-  /** Then only the time makes it try again: it may have read all of the log for nothing. */
   #failing = false;
   #closed = false;
 
@@ -44,10 +46,14 @@ export class Tiling implements LogListener {
     return this.#tiled;
   }
 
+  /** The thread has something to do. */
+  get isAtWork(): boolean {
+    return this.#busy !== undefined;
+  }
+
   sealed(size: number): void {
     this.#sealed = size;
-    if (size - this.#tiled >= recordsMax && !this.#failing) this.#work();
-    else this.#timer ??= setTimeout(() => this.#work(), waitMs).unref();
+    this.#timer ??= setTimeout(() => this.#look(size), this.#failing ? failedWaitMs : waitMs).unref();
   }
 
   /** Settles when the tiles are over what is sealed now, or cannot be. */
@@ -63,6 +69,13 @@ export class Tiling implements LogListener {
     clearTimeout(this.#timer);
     await this.#worker?.terminate();
     this.#settle();
+  }
+
+  /** `before`: the size at the last look. */
+  #look(before: number): void {
+    this.#timer = undefined;
+    if (this.#sealed - before < busyRecords) this.#work();
+    else this.sealed(this.#sealed);
   }
 
   #work(): void {

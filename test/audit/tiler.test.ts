@@ -1,7 +1,7 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { Tiler } from '../../src/audit/tiler.ts';
 import { Tiling } from '../../src/audit/tiling.ts';
 import { leafHash } from '../../verify/src/leaf.ts';
@@ -190,6 +190,26 @@ test('no tiles are made of lines that are not what the seals say', async () => {
     'its records are not those that its seals are over',
   );
   expect(fs.existsSync(join(folder, tiledSizeName))).toBe(false);
+});
+
+test('while much is written no tiles are made, and a while after they are', async () => {
+  const folder = await closedLog(300);
+  vi.useFakeTimers({ toFake: ['setTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const tiling = new Tiling({ path: folder, failed: () => undefined });
+  onTestFinished(() => tiling.close());
+  const isAtWork = async () => {
+    await new Promise((resolve) => setImmediate(resolve));
+    return tiling.isAtWork || tiling.size > 0;
+  };
+  tiling.sealed(0);
+  tiling.sealed(20_000);
+  vi.advanceTimersByTime(15_000);
+  expect(await isAtWork()).toBe(false);
+  vi.advanceTimersByTime(15_000);
+  expect(await isAtWork()).toBe(true);
+  vi.useRealTimers();
+  await expect.poll(() => tiling.size).toBeGreaterThan(300);
 });
 
 test('the thread keeps the tiles of a log that is written, and tells what it could not', async () => {
