@@ -40,6 +40,17 @@ export class Ballast {
     return this.#isThere;
   }
 
+  /** As `make`, after it was given up: only if there is as much again as a quarter of it, so that it is not soon needed. */
+  makeAgain(): boolean {
+    const { fs, path } = this.#folder;
+    try {
+      const { bavail, bsize } = fs.statfsSync(path);
+      return bavail * bsize >= this.#bytes * 1.25 && this.make();
+    } catch {
+      return false;
+    }
+  }
+
   /** Gives the room up; returns whether there was any. Never throws. */
   giveUp(): boolean {
     if (!this.#isThere) return false;

@@ -23,6 +23,7 @@ export type LogFs = Pick<
   | 'existsSync'
   | 'statSync'
   | 'fstatSync'
+  | 'statfsSync'
 >;
 
 /** No segment has more; what unpacks to more is no segment. */

@@ -23,6 +23,9 @@ export class Lock {
   readonly #path: string;
   readonly #text: string;
   readonly #timer: NodeJS.Timeout;
+  /** Of the file as made: while it is open no other file has its number. */
+  #fd = -1;
+  #isLost = false;
 
   /**
    * Takes the lock file `path` for this boot. Throws `conflict` while another living process has it. A lock whose owner
@@ -42,14 +45,35 @@ export class Lock {
     this.#timer.unref();
   }
 
+  /** True once somebody else was found to have taken the lock, or to have removed it. For ever: they may have written. */
+  get isLost(): boolean {
+    return this.#isLost;
+  }
+
+  /** Looks whether the lock is still there and this one. */
+  check(): boolean {
+    if (!this.#isLost && this.#fd >= 0) {
+      const there = fs.statSync(this.#path, { throwIfNoEntry: false });
+      const { ino, dev } = fs.fstatSync(this.#fd);
+      this.#isLost = there?.ino !== ino || there.dev !== dev;
+    }
+    return !this.#isLost;
+  }
+
   release(): void {
     clearInterval(this.#timer);
-    if (this.#mine()) fs.unlinkSync(this.#path);
+    if (this.#fd < 0) return;
+    const isMine = this.check() && fs.readFileSync(this.#path, 'utf8') === this.#text;
+    fs.closeSync(this.#fd);
+    this.#fd = -1;
+    if (isMine) fs.unlinkSync(this.#path);
   }
 
   #take(): boolean {
     try {
       fs.writeFileSync(this.#path, this.#text, { flag: 'wx', mode: 0o600 });
+      // Open for reading only: a disk can be made read-only under it.
+      this.#fd = fs.openSync(this.#path, 'r');
       return true;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
@@ -61,15 +85,7 @@ export class Lock {
     try {
       fs.utimesSync(this.#path, new Date(), new Date());
     } catch {
-      // A lock that somebody deleted cannot be touched; the log itself shows two writers by its chain.
-    }
-  }
-
-  #mine(): boolean {
-    try {
-      return fs.readFileSync(this.#path, 'utf8') === this.#text;
-    } catch {
-      return false;
+      // A lock that somebody deleted cannot be touched; `check` finds it.
     }
   }
 }

@@ -295,7 +295,8 @@ export class AuditLog {
   /** One write(2) with everything appended since the last, unless the file takes nothing now. */
   #flush(): void {
     const { isBroken, isFinished } = this.#segments;
-    if (this.#turn.isEmpty || isBroken || isFinished || this.#isClosed) return;
+    const isOurs = !this.#isClosed && !this.#at.lock.isLost;
+    if (this.#turn.isEmpty || isBroken || isFinished || !isOurs) return;
     // A segment that closes ends with its seal: what comes meanwhile waits for the next one.
     if (this.#sealer.isClosing) return;
     const { text, records } = this.#turn.take();
@@ -324,7 +325,9 @@ export class AuditLog {
     this.#pace.stop();
     this.#pace.begin();
     this.#standing.asks('disk');
-    if (this.#full !== undefined && this.#at.ballast.make()) this.#full = undefined;
+    // Not before the log has said what it needed the room for.
+    if (this.#full !== undefined && !this.#segments.isBroken && this.#at.ballast.makeAgain())
+      this.#full = undefined;
     this.#committing = this.#sealer
       .group()
       .then(() => {

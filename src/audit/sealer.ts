@@ -13,6 +13,7 @@ import type { RecordBody } from './record.ts';
 import type { Sign } from './seal.ts';
 import { Displaced } from './segment.ts';
 import type { Segments } from './segments.ts';
+import { taken } from './trouble.ts';
 import type { Turn } from './turn.ts';
 
 /** Runs of open statements that a manifest line tells of; older ones are ended as unknown when a segment closes. */
@@ -101,6 +102,7 @@ export class Sealer {
    * what was left undone. After `brokeOff` it settles all the same, and the next one mends.
    */
   async group(): Promise<void> {
+    if (!this.#at.lock.check()) throw taken(this.#at.origin);
     this.#epochs.forgetOthers();
     await this.#moveOn();
     if (this.#parts.segments.isBroken) {
@@ -151,6 +153,7 @@ export class Sealer {
     draft.values = undefined;
     await values;
     // From here to the sync nothing waits: the file then holds what the chain does.
+    if (!this.#at.lock.check()) throw taken(this.#at.origin);
     this.#parts.flush();
     if (this.#parts.segments.isBroken) return;
     try {

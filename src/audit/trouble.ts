@@ -48,6 +48,15 @@ export function behind(bytes: number): HoldpointError {
   );
 }
 
+/** Another process may be writing this log: nothing of ours may be added to what it writes, never again. */
+export function taken(origin: string): HoldpointError {
+  return new HoldpointError(
+    'log-unwritable',
+    `the lock of the log ${origin} was taken or removed: another process may be writing it. Statements are refused ` +
+      'for good: stop the other one, then start Holdpoint again',
+  );
+}
+
 export function closed(origin: string): HoldpointError {
   return new HoldpointError('log-unwritable', `the log ${origin} is closed: Holdpoint is shutting down`);
 }

@@ -100,4 +100,5 @@ const calls: Readonly<Record<FsCall, true>> = {
   existsSync: true,
   statSync: true,
   fstatSync: true,
+  statfsSync: true,
 };

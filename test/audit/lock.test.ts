@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { Lock } from '../../src/audit/lock.ts';
-import { temporaryFolder } from './fixture.ts';
+import { logFolder, openTestLog, statement, temporaryFolder } from './fixture.ts';
 
 function take(path: string, boot: string): Lock {
   const lock = new Lock(path, boot);
@@ -63,4 +63,31 @@ test('release does not delete the lock of a successor', () => {
   leave(path, { pid: 1, host: 'elsewhere', boot: 'b' }, 0);
   lock.release();
   expect(fs.existsSync(path)).toBe(true);
+});
+
+test.each([
+  [
+    'taken by another process',
+    (path: string) => {
+      fs.writeFileSync(`${path}.theirs`, '{"pid":1,"host":"elsewhere","boot":"b"}\n');
+      fs.renameSync(`${path}.theirs`, path);
+    },
+  ],
+  ['removed', (path: string) => fs.rmSync(path)],
+])('a log whose lock was %s while it ran adds nothing to the file, now or later', async (_, lose) => {
+  const path = temporaryFolder();
+  const { log } = await openTestLog(path, { retryMs: 5 });
+  await log.durable(log.append(statement(1)));
+  const file = join(logFolder(path), 'seg-00000000.jsonl');
+  lose(join(logFolder(path), 'LOCK'));
+  const before = fs.readFileSync(file);
+  // What was read before anybody looked may be in it: a record, never a seal.
+  await expect(log.durable(log.append(statement(2)))).rejects.toThrow(/another process may be writing it/);
+  const after = fs.readFileSync(file, 'utf8');
+  expect(after.slice(before.length)).not.toContain('eyJ');
+  expect(() => log.append(statement(3))).toThrow(/for good/);
+  log.append({ kind: 'outcome', ref: 2, st: 'unknown', dur_us: 0 });
+  await new Promise((resolve) => log.written(resolve));
+  await log.close();
+  expect(fs.readFileSync(file, 'utf8')).toBe(after);
 });

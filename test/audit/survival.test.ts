@@ -1,6 +1,9 @@
 // What becomes of the log when its disk fails: with the real writer on real files, behind a file system that fails when
 // it is told to. That it verifies, and that nobody was told of a record that is not in it.
 
+import { spawn } from 'node:child_process';
+import * as fs from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { AuditLog } from '../../src/audit/log.ts';
 import type { LogOptions } from '../../src/audit/opening.ts';
@@ -8,7 +11,7 @@ import { signToken } from '../../src/audit/seal.ts';
 import { HoldpointError } from '../../src/errors.ts';
 import { verifyLog } from '../../verify/src/verify.ts';
 import { FaultFs, type FsCall } from './faultfs.ts';
-import { openTestLog, snapshot, statement, temporaryFolder } from './fixture.ts';
+import { logFolder, openTestLog, snapshot, statement, temporaryFolder } from './fixture.ts';
 
 const refused = { code: 'log-unwritable', sqlstate: '58030' };
 
@@ -238,3 +241,120 @@ test.each(Array.from({ length: rounds }, (_, i) => i + 1))(
     expect(disk.reused).toEqual([]);
   },
 );
+
+test.each([
+  ['deleted', (file: string) => fs.rmSync(file)],
+  ['moved away', (file: string) => fs.renameSync(file, `${file}.elsewhere`)],
+  [
+    'replaced by a copy',
+    (file: string) => {
+      fs.cpSync(file, `${file}.copy`);
+      fs.renameSync(`${file}.copy`, file);
+    },
+  ],
+])(
+  'a segment that is %s while it is written is noticed, and nothing is made up for it',
+  async (what, lose) => {
+    const { path, log } = await failingLog();
+    const file = join(logFolder(path), 'seg-00000000.jsonl');
+    lose(file);
+    await expect(log.durable(log.append(statement(1)))).rejects.toThrow(
+      /seg-00000000.jsonl was moved or deleted while/,
+    );
+    expect(() => log.append(statement(2))).toThrow(/Put it back/);
+    expect(log.health.writable).toBe(false);
+    expect(log.failed?.message).not.toContain(path);
+    expect(fs.existsSync(join(logFolder(path), 'seg-00000001.jsonl'))).toBe(false);
+    if (what !== 'moved away') return;
+    fs.renameSync(`${file}.elsewhere`, file);
+    await until(() => log.failed === undefined);
+    await log.durable(log.append(statement(3)));
+    await log.close();
+    expect(await verified(path)).toMatchObject({ kinds: { stmt: 2 } });
+  },
+);
+
+test('a closed segment that is deleted stops the next start, which names it', async () => {
+  const path = temporaryFolder();
+  const { log } = await openTestLog(path, { segmentBytesMax: 4000 });
+  for (let n = 0; n < 14; n += 1) await log.durable(log.append(statement(n)));
+  await log.close();
+  const names = [...snapshot(path).files.keys()].filter((name) => /^seg-\d+\.jsonl$/.test(name)).sort();
+  expect(names.length).toBeGreaterThan(2);
+  for (const name of names.slice(0, -1)) {
+    const file = join(logFolder(path), name);
+    const content = fs.readFileSync(file);
+    fs.rmSync(file);
+    await expect(openTestLog(path, { segmentBytesMax: 4000 }), name).rejects.toMatchObject(refused);
+    fs.writeFileSync(file, content, { mode: 0o600 });
+  }
+  await openTestLog(path, { segmentBytesMax: 4000 });
+});
+
+test('a limit on the size of files is a disk that refuses: what was acknowledged is there, the segment is broken off', async () => {
+  const path = temporaryFolder();
+  const writer = join(import.meta.dirname, 'writer.ts');
+  // 16 KiB a file; segments would be larger.
+  const child = spawn('bash', [
+    '-c',
+    `ulimit -f 16; exec "${process.execPath}" "${writer}" "${path}" 1000000000`,
+  ]);
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    output += chunk.toString();
+  });
+  let errors = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    errors += chunk.toString();
+  });
+  await new Promise((resolve) => child.on('close', resolve));
+  expect(errors).toMatch(/EFBIG: file too large/);
+  const last = (letter: string) =>
+    Number(
+      output
+        .split('\n')
+        .findLast((line) => line.startsWith(`${letter} `))
+        ?.slice(2),
+    );
+  expect(last('d')).toBeGreaterThan(10);
+  const { log } = await openTestLog(path);
+  await log.close();
+  const report = await verified(path);
+  expect(report.records).toBeGreaterThan(Math.max(last('w'), last('d')));
+  expect(report.kinds.gap).toBeGreaterThan(0);
+}, 60_000);
+
+test('a blob that cannot be written refuses its statement and no other', async () => {
+  const { path, disk, log } = await failingLog();
+  disk.fault = (name, given) =>
+    name === 'openSync' && String(given[0]).includes('/blobs/') ? 'ENOSPC' : undefined;
+  expect(() => log.append(statement(1, { sql: 'x'.repeat(70_000) }))).toThrow(
+    /a long statement could not be written: ENOSPC/,
+  );
+  await log.durable(log.append(statement(2)));
+  disk.heal();
+  await log.durable(log.append(statement(3, { sql: 'x'.repeat(70_000) })));
+  await log.close();
+  expect(await verified(path)).toMatchObject({ kinds: { stmt: 2 } });
+});
+
+test('a blob whose sync fails is written again before its record counts', async () => {
+  const { path, disk, log } = await failingLog();
+  let left = 1;
+  disk.fault = (name, given) =>
+    name === 'fsyncSync' && blobFds.has(given[0] as number) && left-- > 0 ? 'EIO' : undefined;
+  const blobFds = new Set<number>();
+  const open = disk.fs.openSync;
+  (disk.fs as { openSync: typeof open }).openSync = ((...given: Parameters<typeof open>) => {
+    const fd = open(...given);
+    if (String(given[0]).includes('/blobs/') && given[1] === 'w') blobFds.add(fd);
+    else blobFds.delete(fd);
+    return fd;
+  }) as typeof open;
+  const seq = log.append(statement(1, { sql: 'x'.repeat(70_000) }));
+  await expect(log.durable(seq)).rejects.toMatchObject(refused);
+  await until(() => log.sealed > seq);
+  expect(disk.reused).toEqual([]);
+  await log.close();
+  await verified(path);
+});
