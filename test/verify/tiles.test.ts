@@ -138,6 +138,12 @@ function rootUpTo(size: number): Buffer {
   return tree.root();
 }
 
+test('a full tile stands for the partial ones that went when it came', async () => {
+  const { read } = tilesOf(300);
+  const parts = [...inclusionParts(3, 200), ...consistencyParts(150, 200), peaksOf(200)].flat();
+  expect(await new TiledTree(read, 200).hashes(parts)).toEqual(passedBy(parts, 200));
+});
+
 test('a size beyond the tiles, a missing tile and a short one are refused', async () => {
   const { files, read } = tilesOf(300);
   await expect(new TiledTree(read, 300).hashes([{ height: 0, index: 300 }])).rejects.toThrow(RangeError);
