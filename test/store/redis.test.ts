@@ -234,17 +234,21 @@ test('whoever listens hears that announcements were missed when the connection f
 
 test('a command whose answer was lost is not sent a second time', async () => {
   const now = Date.now();
-  // A wire that carries everything to the server, and breaks when the next answer comes back.
+  // A wire that carries everything to the server, and breaks when the answer to what is sent next comes back.
   let breaks = false;
   const wires = new Set<net.Socket>();
   const wire = net.createServer((client) => {
     const onward = net.connect(server.port, '127.0.0.1');
     for (const end of [client, onward]) wires.add(end.on('error', () => {}));
-    client.on('data', (chunk) => onward.write(chunk));
+    let asked = false;
+    client.on('data', (chunk) => {
+      asked = breaks;
+      onward.write(chunk);
+    });
     onward.on('data', (chunk) => {
-      if (breaks) client.destroy();
+      if (asked) client.destroy();
       else client.write(chunk);
-      breaks = false;
+      if (asked) breaks = false;
     });
     client.on('close', () => onward.end());
   });
