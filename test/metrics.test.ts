@@ -23,6 +23,7 @@ test('every metric of the contract is there before anything happened', async () 
     'holdpoint_audit_ship_lag_records gauge',
     'holdpoint_audit_ship_lag_seconds gauge',
     'holdpoint_audit_ship_refused_total counter',
+    'holdpoint_audit_writable gauge',
     'holdpoint_auth_failures_total counter',
     'holdpoint_breakglass_total counter',
     'holdpoint_build_info gauge',
