@@ -3,11 +3,12 @@
 import { createHash, generateKeyPairSync, verify as verifySignature } from 'node:crypto';
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { JWK } from 'jose';
-import { afterEach, beforeAll, expect, test } from 'vitest';
+import { afterEach, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { type NoteSigner, noteSigner } from '../../src/audit/note-signer.ts';
 import { openLog } from '../../src/audit/opening.ts';
+import { runVerify } from '../../verify/src/command.ts';
 import { checkConsistency, consistencyText, continues, Inconsistent } from '../../verify/src/consistency.ts';
 import { checkHandout, isHandout } from '../../verify/src/handout.ts';
 import { leafHash } from '../../verify/src/leaf.ts';
@@ -125,6 +126,17 @@ test('a proof tells who had seen the record by when, where the log has a cosigne
   const bare = proofText({ ...proof, checkpoint: undefined });
   await expect(checkProof(bare, undefined, { keys: [witness.key] })).rejects.toThrow('no checkpoint');
   expect((await checkProof(bare)).seen).toBeUndefined();
+
+  // The command takes the keys as text, and how many of them are enough.
+  const file = join(fs.mkdtempSync(join(tmpdir(), 'holdpoint-proof-')), 'proof.json');
+  onTestFinished(() => fs.rmSync(dirname(file), { recursive: true }));
+  fs.writeFileSync(file, text);
+  const said: string[] = [];
+  const output = { out: (more: string) => void said.push(more), err: () => undefined };
+  const keys = [witness, other].map(({ key }) => vkeyText(key));
+  expect(await runVerify(file, { witness: keys }, output)).not.toBe(0);
+  expect(await runVerify(file, { witness: keys, policy: '1of2' }, output)).toBe(0);
+  expect(said.join('')).toContain('witness.example/w1');
 });
 
 test('no byte of a proof with a checkpoint can be changed', { timeout: 120_000 }, async () => {

@@ -53,9 +53,8 @@ export async function runVerify(
   const { size, notes } = rememberedOf(flags.expect);
   const anchors = anchorsOf(flags, notes, Date.now());
   if (existsSync(path) && statSync(path).isFile()) {
-    const brought = { rootKid, approvers, log: noteKeysOf(flags.logKey ?? []), old: size };
-    if (anchors.witnesses !== undefined)
-      Object.assign(brought, { witnesses: anchors.witnesses, quorum: anchors.need });
+    const { witnesses, need } = anchors;
+    const brought = { rootKid, approvers, log: noteKeysOf(flags.logKey ?? []), old: size, witnesses, need };
     return verifyHandout(path, brought, flags.json === true, output);
   }
   const options: VerifyOptions = {
