@@ -37,7 +37,8 @@ interface Held {
 /** Gives the whole text of a record's statement that was moved to a blob. */
 export type WholeText = (entry: Entry) => string | undefined;
 
-const secretSet = /^\s*SET ‹redacted›/;
+/** A SET whose value the log does not tell, which may be a bare word: it is like any other SET. */
+export const secretSet = /^\s*SET\b.* ‹redacted›\s*;?\s*$/is;
 const listingAsked = /^\s*show\s+"?holdpoint"?\s*\.\s*"?requests"?[\s;]*$/i;
 
 export class Ledger {
@@ -165,7 +166,7 @@ export class Ledger {
   }
 }
 
-/** What stands for the likeness of `SET ‹redacted›`. */
+/** What stands for the likeness of a SET whose value is not told. */
 export const secretSetName = 'SET';
 
 /** What stands for the likeness of `SHOW holdpoint.requests`, for which the server is given a list to answer with. */
