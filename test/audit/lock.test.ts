@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { Lock } from '../../src/audit/lock.ts';
+import { signToken } from '../../src/audit/seal.ts';
 import { logFolder, openTestLog, statement, temporaryFolder } from './fixture.ts';
 
 function take(path: string, boot: string): Lock {
@@ -90,4 +91,23 @@ test.each([
   await new Promise((resolve) => log.written(resolve));
   await log.close();
   expect(fs.readFileSync(file, 'utf8')).toBe(after);
+});
+
+test('a lock that is taken while the signer is asked: the seal is not written', async () => {
+  const path = temporaryFolder();
+  let lose: (() => void) | undefined;
+  const { log } = await openTestLog(path, {
+    retryMs: 5,
+    sign: async (...given) => {
+      lose?.();
+      lose = undefined;
+      return signToken(...given);
+    },
+  });
+  const file = join(logFolder(path), 'seg-00000000.jsonl');
+  await log.durable(log.append(statement(1)));
+  const before = fs.readFileSync(file).length;
+  lose = () => fs.rmSync(join(logFolder(path), 'LOCK'));
+  await expect(log.durable(log.append(statement(2)))).rejects.toThrow(/another process may be writing it/);
+  expect(fs.readFileSync(file, 'utf8').slice(before)).not.toContain('eyJ');
 });

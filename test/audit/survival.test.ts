@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { AuditLog } from '../../src/audit/log.ts';
 import type { LogOptions } from '../../src/audit/opening.ts';
-import { signToken } from '../../src/audit/seal.ts';
+import { type Sign, signToken } from '../../src/audit/seal.ts';
 import { HoldpointError } from '../../src/errors.ts';
 import { verifyLog } from '../../verify/src/verify.ts';
 import { FaultFs, type FsCall } from './faultfs.ts';
@@ -255,7 +255,7 @@ test.each([
 ])(
   'a segment that is %s while it is written is noticed, and nothing is made up for it',
   async (what, lose) => {
-    const { path, log } = await failingLog();
+    const { path, log, failures } = await failingLog();
     const file = join(logFolder(path), 'seg-00000000.jsonl');
     lose(file);
     await expect(log.durable(log.append(statement(1)))).rejects.toThrow(
@@ -264,6 +264,7 @@ test.each([
     expect(() => log.append(statement(2))).toThrow(/Put it back/);
     expect(log.health.writable).toBe(false);
     expect(log.failed?.message).not.toContain(path);
+    await until(() => failures.length > 4);
     expect(fs.existsSync(join(logFolder(path), 'seg-00000001.jsonl'))).toBe(false);
     if (what !== 'moved away') return;
     fs.renameSync(`${file}.elsewhere`, file);
@@ -357,4 +358,163 @@ test('a blob whose sync fails is written again before its record counts', async 
   expect(disk.reused).toEqual([]);
   await log.close();
   await verified(path);
+});
+
+/** A signer that is held back, call by call, while the test says so. */
+function heldSigner(): { sign: Sign; asked: () => number; hold: () => void; release: () => void } {
+  let gate: PromiseWithResolvers<void> | undefined;
+  let asked = 0;
+  return {
+    asked: () => asked,
+    hold: () => {
+      asked = 0;
+      gate = Promise.withResolvers<void>();
+    },
+    release: () => {
+      gate?.resolve();
+      gate = undefined;
+    },
+    sign: async (...given) => {
+      asked += 1;
+      await gate?.promise;
+      return signToken(...given);
+    },
+  };
+}
+
+const isSeal = (bytes: unknown) =>
+  Buffer.isBuffer(bytes) && bytes[0] === 0x65 && bytes.indexOf(10) === bytes.length - 1;
+
+test("a seal over nothing but what the old segment keeps is that one's end, and the log can be taken up from there", async () => {
+  const signer = heldSigner();
+  const { path, disk, log } = await failingLog({ sign: signer.sign });
+  signer.hold();
+  const one = log.durable(log.append(statement(1)));
+  await until(() => signer.asked() > 0);
+  // In the file before the seal, and not under it.
+  const lagging = log.append(statement(2));
+  await written(log);
+  signer.release();
+  await one;
+  let left = 1;
+  disk.fault = (name, given) => (name === 'writeSync' && isSeal(given[1]) && left-- > 0 ? 'EIO' : undefined);
+  await log.durable(lagging);
+  await until(() => fs.existsSync(join(logFolder(path), 'manifest.jsonl')));
+  await log.abandon();
+  const source = snapshot(path);
+  const claims = Buffer.from(
+    source.lines('seg-00000000.jsonl').at(-1)!.split('.')[1]!,
+    'base64url',
+  ).toString();
+  expect(JSON.parse(claims)).toMatchObject({ size: lagging + 1 });
+  expect(source.lines('seg-00000001.jsonl')[0]).toContain('"kind":"gap"');
+  const again = await openTestLog(path);
+  await again.log.close();
+  await verified(path);
+});
+
+test('a second break before the first is listed repeats no seal', async () => {
+  const { path, disk, log } = await failingLog();
+  let syncs = 0;
+  let writes = 0;
+  disk.fault = (name, given) => {
+    if (name === 'fdatasync') return syncs++ === 0 ? 'EIO' : undefined;
+    if (name === 'openSync' && String(given[0]).endsWith('manifest.jsonl') && writes === 0) return 'EIO';
+    if (name === 'writeSync' && String(given[1]).includes('"kind":"outcome"') && writes++ === 0) return 'EIO';
+    return undefined;
+  };
+  const seq = log.append(statement(1));
+  await expect(log.durable(seq)).rejects.toMatchObject(refused);
+  log.append({ kind: 'outcome', ref: seq, st: 'unknown', dur_us: 0 });
+  await until(() => log.failed === undefined && writes > 0);
+  await log.durable(log.append(statement(2)));
+  await log.close();
+  expect(await verified(path)).toMatchObject({ segments: 3, kinds: { stmt: 2, gap: 2 } });
+});
+
+test('a blob is on disk before the record that names it counts, also if that was written again', async () => {
+  const { path, disk, log } = await failingLog();
+  const blobFds = new Set<unknown>();
+  let synced = 0;
+  let left = 1;
+  const open = disk.fs.openSync;
+  (disk.fs as { openSync: typeof open }).openSync = ((...given: Parameters<typeof open>) => {
+    const fd = open(...given);
+    if (String(given[0]).includes('/blobs/')) blobFds.add(fd);
+    else blobFds.delete(fd);
+    return fd;
+  }) as typeof open;
+  disk.fault = (name, given) => {
+    if (name === 'fsyncSync' && blobFds.has(given[0])) synced += 1;
+    return name === 'writeSync' && isSeal(given[1]) && left-- > 0 ? 'EIO' : undefined;
+  };
+  await log.durable(log.append(statement(1, { sql: 'x'.repeat(70_000) })));
+  expect(synced).toBeGreaterThan(0);
+  await log.close();
+  await verified(path);
+});
+
+test('while a broken segment is written again nobody is told that it is', async () => {
+  const { path, disk, log } = await failingLog();
+  let left = 1;
+  disk.fault = (name) => (name === 'writeSync' && left-- > 0 ? 'EIO' : undefined);
+  disk.hangs = true;
+  const seq = log.append(statement(1));
+  let isTold = false;
+  const wait = written(log).then((error) => {
+    isTold = true;
+    return error;
+  });
+  await until(() => disk.kept.length > 0);
+  for (let turns = 0; turns < 20; turns += 1) await new Promise((resolve) => setImmediate(resolve));
+  expect(isTold).toBe(false);
+  disk.answer();
+  expect(await wait).toBeUndefined();
+  await log.durable(seq);
+  await log.close();
+  await verified(path);
+});
+
+test('a try that comes while a group is in flight is made up for', async () => {
+  const signer = heldSigner();
+  const { path, disk, log } = await failingLog({ sign: signer.sign, retryMs: 100 });
+  let left = 1;
+  disk.fault = (name) => (name === 'writeSync' && left-- > 0 ? 'EIO' : undefined);
+  await log.durable(log.append(statement(1)));
+  signer.hold();
+  log.append(statement(2));
+  await until(() => signer.asked() > 0);
+  left = 1;
+  const seq = log.append(statement(3));
+  expect(await written(log)).toMatchObject(refused);
+  // The try falls into the time in which the group waits for its signature.
+  await new Promise((resolve) => setTimeout(resolve, 250));
+  signer.release();
+  await until(() => log.failed === undefined);
+  await log.durable(seq);
+  await log.close();
+  await verified(path);
+});
+
+test('what comes while a segment closes waits for the next one, in order', async () => {
+  const signer = heldSigner();
+  const { path, log } = await failingLog({ sign: signer.sign, segmentBytesMax: 3000 });
+  const waits: Promise<HoldpointError | undefined>[] = [];
+  for (let n = 0; n < 30; n += 1) {
+    signer.hold();
+    log.append(statement(n));
+    await until(() => signer.asked() > 0);
+    for (let more = 0; more < 3; more += 1) {
+      log.append(statement(more));
+      waits.push(written(log));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    signer.release();
+    await Promise.all(waits.splice(0));
+  }
+  await log.close();
+  const report = await verified(path);
+  expect(report.segments).toBeGreaterThan(4);
+  const seqs = recordsIn(path).map(({ seq }) => seq as number);
+  expect(seqs).toEqual(seqs.map((_, i) => i));
 });
