@@ -5,6 +5,7 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openLog } from '../../src/audit/opening.ts';
+import { signToken } from '../../src/audit/seal.ts';
 import { verifyLog } from '../../verify/src/verify.ts';
 import { FaultFs } from '../audit/faultfs.ts';
 import {
@@ -76,4 +77,46 @@ test('with a record more than the next segment repeats it is refused', async () 
   const at = lines.findIndex((line) => line.includes('select 3'));
   const report = await verifyLog(source.withLines(second, lines.slice(0, at)), { live: true });
   expect(report).toMatchObject({ ok: false, code: 10 });
+});
+
+test('its last records may be under a seal of the next segment only: that one says that this one was broken off', async () => {
+  const path = temporaryFolder();
+  const disk = new FaultFs();
+  let gate: PromiseWithResolvers<void> | undefined;
+  let isAsked = false;
+  const { log } = await openTestLog(path, {
+    fs: disk.fs,
+    retryMs: 1,
+    sign: async (...given) => {
+      isAsked = gate !== undefined;
+      await gate?.promise;
+      return signToken(...given);
+    },
+  });
+  gate = Promise.withResolvers();
+  const one = log.durable(log.append(statement(1)));
+  while (!isAsked) await new Promise((resolve) => setImmediate(resolve));
+  // Confirmed with the first one's seal, and not under it; then the next seal covers more than these two.
+  log.append(statement(2));
+  await new Promise((resolve) => log.written(resolve));
+  let isBroken = false;
+  disk.fault = (name, given) => {
+    if (name === 'writeSync' && String(given[1]).includes('select 3') && !isBroken) {
+      isBroken = true;
+      return 'EIO';
+    }
+    return isBroken && name === 'ftruncateSync' ? 'EIO' : undefined;
+  };
+  one.then(() => log.append(statement(3)));
+  gate.resolve();
+  gate = undefined;
+  await one;
+  while (log.failed === undefined) await new Promise((resolve) => setImmediate(resolve));
+  await log.abandon();
+  const source = snapshot(path);
+  expect(source.lines(first).at(-2)).toContain('select 2');
+  expect(source.lines(second)[0]).toContain('select 3');
+  const { log: again } = await openLog(optionsFor(path));
+  await again.close();
+  expect(await verifyLog(snapshot(path))).toMatchObject({ ok: true, kinds: { stmt: 3, gap: 1 } });
 });
