@@ -213,7 +213,7 @@ export class Sealer {
     const draft = this.#draft;
     const line = draft === undefined ? undefined : await this.#signed(draft);
     // A seal over nothing but what the old segment keeps is that one's end; elsewhere it would cover what is not there.
-    const isOld = draft !== undefined && !draft.isConfirmed && draft.size <= this.#parts.segments.confirmed;
+    const isOld = draft !== undefined && draft.size <= this.#parts.segments.confirmed;
     const isIn = isOld || draft?.isWritten === true;
     const psh = isIn && line !== undefined ? digest(line) : this.#psh;
     const last = isOld ? { line: Buffer.from(`${line}\n`, 'utf8'), psh } : undefined;
