@@ -175,7 +175,8 @@ test('every record has the story that the verifier finds in all of the log', asy
     const account = await accountOf(source, { seq: record.seq });
     expect([record.kind, found?.records.map(({ seq }) => seq), found?.complete]).toEqual([
       record.kind,
-      account.records.map(({ seq }) => seq),
+      // A start vouches for what was enrolled then; it is no part of what happened.
+      account.records.filter(({ kind, seq }) => kind !== 'boot' || seq === record.seq).map(({ seq }) => seq),
       true,
     ]);
   }
