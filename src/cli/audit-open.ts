@@ -14,16 +14,8 @@ import { type Opened, tokenIndex } from '../../verify/src/sidefile.ts';
 import { parameterText } from '../approval/parameter.ts';
 import { visibleLine } from '../approval/visible.ts';
 import { HoldpointError } from '../errors.ts';
-import {
-  auditorIn,
-  entriesOf,
-  finished,
-  numberOf,
-  onlyLog,
-  opened,
-  type Placed,
-  recordAt,
-} from './audit-values.ts';
+import { auditorIn, entriesOf, finished, numberOf, opened, type Placed, recordAt } from './audit-values.ts';
+import { onlyLog } from './only-log.ts';
 import type { Found } from './outcome.ts';
 
 export interface OpenFlags {

@@ -10,7 +10,8 @@ import type { FolderSource } from '../../verify/src/source.ts';
 import { erasedMax, eraseRequested, erasureState, requestErasure } from '../audit/erasure.ts';
 import { openLog } from '../audit/opening.ts';
 import { HoldpointError } from '../errors.ts';
-import { entriesOf, finished, numberOf, onlyLog } from './audit-values.ts';
+import { entriesOf, finished, numberOf } from './audit-values.ts';
+import { onlyLog } from './only-log.ts';
 import type { Found } from './outcome.ts';
 import { packageVersion } from './version.ts';
 

@@ -3,9 +3,8 @@
 
 import { setTimeout as wait } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
-import { type FolderSource, findLogs } from '../../verify/src/source.ts';
+import { findLogs } from '../../verify/src/source.ts';
 import { plain } from '../../verify/src/text.ts';
-import { HoldpointError } from '../errors.ts';
 import { type Entry, readEntry } from '../trail/entry.ts';
 import { type Filter, glance } from '../trail/filter.ts';
 import { page } from '../trail/page.ts';
@@ -14,6 +13,7 @@ import { Follower, onward } from '../trail/scan.ts';
 import { clockStepMicros, type Position, Trail } from '../trail/trail.ts';
 import { type FilterFlags, filterOf, filterOptions, whole } from './log-filter.ts';
 import { LogTable } from './log-table.ts';
+import { onlyLog } from './only-log.ts';
 import { type Output, terminal } from './outcome.ts';
 
 /** Adds `show` and `tail` to the `audit` commands. `finish` ends a command as all of them end. */
@@ -88,7 +88,7 @@ export async function tail(
   signal?: AbortSignal,
 ): Promise<number> {
   const filter = filterOf(flags);
-  const trail = new Trail(only(dir).path);
+  const trail = new Trail(onlyLog(dir).path);
   const printer = new Printer(flags, filter, output);
   const { rows, end } = await page(trail, filter, {
     rowsMax: flags.lines,
@@ -215,14 +215,4 @@ class Printer {
     for (const each of [entry, outcome])
       if (each !== undefined && this.#wanted(each)) this.#output.out(`${each.line}\n`);
   }
-}
-
-function only(dir: string): FolderSource {
-  const found = findLogs(dir);
-  if (found.length > 1)
-    throw new HoldpointError(
-      'bad-request',
-      `there are ${found.length} logs in ${dir}; name one of ${found.map(({ path }) => path).join(', ')}`,
-    );
-  return found[0]!;
 }

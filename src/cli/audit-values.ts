@@ -17,7 +17,7 @@ import {
   type SideEntry,
   type SideHeader,
 } from '../../verify/src/sidefile.ts';
-import { type FolderSource, findLogs, type ReadRecord, SourceError } from '../../verify/src/source.ts';
+import type { FolderSource, ReadRecord } from '../../verify/src/source.ts';
 import { sidesOf } from '../audit/erasure.ts';
 import { HoldpointError } from '../errors.ts';
 import { codeOf, type Found, isTold, type Output, terminal } from './outcome.ts';
@@ -97,23 +97,6 @@ export async function recordAt(
     return { record, long };
   }
   throw new HoldpointError('not-found', `the log in ${source.path} has no record ${seq}`);
-}
-
-/** The one log under a path. Throws `bad-request` where there are several, `not-found` where there is none. */
-export function onlyLog(dir: string): FolderSource {
-  let found: FolderSource[];
-  try {
-    found = findLogs(dir);
-  } catch (error) {
-    if (!(error instanceof SourceError)) throw error;
-    throw new HoldpointError('not-found', error.message, { cause: error });
-  }
-  if (found.length > 1)
-    throw new HoldpointError(
-      'bad-request',
-      `there are ${found.length} logs in ${dir}; name one of ${found.map(({ path }) => path).join(', ')}`,
-    );
-  return found[0]!;
 }
 
 /** An option's number. -1 means an ID token where `index` is asked for. */

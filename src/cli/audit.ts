@@ -5,10 +5,9 @@
 import { type Command, Option } from 'commander';
 import { runVerify, type VerifyFlags } from '../../verify/src/command.ts';
 import { records } from '../../verify/src/input.ts';
-import { type FolderSource, findLogs } from '../../verify/src/source.ts';
+import { findLogs } from '../../verify/src/source.ts';
 import { plain } from '../../verify/src/text.ts';
 import { readPublicKey } from '../../verify/src/token.ts';
-import { HoldpointError } from '../errors.ts';
 import { type ConsistencyFlags, proveConsistency } from './audit-consistency.ts';
 import { registerFetch } from './audit-fetch.ts';
 import { registerOpen } from './audit-open.ts';
@@ -20,6 +19,7 @@ import { makeTiles } from './audit-tiles.ts';
 import { type WhoFlags, who } from './audit-who.ts';
 import { registerAuditorKey } from './auditor-key.ts';
 import { whole } from './log-filter.ts';
+import { onlyLog } from './only-log.ts';
 import { logsFor } from './opened-source.ts';
 import { codeOf, isTold, type Output, terminal } from './outcome.ts';
 
@@ -94,7 +94,7 @@ export function register(program: Command): void {
         .default('json'),
     )
     .action((dir: string, flags: ProveFlags) =>
-      finish(() => proveRecord(only(dir), flags, terminal), {}, terminal),
+      finish(() => proveRecord(onlyLog(dir), flags, terminal), {}, terminal),
     );
 
   audit
@@ -105,14 +105,14 @@ export function register(program: Command): void {
     .option('--new <state>', 'a later state that they know (default: the newest seal)')
     .option('-o, --output <file>', 'where to (default: standard output)')
     .action((dir: string, flags: ConsistencyFlags) =>
-      finish(() => proveConsistency(only(dir), flags, terminal), {}, terminal),
+      finish(() => proveConsistency(onlyLog(dir), flags, terminal), {}, terminal),
     );
 
   audit
     .command('tiles')
     .description('make the Merkle tree of a log anew as tiles (C2SP tlog-tiles), which hold hashes only')
     .argument(folder, folderWords, defaultFolder)
-    .action((dir: string) => finish(() => makeTiles(only(dir), terminal), {}, terminal));
+    .action((dir: string) => finish(() => makeTiles(onlyLog(dir), terminal), {}, terminal));
 
   audit
     .command('root')
@@ -184,14 +184,4 @@ export async function root(dir: string, flags: { json?: boolean }, output: Outpu
     }
   }
   return 0;
-}
-
-function only(dir: string): FolderSource {
-  const found = findLogs(dir);
-  if (found.length > 1)
-    throw new HoldpointError(
-      'bad-request',
-      `there are ${found.length} logs in ${dir}; name one of ${found.map(({ path }) => path).join(', ')}`,
-    );
-  return found[0]!;
 }

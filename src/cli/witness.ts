@@ -8,7 +8,8 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { JWK } from 'jose';
-import { cosignatureType, type NoteKey, readVkey, vkeyText } from '../../verify/src/note.ts';
+import { noteKeysIn } from '../../verify/src/anchor-input.ts';
+import { cosignatureType, type NoteKey, vkeyText } from '../../verify/src/note.ts';
 import { syncFolder, systemFs, writeWhole } from '../audit/folder.ts';
 import { freshKey } from '../audit/keyring.ts';
 import { Lock } from '../audit/lock.ts';
@@ -64,7 +65,7 @@ export async function start(
 ): Promise<{ port: number; close(): Promise<void> }> {
   const match = /^(.+):(\d{1,5})$/.exec(flags.listen);
   if (match === null) throw new HoldpointError('bad-request', `--listen ${flags.listen}: it is HOST:PORT`);
-  const logs = flags.log.flatMap(logKeys);
+  const logs = flags.log.flatMap((given) => noteKeysIn(given, '--log'));
   if (logs.length === 0)
     throw new HoldpointError(
       'bad-request',
@@ -114,21 +115,6 @@ function openBook(dir: string, signer: NoteSigner, logs: readonly NoteKey[], out
       cause,
     });
   }
-}
-
-/** A key, or the keys in a file: one a line; blank lines and lines that begin with # are passed over. */
-function logKeys(given: string): NoteKey[] {
-  const lines = existsSync(given) ? readFileSync(given, 'utf8').split('\n') : [given];
-  return lines
-    .map((line) => line.trim())
-    .filter((line) => line !== '' && !line.startsWith('#'))
-    .map((line) => {
-      try {
-        return readVkey(line);
-      } catch (cause) {
-        throw new HoldpointError('bad-request', `--log ${line}: ${(cause as Error).message}`, { cause });
-      }
-    });
 }
 
 /** The witness's key under its name, made at the first start. */

@@ -25,7 +25,7 @@ const unitsMs: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600
 
 /** What the flags ask of the outside. `now`: ms since 1970. Throws UsageError. */
 export function anchorsOf(flags: AnchorFlags, remembered: readonly string[], now: number): AnchorOptions {
-  const witnesses = (flags.witness ?? []).flatMap(witnessKeys);
+  const witnesses = (flags.witness ?? []).flatMap((given) => noteKeysIn(given, '--witness'));
   if (witnesses.length === 0 && (flags.policy !== undefined || flags.maxAge !== undefined))
     throw new UsageError('--policy and --max-age ask witnesses: name them with --witness');
   if (new Set(witnesses.map(({ raw }) => raw.toString('hex'))).size < witnesses.length)
@@ -65,7 +65,11 @@ export function keptNotes(path: string): string[] {
   }
 }
 
-function witnessKeys(given: string): NoteKey[] {
+/**
+ * A key, or the keys in a file: one a line; blank lines and lines that begin with # are passed over. Throws UsageError,
+ * which names the option.
+ */
+export function noteKeysIn(given: string, option: string): NoteKey[] {
   const text = existsSync(given) ? readText(given) : given;
   return text
     .split('\n')
@@ -75,7 +79,7 @@ function witnessKeys(given: string): NoteKey[] {
       try {
         return readVkey(line);
       } catch (cause) {
-        throw new UsageError(`--witness ${line}: ${(cause as Error).message}`, { cause });
+        throw new UsageError(`${option} ${line}: ${(cause as Error).message}`, { cause });
       }
     });
 }
