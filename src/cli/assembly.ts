@@ -223,8 +223,9 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
         await nodes.close();
         await store.close();
         await stopErasures();
-        // A disk that hangs must not keep the process for ever.
-        await Promise.race([log.close(), after(config.limits.drainMs)]);
+        // A disk that hangs must not keep the process for ever; that sessions are not waited for is no reason to leave
+        // the log without its last seal.
+        await Promise.race([log.close(), after(Math.max(config.limits.drainMs, farewellMs))]);
         await anchoring.close();
         await keeping.close(Math.min(config.limits.drainMs, farewellMs));
         await analyzer.close();
