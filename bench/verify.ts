@@ -9,7 +9,8 @@ import { existsSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync, wr
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { certify, freshKey } from '../src/audit/keyring.ts';
-import { encodeRecord, type RecordBody } from '../src/audit/record.ts';
+import { encodeRecord } from '../src/audit/line.ts';
+import type { RecordBody } from '../src/audit/record.ts';
 import { signToken } from '../src/audit/seal.ts';
 import { canonical } from '../verify/src/jcs.ts';
 import { leafHash, originHash } from '../verify/src/leaf.ts';

@@ -2,7 +2,7 @@
 // confirmed them, so that they can be written again. Refuses to know which record names them. audit-approval §3.1.
 
 import type { Folder } from './folder.ts';
-import type { Blob } from './record.ts';
+import type { Blob } from './line.ts';
 
 interface Waiting {
   readonly blob: Blob;

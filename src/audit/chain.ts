@@ -2,11 +2,13 @@
 // seq, the hash of the one before, its time, and its place in the tree. audit-approval §3. What is in the chain stays in
 // it, whatever becomes of the disk: it is written later, or again, as the same bytes. Refuses to know files.
 
-import { leafHash, lineBytesMax } from '../../verify/src/leaf.ts';
+import { hash } from 'node:crypto';
+import { leafOf, lineBytesMax } from '../../verify/src/leaf.ts';
 import type { CompactTree } from '../../verify/src/merkle.ts';
+import { type Blob, encodeRecord, moveLongMembers } from './line.ts';
 import type { LogClock } from './logstate.ts';
 import type { OpenWork } from './openwork.ts';
-import { type Blob, encodeRecord, moveLongMembers, type RecordBody } from './record.ts';
+import type { RecordBody } from './record.ts';
 import type { SegmentEnd, SegmentStart } from './segment.ts';
 
 /** A line of so many UTF-16 units cannot exceed the limit in bytes. */
@@ -32,9 +34,9 @@ export interface Snapshot {
 export class Chain {
   readonly #at: ChainState;
   readonly #monoStart: number;
-  /** What was open behind the records that the disk has confirmed, and the records since. */
+  /** What was open behind the records that the disk has confirmed, and the records since, the first of them first. */
   readonly #confirmedOpen: OpenWork;
-  #unconfirmed: { readonly body: RecordBody; readonly seq: number }[] = [];
+  readonly #unconfirmed: RecordBody[] = [];
   #head: string;
 
   constructor(state: ChainState) {
@@ -69,13 +71,9 @@ export class Chain {
 
   /** The disk has the first `size` records: what was open behind them is taken on to there. */
   confirm(size: number): void {
-    let count = 0;
-    for (const { body, seq } of this.#unconfirmed) {
-      if (seq >= size) break;
-      this.#confirmedOpen.note(body, seq);
-      count += 1;
-    }
-    this.#unconfirmed.splice(0, count);
+    const first = this.size - this.#unconfirmed.length;
+    const bodies = this.#unconfirmed.splice(0, Math.max(0, size - first));
+    for (const [at, body] of bodies.entries()) this.#confirmedOpen.note(body, first + at);
   }
 
   /** The times of this moment: µs since 1970, and ns since this boot. */
@@ -93,18 +91,21 @@ export class Chain {
    */
   append(body: RecordBody, keep: (blobs: readonly Blob[]) => void): string {
     const { origin, boot, open, tree } = this.#at;
-    const stamp = { seq: tree.size, prev: this.#head, ...this.times(), node: origin, boot };
+    const { ts, mono } = this.times();
+    const stamp = { seq: tree.size, prev: this.#head, ts, mono, node: origin, boot };
     let line = encodeRecord(body, stamp);
     if (line.length > surelyShort && Buffer.byteLength(line) > lineBytesMax) {
       const { line: short, blobs } = shorten(body, (shorter) => encodeRecord(shorter, stamp));
       keep(blobs);
       line = short;
     }
-    this.#head = leafHash(line);
+    const leaf = leafOf(line);
+    this.#head = hash('sha256', leaf, 'base64url');
     tree.append(Buffer.from(this.#head, 'base64url'));
     open.note(body, stamp.seq);
-    this.#unconfirmed.push({ body, seq: stamp.seq });
-    return line;
+    this.#unconfirmed.push(body);
+    // To hash it joined the pieces that the line is made of; as a part of that it is not joined once more to be written.
+    return leaf.slice(1);
   }
 }
 

@@ -51,11 +51,20 @@ export class StatementRecords {
     const clear = values === 'clear';
     const described = describe(ownOf(gate), gate.sql, { values: clear ? 'clear' : 'lifted', comments });
     // A parameter of a statement that carries a secret may be it.
-    const params = described.secret ? [] : gate.parameters.slice(0, parametersMax);
+    const params = described.secret ? [] : first(gate.parameters, parametersMax);
     const { pc, kept } = clear ? none : this.#commitments(described, params);
     const told = verdict.action !== 'pass' || verdict.shadow !== undefined;
+    const { sid, actor, db } = this.#facts;
+    const session = this.#session();
+    // One literal: what is put together of parts costs ten times as much, and this is done for every statement.
     const body: StatementBody = {
-      ...this.#begin(),
+      kind: 'stmt',
+      sid,
+      agent: actor.agent,
+      target: actor.target,
+      db: db.name,
+      role: session?.settings.role ?? null,
+      tx: session?.transactionStatus ?? 'I',
       n: gate.n,
       proto: gate.proto === 'simple' ? 'Q' : 'X',
       cls: strictestClass(statements),
@@ -90,8 +99,16 @@ export class StatementRecords {
   /** A frame whose text never became statements. Nothing of it is quoted: it may hold a mistyped password. */
   unread(bytes: Buffer, error: HoldpointError): StatementBody {
     const text = textOf(bytes);
+    const { sid, actor, db } = this.#facts;
+    const session = this.#session();
     return {
-      ...this.#begin(),
+      kind: 'stmt',
+      sid,
+      agent: actor.agent,
+      target: actor.target,
+      db: db.name,
+      role: session?.settings.role ?? null,
+      tx: session?.transactionStatus ?? 'I',
       n: 0,
       proto: bytes[0] === 0x51 ? 'Q' : bytes[0] === 0x46 ? 'F' : 'X',
       cls: 'unknown',
@@ -104,20 +121,6 @@ export class StatementRecords {
     };
   }
 
-  #begin(): Pick<StatementBody, 'kind' | 'sid' | 'agent' | 'target' | 'db' | 'role' | 'tx'> {
-    const { sid, actor, db } = this.#facts;
-    const session = this.#session();
-    return {
-      kind: 'stmt',
-      sid,
-      agent: actor.agent,
-      target: actor.target,
-      db: db.name,
-      role: session?.settings.role ?? null,
-      tx: session?.transactionStatus ?? 'I',
-    };
-  }
-
   /** To the lifted literals, then to the parameters. */
   #commitments(
     { literals }: Description,
@@ -127,18 +130,24 @@ export class StatementRecords {
     const { salts, values } = this.#privacy;
     const pc: string[] = [];
     const kept: Kept[] | undefined = values === 'auditor' ? [] : undefined;
-    const add = (oid: number, value: Buffer | undefined): void => {
+    for (let at = 0; at < literals.length + parameters.length; at += 1) {
+      const parameter = parameters[at - literals.length];
+      const oid = parameter?.oid ?? 0;
+      const value = (parameter === undefined ? literals[at] : parameter.value) ?? undefined;
       const salt = salts.next();
-      kept?.push({ index: pc.length, oid, salt, value });
+      kept?.push({ index: at, oid, salt, value });
       pc.push(committed(salt, oid, value));
-    };
-    for (const literal of literals) add(0, literal);
-    for (const { oid, value } of parameters) add(oid, value ?? undefined);
+    }
     return { pc, kept };
   }
 }
 
 const none = { pc: undefined, kept: undefined };
+
+/** The first of them; the list itself if there are no more. */
+function first<Item>(list: readonly Item[], many: number): readonly Item[] {
+  return list.length <= many ? list : list.slice(0, many);
+}
 
 /** The veil of a request whose texts are these with their values lifted. `texts`: of a plan's statements. */
 export function veilOf({ comments, salts }: Privacy, sql: string, texts?: readonly string[]): Veil {

@@ -16,9 +16,14 @@ const classes: readonly (readonly [StatementClass, readonly Effect[]])[] = [
   ['read', ['read', 'lock-rows']],
 ];
 
+/** The place of each effect in that list: most statements have one effect, and are asked about twice. */
+const places: ReadonlyMap<Effect, number> = new Map(
+  classes.flatMap(([, effects], place) => effects.map((effect): [Effect, number] => [effect, place])),
+);
+
 export function classOf(statement: Statement): StatementClass {
-  for (const [name, effects] of classes) {
-    if (effects.some((effect) => statement.effects.includes(effect))) return name;
-  }
-  return 'unknown';
+  let strictest = classes.length;
+  for (const effect of statement.effects)
+    strictest = Math.min(strictest, places.get(effect) ?? classes.length);
+  return classes[strictest]?.[0] ?? 'unknown';
 }

@@ -25,7 +25,14 @@ let victim: Victim | undefined;
 
 beforeAll(async () => {
   server = await startPostgres({
-    settings: { logging_collector: 'on', log_destination: 'jsonlog', log_statement: 'all' },
+    settings: {
+      logging_collector: 'on',
+      log_destination: 'jsonlog',
+      log_statement: 'all',
+      // One file, also of hundreds of kills: it is read from where it was read before.
+      log_rotation_size: '0',
+      log_rotation_age: '0',
+    },
   });
   direct = new pg.Client({ connectionString: server.url() });
   await direct.connect();

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
-import { encodeRecord } from '../../src/audit/record.ts';
+import { encodeRecord } from '../../src/audit/line.ts';
 import { RecordForm } from '../../verify/src/form.ts';
 import { canonical } from '../../verify/src/jcs.ts';
 import { statement } from '../audit/fixture.ts';

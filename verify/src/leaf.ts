@@ -14,7 +14,12 @@ export interface Moved {
 
 /** RFC 6962 leaf hash of a line: SHA-256(0x00 ‖ line), base64url. */
 export function leafHash(line: string): string {
-  return hash('sha256', `\0${line}`, 'base64url');
+  return hash('sha256', leafOf(line), 'base64url');
+}
+
+/** What is hashed of a line: 0x00 ‖ line. */
+export function leafOf(line: string): string {
+  return `\0${line}`;
 }
 
 /** What the first record of a log names as its `prev`. */
@@ -28,9 +33,18 @@ export function originHash(origin: string): string {
  * after OID 0xffffffff, a form that no value has.
  */
 export function commit(salt: Uint8Array, oid: number, value: Uint8Array | undefined): string {
-  const head = Buffer.allocUnsafe(24 + salt.length);
-  head.write('holdpoint-commit-v1\0', 0, 'latin1');
-  head.set(salt, 20);
-  head.writeUInt32BE(value === undefined ? 0xffffffff : oid, 20 + salt.length);
-  return hash('sha256', Buffer.concat([head, value ?? Buffer.of(0xff)]), 'base64url');
+  const start = prefix.length + salt.length + 4;
+  const length = start + (value === undefined ? 1 : value.length);
+  const whole = length <= scratch.length ? scratch : Buffer.allocUnsafe(length);
+  if (whole !== scratch) whole.set(prefix, 0);
+  whole.set(salt, prefix.length);
+  whole.writeUInt32BE(value === undefined ? 0xffffffff : oid, prefix.length + salt.length);
+  if (value === undefined) whole[start] = 0xff;
+  else whole.set(value, start);
+  return hash('sha256', whole.subarray(0, length), 'base64url');
 }
+
+const prefix = Buffer.from('holdpoint-commit-v1\0', 'latin1');
+// One for all: whoever fills it has its digest before anybody else comes.
+const scratch = Buffer.alloc(1024);
+scratch.set(prefix, 0);

@@ -1,0 +1,51 @@
+// Words: the members of a canonical line that most records say as the record before said them: found, not made. To compare
+// a string with itself is to look at its address. Pure.
+
+import { canonicalString } from '../../verify/src/jcs.ts';
+
+/** A member with what stands before it: `,"name":"text"`; nothing where it is left out. */
+export type Saying<Value> = (value: Value | null | undefined) => string;
+
+/** Says texts under a name. `before`: what separates it from the member before, or opens the line. */
+export function saying(name: string, before = ','): Saying<string> {
+  const prefix = `${before}"${name}":`;
+  const said = remembering((text) => prefix + canonicalString(text));
+  return (text) => {
+    if (text === undefined) return '';
+    return text === null ? `${prefix}null` : said(text);
+  };
+}
+
+/** Says lists of texts under a name. */
+export function sayingList(name: string): Saying<readonly (string | null)[]> {
+  const prefix = `,"${name}":[`;
+  const said = remembering((text) => `${prefix}${canonicalString(text)}]`);
+  return (list) => {
+    if (list === undefined || list === null) return list === null ? `,"${name}":null` : '';
+    const only = list[0];
+    if (list.length === 1 && typeof only === 'string') return said(only);
+    return `${prefix}${texts(list)}]`;
+  };
+}
+
+/** The items of a list of texts. */
+export function texts(list: readonly (string | null)[]): string {
+  return list.map((item) => (item === null ? 'null' : canonicalString(item))).join(',');
+}
+
+/** An integer below 2^53 as it stands in a line. Throws TypeError on any other. */
+export function integer(value: number): string {
+  if (!Number.isSafeInteger(value)) throw new TypeError(`${value} is not an integer below 2^53`);
+  return `${value}`;
+}
+
+function remembering(make: (text: string) => string): (text: string) => string {
+  let last: string | undefined;
+  let words = '';
+  return (text) => {
+    if (text === last) return words;
+    words = make(text);
+    last = text;
+    return words;
+  };
+}
