@@ -3,7 +3,7 @@
 // Pure; that it says exactly what the general way says is tested.
 
 import type { RecordBody, Stamp, StatementBody } from './record.ts';
-import { integer, saying, sayingList } from './words.ts';
+import { integer, opening, saying, sayingList } from './words.ts';
 
 type OutcomeBody = Extract<RecordBody, { kind: 'outcome' }>;
 
@@ -61,7 +61,7 @@ export function encodeOutcome(body: OutcomeBody, stamp: Stamp): string {
 }
 
 const said = {
-  agent: saying('agent', '{'),
+  agent: opening('agent'),
   boot: saying('boot'),
   cls: saying('cls'),
   cmd: sayingList('cmd'),
@@ -88,7 +88,7 @@ const said = {
 };
 
 const ended = {
-  boot: saying('boot', '{'),
+  boot: opening('boot'),
   node: saying('node'),
   rid: saying('rid'),
   sqlstate: saying('sqlstate'),

@@ -6,9 +6,14 @@ import { canonicalString } from '../../verify/src/jcs.ts';
 /** A member with what stands before it: `,"name":"text"`; nothing where it is left out. */
 export type Saying<Value> = (value: Value | null | undefined) => string;
 
-/** Says texts under a name. `before`: what separates it from the member before, or opens the line. */
-export function saying(name: string, before = ','): Saying<string> {
-  const prefix = `${before}"${name}":`;
+/** Says the text that opens a line; TypeError if there is none. */
+export function opening(name: string): (text: string) => string {
+  return remembering((text) => `{"${name}":${canonicalString(text)}`);
+}
+
+/** Says texts under a name. */
+export function saying(name: string): Saying<string> {
+  const prefix = `,"${name}":`;
   const said = remembering((text) => prefix + canonicalString(text));
   return (text) => {
     if (text === undefined) return '';
@@ -40,8 +45,8 @@ export function integer(value: number): string {
 }
 
 function remembering(make: (text: string) => string): (text: string) => string {
-  let last: string | undefined;
-  let words = '';
+  let last = '';
+  let words = make(last);
   return (text) => {
     if (text === last) return words;
     words = make(text);

@@ -207,3 +207,11 @@ test('a record that says what the one before said is encoded as if it were alone
     { numRuns: 1000 },
   );
 });
+
+test('a statement without its agent, which opens the line, is refused', () => {
+  const nobody = statement(1, { agent: undefined as unknown as string });
+  for (const body of [nobody, statement(1), nobody]) {
+    if (body === nobody) expect(() => encodeRecord(body, stamp)).toThrow(TypeError);
+    else expect(JSON.parse(encodeRecord(body, stamp)).agent).toBe(statement(1).agent);
+  }
+});
