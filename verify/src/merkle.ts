@@ -1,6 +1,6 @@
 // The Merkle tree of RFC 6962 (RFC 9162 §2.1): leaves and nodes, root, inclusion and consistency proofs.
 // Knows hashes of 32 bytes and sizes; refuses to know what a leaf means and where hashes are kept. Leaf hashes come
-// from record.ts. Proofs verify against the vectors that Certificate Transparency publishes.
+// from leaf.ts. Proofs verify against the vectors that Certificate Transparency publishes.
 
 import { hash } from 'node:crypto';
 
