@@ -1,7 +1,9 @@
 // Redis lookups: which requests there are, by list and by agent, in keys of their own hash slots. A lookup is only ever a
 // hint: the row is the truth, and an entry whose row is gone or has ended is dropped when somebody comes across it. An
-// entry is made before its row, so a row always has its entries. The one thing decided here is how many requests an
-// agent may have pending: a place is reserved in one step, and given back if the row cannot be made.
+// entry is made before its row and made sure of after it, so a row has its entries even if the store was emptied in
+// between; and whoever finds an open row by its agent sees to its entry in the list, which a Cluster may have lost alone:
+// an agent could wait for it, and no person would see it. The one thing decided here is how many requests an agent may
+// have pending: a place is reserved in one step, and given back if the row cannot be made.
 //
 //   hp:{list}:all, hp:{list}:open          zset  rid by order of creation; rid by the end of its time while it is open
 //   hp:{list}:serial                       count tells apart what was created in the same millisecond
@@ -68,6 +70,20 @@ redis.call('ZADD', OPEN, exp, rid)
 redis.call('ZREMRANGEBYRANK', ALL, 0, -${listedRowsMax + 1})
 keep()
 return order`,
+};
+
+/** rid, order, exp of each open row: enters those that the list has lost */
+const relist: Script = {
+  name: 'holdpoint_relist',
+  keys: 3,
+  lua: `${forList}
+for at = 1, #ARGV, 3 do
+  if redis.call('ZADD', OPEN, 'NX', ARGV[at + 2], ARGV[at]) == 1 then
+    redis.call('ZADD', ALL, 'NX', ARGV[at + 1], ARGV[at])
+  end
+end
+keep()
+return 1`,
 };
 
 /** 'open', 'never' (made) or 'gone', rid… : takes them off the open ones, or off both; young ones that are gone stay */
@@ -185,6 +201,7 @@ return 1`,
 
 export const lookupScripts: readonly Script[] = [
   enlist,
+  relist,
   delist,
   listed,
   reserve,
@@ -206,6 +223,12 @@ export class Lookups {
   /** Enters a row in the list; its order there. */
   async enlist({ rid, created, exp }: StoredRequest): Promise<string> {
     return String(await this.#link().run(enlist, list, rid, created, exp));
+  }
+
+  /** Enters those open rows in the list that it has lost. */
+  async relist(rows: readonly { rid: string; order: string; exp: number }[]): Promise<void> {
+    if (rows.length === 0) return;
+    await this.#link().run(relist, list, ...rows.flatMap(({ rid, order, exp }) => [rid, order, exp]));
   }
 
   /** Reserves a place among its agent's pending rows, where less than `pendingMax` have not expired. */

@@ -73,7 +73,7 @@ export class RedisStore implements Store {
         return 'too-many';
       }
       const keepMs = Math.max(0, row.exp - now) + keptMs;
-      if (await this.#row(rows.create, row.rid, row.rid, keepMs, ...fieldsOf(row, order))) return 'created';
+      if (await this.#make(row, order, keepMs)) return 'created';
     } catch (error) {
       await this.#lookups.undo(row).catch(() => {});
       throw error;
@@ -88,8 +88,7 @@ export class RedisStore implements Store {
     if (glance?.state !== 'approved') await this.#lookups.reserve(row, order);
     if (glance !== undefined) return 'present';
     const keepMs = Math.max(0, row.exp - row.created) + keptMs;
-    const made = await this.#row(rows.create, row.rid, row.rid, keepMs, ...fieldsOf(row, order));
-    return made === 1 ? 'restored' : 'present';
+    return (await this.#make(row, order, keepMs)) ? 'restored' : 'present';
   }
 
   async get(rid: string): Promise<StoredRequest | undefined> {
@@ -255,6 +254,16 @@ export class RedisStore implements Store {
     this.#link.close();
   }
 
+  /** Makes a row whose entries have been made; false if it is there already. */
+  async #make(row: StoredRequest, order: string, keepMs: number): Promise<boolean> {
+    const made = await this.#row(rows.create, row.rid, row.rid, keepMs, ...fieldsOf(row, order));
+    if (made !== 1) return false;
+    // The store may have been emptied since its entries were made; from here on that takes the row as well.
+    const { rid, exp } = row;
+    await Promise.all([this.#lookups.relist([{ rid, order, exp }]), this.#lookups.reserve(row, order)]);
+    return true;
+  }
+
   /** As Lookups.reserve; where there is no place, the places of rows that wait no longer are cleared first. */
   async #reserve(row: StoredRequest, order: string, limit: { max: number; now: number }): Promise<boolean> {
     if (await this.#lookups.reserve(row, order, limit)) return true;
@@ -271,7 +280,7 @@ export class RedisStore implements Store {
     return this.#lookups.reserve(row, order, limit);
   }
 
-  /** Open rows of an agent as looked up. Entries whose rows are over are dropped on the way. */
+  /** Open rows of an agent as looked up. Entries whose rows are over are dropped on the way, lost ones are made anew. */
   async #openOf(agent: string): Promise<Entry[]> {
     const entries = await this.#lookups.openOf(agent);
     const glances = new Map(await this.#glances(entries.map(({ rid }) => rid)));
@@ -280,7 +289,16 @@ export class RedisStore implements Store {
     const gone = entries.filter(({ rid }) => glances.get(rid) === undefined);
     for (const entry of over) this.#later(this.#lookups.ended(agent, entry));
     this.#later(this.#lookups.forget(agent, gone));
-    return entries.filter(isThere);
+    const there = entries.filter(isThere);
+    this.#later(
+      this.#lookups.relist(
+        there.map(({ rid }) => {
+          const { order, exp } = glances.get(rid) as Glance;
+          return { rid, order: String(order), exp };
+        }),
+      ),
+    );
+    return there;
   }
 
   /** Open rows that nobody holds and nobody may use any more. All are gone through: there is reason to. */

@@ -44,14 +44,16 @@ async function start(store: string): Promise<Load> {
     const client: RawClient = await guard.connect();
     for (let name = names.pop(); name !== undefined; name = names.pop()) {
       let tries = 0;
+      let last = '';
       for (; tries < 2_000 && !told.has(name); tries += 1) {
         const { came, message } = await answered(client, witness.write(name));
+        last = `${came} ${message}`;
         if (came === 'ran') told.add(name);
         // Away, still pending, canceled or void: it did not run, and says so.
-        else if (!['58000', '42501', '57014', '53300'].includes(came)) failures.push(`${came} ${message}`);
+        else if (!['58000', '42501', '57014', '53300'].includes(came)) failures.push(last);
         if (came === '58000') await new Promise((resolve) => setTimeout(resolve, 50));
       }
-      if (!told.has(name)) failures.push(`${name} never ran`);
+      if (!told.has(name)) failures.push(`${name} never ran, told ${tries} times, at last: ${last}`);
       for (const { count, reached } of marks) if (told.size >= count) reached();
     }
     client.destroy();

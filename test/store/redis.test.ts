@@ -135,6 +135,43 @@ describe('a lookup is a hint, and heals', () => {
     await store.close();
   });
 
+  test('a row is in its lists, whenever the store is emptied while it is made', { timeout: 120_000 }, async () => {
+    await fresh();
+    let survived = 0;
+    for (let round = 0; round < 400; round += 1) {
+      const one = row({ created: now, exp: now + 60_000, agent: `a${round}` });
+      // One command after another on a connection of its own: the store is emptied between any two steps of the other.
+      let isMade = false;
+      const emptied = (async () => {
+        for (let times = 0; times < round % 8 && !isMade; times += 1) await server.admin.ping();
+        await server.admin.flushall();
+      })();
+      const made = round % 2 === 0 ? store.create(one, 10, now) : store.restore(one);
+      await made.finally(() => (isMade = true));
+      await emptied;
+      if ((await store.get(one.rid)) === undefined) continue;
+      survived += 1;
+      expect((await store.list({ states: ['pending'], rowsMax: 10 })).map(({ rid }) => rid)).toContain(one.rid);
+      expect((await store.open(one.agent, now)).map(({ rid }) => rid)).toEqual([one.rid]);
+    }
+    expect(survived).toBeGreaterThan(0);
+    await store.close();
+  });
+
+  test('an open row that the list has lost is listed again when its agent asks', async () => {
+    await fresh();
+    const one = row({ created: now, exp: now + 60_000 });
+    await store.create(one, 1, now);
+    await server.admin.del('hp:{list}:open', 'hp:{list}:all');
+    expect(await store.list({ states: ['pending'], rowsMax: 10 })).toEqual([]);
+    expect(await store.open('claude', now)).toHaveLength(1);
+    const listed = async (states?: readonly ['pending']) =>
+      (await store.list({ ...(states && { states }), rowsMax: 10 })).map(({ rid }) => rid);
+    await eventually('it is listed', async () => (await listed(['pending'])).includes(one.rid));
+    expect(await listed()).toEqual([one.rid]);
+    await store.close();
+  });
+
   test('rows that are gone are dropped from the list, unless they may be on their way', async () => {
     await fresh();
     const [old, young] = [row({ created: now - 3_600_000 }), row({ created: Date.now() })];
