@@ -135,7 +135,9 @@ describe('a lookup is a hint, and heals', () => {
     await store.close();
   });
 
-  test('a row is in its lists, whenever the store is emptied while it is made', { timeout: 120_000 }, async () => {
+  test('a row is in its lists, whenever the store is emptied while it is made', {
+    timeout: 120_000,
+  }, async () => {
     await fresh();
     let survived = 0;
     for (let round = 0; round < 400; round += 1) {
@@ -151,7 +153,9 @@ describe('a lookup is a hint, and heals', () => {
       await emptied;
       if ((await store.get(one.rid)) === undefined) continue;
       survived += 1;
-      expect((await store.list({ states: ['pending'], rowsMax: 10 })).map(({ rid }) => rid)).toContain(one.rid);
+      expect((await store.list({ states: ['pending'], rowsMax: 10 })).map(({ rid }) => rid)).toContain(
+        one.rid,
+      );
       expect((await store.open(one.agent, now)).map(({ rid }) => rid)).toEqual([one.rid]);
     }
     expect(survived).toBeGreaterThan(0);
