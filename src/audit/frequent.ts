@@ -60,6 +60,78 @@ export function encodeOutcome(body: OutcomeBody, stamp: Stamp): string {
   );
 }
 
+/**
+ * UTF-16 units of the texts that a record says. NaN where making its line may throw, or where nobody can say before it is
+ * made: then it is to be made at once.
+ */
+export function textLength(body: RecordBody): number {
+  if (body.kind === 'outcome')
+    return (
+      length(body.rid) +
+      length(body.st) +
+      length(body.sqlstate) +
+      lengths(body.tags) +
+      whole(body.ref) +
+      (body.rows === undefined ? 0 : whole(body.rows)) +
+      whole(Math.round(body.dur_us))
+    );
+  if (body.kind !== 'stmt' || 'blobs' in body) return Number.NaN;
+  return (
+    length(body.sid) +
+    (typeof body.agent === 'string' ? body.agent.length : Number.NaN) +
+    length(body.target) +
+    length(body.db) +
+    length(body.role) +
+    length(body.tx) +
+    length(body.proto) +
+    length(body.cls) +
+    lengths(body.cmd) +
+    lengths(body.effects) +
+    length(body.dec) +
+    length(body.dc) +
+    length(body.rule) +
+    length(body.reason) +
+    length(body.shadow) +
+    length(body.sql) +
+    length(body.sha) +
+    lengths(body.lits) +
+    lengths(body.pc) +
+    lengths(body.params) +
+    length(body.mac) +
+    length(body.rid) +
+    whole(body.n) +
+    whole(body.len)
+  );
+}
+
+/** UTF-16 units that a line with so much text cannot exceed. */
+export function lineLengthMax(textLength: number): number {
+  return frameMax + escapedMax * textLength;
+}
+
+/** What a line says beside its texts at most: names of members, marks, numbers, the stamp. An origin has 253 at most. */
+const frameMax = 3000;
+/** `\u0000`: what one unit may become. */
+const escapedMax = 6;
+
+function length(text: string | null | undefined): number {
+  if (text === undefined || text === null) return 0;
+  return typeof text === 'string' ? text.length : Number.NaN;
+}
+
+/** Each with a unit for its quotes and comma. */
+function lengths(list: readonly (string | null)[] | undefined): number {
+  if (list === undefined) return 0;
+  if (!Array.isArray(list)) return Number.NaN;
+  let sum = 0;
+  for (let at = 0; at < list.length; at += 1) sum += length(list[at]) + 1;
+  return sum;
+}
+
+function whole(value: number): number {
+  return Number.isSafeInteger(value) ? 0 : Number.NaN;
+}
+
 const said = {
   agent: opening('agent'),
   boot: saying('boot'),

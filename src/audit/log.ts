@@ -8,6 +8,7 @@ import { Aside } from './aside.ts';
 import { isFull } from './ballast.ts';
 import { Blobs } from './blobs.ts';
 import { Chain } from './chain.ts';
+import type { Blob } from './line.ts';
 import type { LogHealth, LogListener, LogState } from './logstate.ts';
 import { Pace } from './pace.ts';
 import { patient } from './patience.ts';
@@ -44,6 +45,9 @@ export class AuditLog {
 
   readonly #turn = new Turn(() => this.#turnEnded());
 
+  readonly #keep = (blobs: readonly Blob[]): void =>
+    this.#beside('a long statement could not be written', () => this.#blobs.keep(blobs));
+
   // The group commit: one in flight.
   readonly #pace: Pace;
   #committing: Promise<void> | undefined;
@@ -79,7 +83,6 @@ export class AuditLog {
     });
     this.#sealer = new Sealer(state, {
       chain: this.#chain,
-      turn: this.#turn,
       blobs: this.#blobs,
       aside: this.#aside,
       segments: this.#segments,
@@ -267,13 +270,9 @@ export class AuditLog {
   }
 
   #append(body: RecordBody, late = false): number {
-    const seq = this.#chain.size;
-    const line = this.#chain.append(body, (blobs) =>
-      this.#beside('a long statement could not be written', () => this.#blobs.keep(blobs)),
-    );
-    this.#turn.add(line);
+    const seq = this.#chain.append(body, this.#keep);
     this.#sealer.appended();
-    if (this.#turn.length > turnCharactersMax) this.#flush();
+    if (this.#chain.length > turnCharactersMax) this.#flush();
     if (late) this.#turn.endLate();
     else this.#turn.end();
     return seq;
@@ -286,9 +285,9 @@ export class AuditLog {
   }
 
   #answerWriters(): void {
-    if (this.#isClosed && !this.#turn.isEmpty) this.#waiters.inFile(trouble.closed(this.origin));
+    if (this.#isClosed && this.#chain.length > 0) this.#waiters.inFile(trouble.closed(this.origin));
     else if (this.#standing.stopped !== undefined) this.#waiters.inFile(this.#standing.stopped);
-    else if (this.#turn.isEmpty && !this.#segments.isBroken && !this.congested) this.#waiters.inFile();
+    else if (this.#chain.length === 0 && !this.#segments.isBroken && !this.congested) this.#waiters.inFile();
     else if (this.#standing.stall !== undefined) this.#waiters.inFile(this.#standing.stall);
   }
 
@@ -296,10 +295,10 @@ export class AuditLog {
   #flush(): void {
     const { isBroken, isFinished } = this.#segments;
     const isOurs = !this.#isClosed && !this.#at.lock.isLost;
-    if (this.#turn.isEmpty || isBroken || isFinished || !isOurs) return;
+    if (this.#chain.length === 0 || isBroken || isFinished || !isOurs) return;
     // A segment that closes ends with its seal: what comes meanwhile waits for the next one.
     if (this.#sealer.isClosing) return;
-    const { text, records } = this.#turn.take();
+    const { text, records } = this.#chain.take();
     try {
       this.#segments.write(Buffer.from(text, 'utf8'));
     } catch (cause) {
@@ -401,7 +400,7 @@ export class AuditLog {
   }
 
   get #unconfirmedBytes(): number {
-    return this.#turn.length + this.#segments.unconfirmedBytes + this.#blobs.unconfirmedBytes;
+    return this.#chain.length + this.#segments.unconfirmedBytes + this.#blobs.unconfirmedBytes;
   }
 
   #beat(): void {

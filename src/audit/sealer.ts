@@ -14,7 +14,6 @@ import type { Sign } from './seal.ts';
 import { Displaced } from './segment.ts';
 import type { Segments } from './segments.ts';
 import { taken } from './trouble.ts';
-import type { Turn } from './turn.ts';
 
 /** Runs of open statements that a manifest line tells of; older ones are ended as unknown when a segment closes. */
 const openRunsMax = 1000;
@@ -22,7 +21,6 @@ const openRunsMax = 1000;
 /** What the sealer works on, and whom it tells. */
 export interface SealerParts {
   readonly chain: Chain;
-  readonly turn: Turn;
   readonly blobs: Blobs;
   readonly aside: Aside;
   readonly segments: Segments;
@@ -117,7 +115,7 @@ export class Sealer {
   async #begin(): Promise<void> {
     // Until its first seal a log has no key that could speak for another.
     const hasKey = this.#sealed > 0;
-    const bytes = this.#parts.segments.bytes + this.#parts.turn.length;
+    const bytes = this.#parts.segments.bytes + this.#parts.chain.length;
     const isLong = hasKey && bytes >= this.#at.segmentBytesMax;
     const made =
       isLong || (hasKey && this.#epochs.isOver) ? await this.#epochs.next(this.#parts.sign) : undefined;
@@ -219,11 +217,11 @@ export class Sealer {
     const last = isOld ? { line: Buffer.from(`${line}\n`, 'utf8'), psh } : undefined;
     // What the seal covers beside the chain, too, is on disk before it counts.
     this.#parts.blobs.sync();
-    const taken = this.#parts.turn.take();
+    const taken = this.#parts.chain.take();
     try {
       await this.#parts.segments.mend(Buffer.from(taken.text, 'utf8'), this.#parts.chain.end(psh), last);
     } catch (error) {
-      this.#parts.turn.giveBack(taken);
+      this.#parts.chain.giveBack(taken);
       throw error;
     }
     this.#parts.chain.confirm(this.#parts.segments.confirmed);

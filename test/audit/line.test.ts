@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { lineLengthMax, textLength } from '../../src/audit/frequent.ts';
 import { encodeRecord, moveLongMembers } from '../../src/audit/line.ts';
 import type { RecordBody, Stamp, StatementBody } from '../../src/audit/record.ts';
 import { canonical } from '../../verify/src/jcs.ts';
@@ -154,6 +155,23 @@ function maybe<Value>(of: fc.Arbitrary<Value>): fc.Arbitrary<Value | undefined> 
   return fc.option(of, { nil: undefined });
 }
 
+const members = [
+  'sid',
+  'n',
+  'agent',
+  'role',
+  'cmd',
+  'effects',
+  'sql',
+  'len',
+  'pc',
+  'params',
+  'ref',
+  'st',
+  'tags',
+  'rows',
+];
+
 const statements: fc.Arbitrary<Required<StatementBody>> = fc.record({
   kind: fc.constant('stmt'),
   sid: word,
@@ -214,4 +232,49 @@ test('a statement without its agent, which opens the line, is refused', () => {
     if (body === nobody) expect(() => encodeRecord(body, stamp)).toThrow(TypeError);
     else expect(JSON.parse(encodeRecord(body, stamp)).agent).toBe(statement(1).agent);
   }
+});
+
+test('a line that may wait is made without fail, and is no longer than was said', () => {
+  const garbage = fc.oneof(
+    fc.constant(undefined),
+    fc.double(),
+    fc.constant(null),
+    list,
+    fc.string({ unit: 'binary' }),
+  );
+  const spoilt = fc
+    .tuple(
+      fc.oneof(statements, outcomes),
+      fc.dictionary(fc.constantFrom(...members), garbage, { maxKeys: 2 }),
+    )
+    .map(([body, change]) => ({ ...body, ...change }) as unknown as RecordBody);
+  let waited = 0;
+  fc.assert(
+    fc.property(spoilt, (body) => {
+      const length = textLength(body);
+      if (Number.isNaN(length)) return;
+      waited += 1;
+      const line = encodeRecord(body, stamp);
+      expect(line.length).toBeLessThanOrEqual(lineLengthMax(length));
+      expect(canonical(JSON.parse(line))).toBe(line);
+    }),
+    { numRuns: 2000 },
+  );
+  expect(waited).toBeGreaterThan(100);
+});
+
+test.each([
+  { kind: 'outcome', ref: 1.5, st: 'ok', dur_us: 1 },
+  { kind: 'outcome', ref: 1, st: 'ok', dur_us: Number.NaN },
+  { kind: 'outcome', ref: 1, st: 'ok', dur_us: 1, rows: 2 ** 53 },
+  { kind: 'outcome', ref: 1, st: 'ok', dur_us: 1, rows: null },
+  { kind: 'outcome', ref: 1, st: 7, dur_us: 1 },
+  { kind: 'outcome', ref: 1, st: 'ok', dur_us: 1, tags: 'AB' },
+  statement(1, { len: -0.5 }),
+  statement(1, { sql: 5 as unknown as string }),
+  statement(1, { agent: undefined as unknown as string }),
+  statement(1, { params: [3 as unknown as string] }),
+])('a line of which it is not certain that it can be made does not wait: $kind', (body) => {
+  expect(textLength(body as RecordBody)).toBeNaN();
+  expect(() => encodeRecord(body as RecordBody, stamp)).toThrow(TypeError);
 });
