@@ -60,7 +60,10 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'server-pins.ts': ['json-file.ts', 'policy'],
   'registry.ts': ['approval', 'registry-book.ts', 'registry-file.ts', 'verify', 'wire'],
   'metrics.ts': ['policy', 'sql'],
+  // Sockets as bare descriptors.
+  hop: [],
   proxy: [
+    'hop',
     'wire',
     'sql',
     'catalog',

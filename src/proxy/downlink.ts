@@ -2,7 +2,7 @@
 // the rest stream by; notices of ours go between two frames of the server's. What goes out leaves by the outlet, in order.
 // Refuses to know what a frame means.
 
-import type { Duplex } from 'node:stream';
+import type { Line } from '../hop/line.ts';
 import type { BackendStep } from '../session/step.ts';
 import { FRAME, Framer, type FrameView, NONE, typeTable } from '../wire/framer.ts';
 import { backendFrameBytesMax, backendKnown } from '../wire/messages/backend.ts';
@@ -19,8 +19,8 @@ const noticesMax = 4;
 const wanted = typeTable('AEZCIs123TtnGWSKRvN');
 
 export interface DownlinkOptions {
-  readonly client: Duplex;
-  readonly server: Duplex;
+  readonly client: Line;
+  readonly server: Line;
   /** What becomes of a frame; `now` in monotonic milliseconds. */
   readonly judge: (frame: FrameView, now: number) => BackendStep;
   /** True while what is answered is an enclosure's, rows and COPY data included. */

@@ -1,16 +1,16 @@
 // Intake: whether one socket is being read. There may be several reasons not to; it is read while there is none.
 // The one place for back-pressure, used in both directions.
 
-import type { Duplex } from 'node:stream';
+import type { Line } from '../hop/line.ts';
 
 /** `read-ahead`: a parked client sent enough. `drain`: the other socket cannot take more. `log`: it is behind. */
 export type StopReason = 'read-ahead' | 'drain' | 'log';
 
 export class Intake {
-  readonly #socket: Duplex;
+  readonly #socket: Line;
   readonly #reasons = new Set<StopReason>();
 
-  constructor(socket: Duplex) {
+  constructor(socket: Line) {
     this.#socket = socket;
   }
 
@@ -30,7 +30,7 @@ export class Intake {
   }
 
   /** Stops until `sink` has room again. */
-  stopUntilDrain(sink: Duplex): void {
+  stopUntilDrain(sink: Line): void {
     if (this.#reasons.has('drain')) return;
     this.stop('drain');
     sink.once('drain', () => this.go('drain'));

@@ -6,6 +6,7 @@ import net from 'node:net';
 import { ownRequests } from '../approval/own.ts';
 import type { RecordBody } from '../audit/record.ts';
 import { HoldpointError } from '../errors.ts';
+import { takeOver } from '../hop/takeover.ts';
 import type { Ledger } from '../policy/budget.ts';
 import type { Policy } from '../policy/rules.ts';
 import type { Actor, Environment } from '../policy/verdict.ts';
@@ -361,9 +362,11 @@ export class Listener {
       method: auth,
       server: upstream.session,
     });
+    const near = takeOver(client, head);
+    const far = takeOver(upstream.socket, upstream.head);
     const relay = new Relay({
-      client,
-      server: upstream.socket,
+      client: near.line,
+      server: far.line,
       session,
       log: options.log,
       book,
@@ -396,10 +399,10 @@ export class Listener {
     this.#relays.set(relay, actor);
     target.catalog.enter(upstream.identity);
     options.metrics.opened();
-    client.write(greeting(upstream, slot.pid, slot.key));
-    relay.start(head, upstream.head);
-    upstream.socket.resume();
-    client.resume();
+    near.line.write(greeting(upstream, slot.pid, slot.key));
+    relay.start(near.head, far.head);
+    far.line.resume();
+    near.line.resume();
   }
 
   #recordRefusal(refused: {

@@ -3,8 +3,8 @@
 // a power cut leaves no record. Bounded: with too much waiting, the server is not read. Refuses to know frames and what
 // the log is. Source: audit-approval §4 (D1).
 
-import type { Duplex } from 'node:stream';
 import type { HoldpointError } from '../errors.ts';
+import type { Line } from '../hop/line.ts';
 import type { Intake } from './intake.ts';
 import { writeAll } from './run.ts';
 import type { RelayLog } from './uplink.ts';
@@ -31,7 +31,7 @@ interface Waiting {
 const waitingBytesMax = 1 << 20;
 
 export class Outlet {
-  readonly #client: Duplex;
+  readonly #client: Line;
   /** Of the server, which is not read while too much waits, or the client takes no more. */
   readonly #intake: Intake;
   readonly #commit: OutputCommit | undefined;
@@ -42,7 +42,7 @@ export class Outlet {
   #emptied: () => void = () => undefined;
   #closed = false;
 
-  constructor(client: Duplex, intake: Intake, commit: OutputCommit | undefined) {
+  constructor(client: Line, intake: Intake, commit: OutputCommit | undefined) {
     this.#client = client;
     this.#intake = intake;
     this.#commit = commit;

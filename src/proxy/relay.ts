@@ -2,8 +2,8 @@
 // must wait (a large text, a person, an enclosure) simply stops pulling. It owns the order of all that
 // and refuses to know what a statement means. Source: DESIGN §4–6, wire.md §2.4–2.7, §4.
 
-import type { Duplex } from 'node:stream';
 import { HoldpointError } from '../errors.ts';
+import type { Line } from '../hop/line.ts';
 import type { Gate } from '../session/gate.ts';
 import type { Session } from '../session/session.ts';
 import type { FrontendStep } from '../session/step.ts';
@@ -19,8 +19,8 @@ import type { OutputCommit } from './outlet.ts';
 import { type RelayLog, Uplink } from './uplink.ts';
 
 export interface RelayOptions {
-  readonly client: Duplex;
-  readonly server: Duplex;
+  readonly client: Line;
+  readonly server: Line;
   readonly session: Session;
   readonly log: RelayLog;
   readonly book: RelayBook;

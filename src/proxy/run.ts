@@ -1,7 +1,7 @@
 // Run: consecutive bytes on their way to one socket. Frames that follow one another in the same chunk become one
 // subarray and one write; nothing is copied unless the framer would write over it. Refuses to know what the bytes are.
 
-import type { Duplex } from 'node:stream';
+import type { Line } from '../hop/line.ts';
 import type { Framer } from '../wire/framer.ts';
 
 export class Run {
@@ -48,6 +48,6 @@ export class Run {
 }
 
 /** Writes a run in one go. False when the socket asks to wait for `drain`. */
-export function writeAll(socket: Duplex, batch: readonly Buffer[]): boolean {
+export function writeAll(socket: Line, batch: readonly Buffer[]): boolean {
   return socket.write(batch.length === 1 ? batch[0]! : Buffer.concat(batch));
 }

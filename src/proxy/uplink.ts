@@ -2,8 +2,8 @@
 // the records of its gates are written, or on disk where one of them asks for it, in the order it came. Frames behind a
 // gated Parse wait in front of it. Refuses to know what a frame means. Source: DESIGN §1.4, §1.9, §6; audit-approval §4.
 
-import type { Duplex } from 'node:stream';
 import type { HoldpointError } from '../errors.ts';
+import type { Line } from '../hop/line.ts';
 import type { Framer } from '../wire/framer.ts';
 import type { Intake } from './intake.ts';
 import { Run, writeAll } from './run.ts';
@@ -23,7 +23,7 @@ export interface RelayLog {
 }
 
 export interface UplinkOptions {
-  readonly server: Duplex;
+  readonly server: Line;
   /** Of the client, which is not read while the server or the log is behind. */
   readonly intake: Intake;
   readonly log: RelayLog;

@@ -1,0 +1,273 @@
+/*
+ * hop: sockets as bare descriptors. Reads whatever is ready into one buffer and tells JavaScript of all of it in one
+ * call; writes at once, without a request object. It exists because a stream of Node's costs more than the two system
+ * calls that it wraps (docs/hop.md). Refuses to know what the bytes are and whom they are for.
+ *
+ * A descriptor given to `take` is duplicated: whoever had it closes his own. What is read lies in `input` until the
+ * callback returns, and is written over then. Everything happens on the thread of the event loop that loaded it; a
+ * process may load it on several.
+ *
+ * Of libuv it needs five functions, which the node binary exports and which have not changed since libuv 1.0; their
+ * headers are no part of node-api-headers, so they are declared here.
+ *
+ * Built by scripts/hop.ts. Source: Node-API (nodejs.org/api/n-api.html), epoll(7), libuv's uv_poll_t.
+ */
+#define _GNU_SOURCE
+#define NAPI_VERSION 8
+#include <errno.h>
+#include <fcntl.h>
+#include <node_api.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+typedef struct uv_loop_s uv_loop_t;
+typedef struct uv_poll_s uv_poll_t;
+typedef struct uv_handle_s uv_handle_t;
+extern size_t uv_handle_size(int type);
+extern int uv_poll_init(uv_loop_t *, uv_poll_t *, int fd);
+extern int uv_poll_start(uv_poll_t *, int events, void (*)(uv_poll_t *, int, int));
+extern void uv_close(uv_handle_t *, void (*)(uv_handle_t *));
+extern void uv_ref(uv_handle_t *);
+extern void uv_unref(uv_handle_t *);
+extern void *uv_handle_get_data(const uv_handle_t *);
+extern void uv_handle_set_data(uv_handle_t *, void *);
+
+enum { uv_poll = 8, uv_readable = 1 };
+
+/* Bytes taken from one descriptor before the next has its turn, and by all of them before JavaScript has its. */
+enum { piece = 64 << 10, inputBytes = 1 << 20 };
+/* Descriptors looked at in one go; each may be readable and writable. Three integers an event. */
+enum { readyMax = 128, eventsMax = 2 * readyMax, eventInts = 3 };
+/* The second integer of an event that says a descriptor can be written again. */
+enum { writable = -1 };
+
+#ifndef SOURCE_DIGEST
+#define SOURCE_DIGEST ""
+#endif
+
+typedef struct {
+  napi_env env;
+  napi_ref callback;
+  napi_ref receiver;
+  napi_async_context context;
+  napi_async_cleanup_hook_handle cleanup;
+  uv_poll_t *poll;
+  int epoll;
+  char *input;
+  /* Descriptor; where in `input` it begins, or `writable`; bytes, 0 for the end of the stream, or minus an errno. */
+  int32_t *events;
+} Hop;
+
+static void tell(Hop *hop, int count) {
+  napi_handle_scope scope;
+  napi_value callback, receiver, argument, result;
+  if (count == 0) return;
+  napi_open_handle_scope(hop->env, &scope);
+  napi_get_reference_value(hop->env, hop->callback, &callback);
+  napi_get_reference_value(hop->env, hop->receiver, &receiver);
+  napi_create_int32(hop->env, count, &argument);
+  if (napi_make_callback(hop->env, hop->context, receiver, callback, 1, &argument, &result) ==
+      napi_pending_exception) {
+    napi_value error;
+    if (napi_get_and_clear_last_exception(hop->env, &error) == napi_ok) napi_fatal_exception(hop->env, error);
+  }
+  napi_close_handle_scope(hop->env, scope);
+}
+
+static void note(Hop *hop, int *count, int fd, int at, int bytes) {
+  int32_t *event = hop->events + *count * eventInts;
+  event[0] = fd;
+  event[1] = at;
+  event[2] = bytes;
+  *count += 1;
+}
+
+static void ready(uv_poll_t *poll, int status, int events) {
+  Hop *hop = uv_handle_get_data((uv_handle_t *)poll);
+  struct epoll_event found[readyMax];
+  int count = 0, at = 0;
+  int ready = epoll_wait(hop->epoll, found, readyMax, 0);
+  (void)status;
+  (void)events;
+  for (int i = 0; i < ready; i += 1) {
+    int fd = found[i].data.fd;
+    if (found[i].events & EPOLLOUT) note(hop, &count, fd, writable, 0);
+    if (!(found[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP))) continue;
+    if (inputBytes - at < piece) {
+      tell(hop, count);
+      count = at = 0;
+    }
+    ssize_t bytes = recv(fd, hop->input + at, piece, MSG_DONTWAIT);
+    if (bytes < 0) {
+      if (errno != EAGAIN && errno != EINTR) note(hop, &count, fd, at, -errno);
+      continue;
+    }
+    note(hop, &count, fd, at, (int)bytes);
+    at += (int)bytes;
+  }
+  tell(hop, count);
+}
+
+static void closed(uv_handle_t *handle) {
+  Hop *hop = uv_handle_get_data(handle);
+  napi_async_cleanup_hook_handle cleanup = hop->cleanup;
+  close(hop->epoll);
+  free(hop->poll);
+  /* `input` and `events` may still be seen by JavaScript: they stay with the process, once a thread. */
+  free(hop);
+  napi_remove_async_cleanup_hook(cleanup);
+}
+
+static void cleanUp(napi_async_cleanup_hook_handle handle, void *data) {
+  (void)handle;
+  uv_close((uv_handle_t *)((Hop *)data)->poll, closed);
+}
+
+static Hop *arguments(napi_env env, napi_callback_info info, size_t wanted, napi_value *values) {
+  void *data = NULL;
+  size_t count = wanted;
+  if (napi_get_cb_info(env, info, &count, values, NULL, &data) != napi_ok || count < wanted || data == NULL) {
+    napi_throw_type_error(env, NULL, "wrong arguments");
+    return NULL;
+  }
+  return data;
+}
+
+static int integer(napi_env env, napi_value value) {
+  int32_t number = -1;
+  napi_get_value_int32(env, value, &number);
+  return number;
+}
+
+static napi_value number(napi_env env, int value) {
+  napi_value result;
+  napi_create_int32(env, value, &result);
+  return result;
+}
+
+/* take(fd): a duplicate, that nothing is asked of yet; or minus an errno. */
+static napi_value take(napi_env env, napi_callback_info info) {
+  napi_value value;
+  Hop *hop = arguments(env, info, 1, &value);
+  if (hop == NULL) return NULL;
+  int fd = fcntl(integer(env, value), F_DUPFD_CLOEXEC, 0);
+  return number(env, fd < 0 ? -errno : fd);
+}
+
+/* watch(fd, before, after): bits 1 to read and 2 to write; 0 is not watched at all, so that its end is not told either. */
+static napi_value watch(napi_env env, napi_callback_info info) {
+  napi_value values[3];
+  Hop *hop = arguments(env, info, 3, values);
+  if (hop == NULL) return NULL;
+  int fd = integer(env, values[0]), before = integer(env, values[1]), after = integer(env, values[2]);
+  struct epoll_event event = {
+      .events = (after & 1 ? EPOLLIN : 0) | (after & 2 ? EPOLLOUT : 0),
+      .data.fd = fd,
+  };
+  int how = after == 0 ? EPOLL_CTL_DEL : before == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+  return number(env, epoll_ctl(hop->epoll, how, fd, &event) < 0 ? -errno : 0);
+}
+
+/* write(fd, bytes): how many of them the kernel has taken, or minus an errno. */
+static napi_value writeBytes(napi_env env, napi_callback_info info) {
+  napi_value values[2];
+  void *bytes = NULL;
+  size_t length = 0;
+  Hop *hop = arguments(env, info, 2, values);
+  if (hop == NULL) return NULL;
+  if (napi_get_buffer_info(env, values[1], &bytes, &length) != napi_ok) {
+    napi_throw_type_error(env, NULL, "not a buffer");
+    return NULL;
+  }
+  if (length > INT32_MAX) length = INT32_MAX;
+  ssize_t written = send(integer(env, values[0]), bytes, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+  return number(env, written < 0 ? -errno : (int)written);
+}
+
+/* finish(fd): nothing more is written; the other side reads the end. */
+static napi_value finish(napi_env env, napi_callback_info info) {
+  napi_value value;
+  if (arguments(env, info, 1, &value) == NULL) return NULL;
+  return number(env, shutdown(integer(env, value), SHUT_WR) < 0 ? -errno : 0);
+}
+
+/* drop(fd) */
+static napi_value drop(napi_env env, napi_callback_info info) {
+  napi_value value;
+  if (arguments(env, info, 1, &value) == NULL) return NULL;
+  close(integer(env, value));
+  return NULL;
+}
+
+/* hold(isHeld): whether the process goes on for the sake of what is watched. */
+static napi_value hold(napi_env env, napi_callback_info info) {
+  napi_value value;
+  bool held = false;
+  Hop *hop = arguments(env, info, 1, &value);
+  if (hop == NULL) return NULL;
+  napi_get_value_bool(env, value, &held);
+  if (held) uv_ref((uv_handle_t *)hop->poll);
+  else uv_unref((uv_handle_t *)hop->poll);
+  return NULL;
+}
+
+static bool method(napi_env env, napi_value object, const char *name, napi_callback callback, Hop *hop) {
+  napi_value function;
+  return napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, hop, &function) == napi_ok &&
+         napi_set_named_property(env, object, name, function) == napi_ok;
+}
+
+/* open(told): the functions above, and `input` and `events`, of which `told` is called with the number. */
+static napi_value openHop(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value told, result, input, events, memory, name;
+  uv_loop_t *loop = NULL;
+  const int eventBytes = eventsMax * eventInts * (int)sizeof(int32_t);
+  napi_get_cb_info(env, info, &count, &told, NULL, NULL);
+  Hop *hop = calloc(1, sizeof *hop);
+  if (hop == NULL) goto fail;
+  hop->env = env;
+  hop->epoll = epoll_create1(EPOLL_CLOEXEC);
+  hop->input = malloc(inputBytes);
+  hop->events = calloc(1, eventBytes);
+  hop->poll = calloc(1, uv_handle_size(uv_poll));
+  if (hop->epoll < 0 || !hop->input || !hop->events || !hop->poll) goto fail;
+  if (napi_get_uv_event_loop(env, &loop) != napi_ok || uv_poll_init(loop, hop->poll, hop->epoll) != 0) goto fail;
+  uv_handle_set_data((uv_handle_t *)hop->poll, hop);
+  uv_unref((uv_handle_t *)hop->poll);
+  napi_add_async_cleanup_hook(env, cleanUp, hop, &hop->cleanup);
+  napi_create_object(env, &result);
+  napi_create_string_utf8(env, "holdpoint:hop", NAPI_AUTO_LENGTH, &name);
+  if (napi_create_external_buffer(env, inputBytes, hop->input, NULL, NULL, &input) != napi_ok ||
+      napi_create_external_arraybuffer(env, hop->events, eventBytes, NULL, NULL, &memory) != napi_ok ||
+      napi_create_typedarray(env, napi_int32_array, eventsMax * eventInts, memory, 0, &events) != napi_ok ||
+      napi_create_reference(env, told, 1, &hop->callback) != napi_ok ||
+      napi_create_reference(env, result, 1, &hop->receiver) != napi_ok ||
+      napi_async_init(env, result, name, &hop->context) != napi_ok ||
+      napi_set_named_property(env, result, "input", input) != napi_ok ||
+      napi_set_named_property(env, result, "events", events) != napi_ok ||
+      !method(env, result, "take", take, hop) || !method(env, result, "watch", watch, hop) ||
+      !method(env, result, "write", writeBytes, hop) || !method(env, result, "finish", finish, hop) ||
+      !method(env, result, "drop", drop, hop) || !method(env, result, "hold", hold, hop) ||
+      uv_poll_start(hop->poll, uv_readable, ready) != 0) {
+    napi_throw_error(env, NULL, "hop cannot be set up");
+    return NULL;
+  }
+  return result;
+fail:
+  /* What was had so far is little, and a process that fails here goes on without it. */
+  napi_throw_error(env, NULL, "hop cannot be set up");
+  return NULL;
+}
+
+NAPI_MODULE_INIT() {
+  napi_value open, digest;
+  napi_create_function(env, "open", NAPI_AUTO_LENGTH, openHop, NULL, &open);
+  napi_set_named_property(env, exports, "open", open);
+  napi_create_string_utf8(env, SOURCE_DIGEST, NAPI_AUTO_LENGTH, &digest);
+  napi_set_named_property(env, exports, "source", digest);
+  return exports;
+}
