@@ -3,6 +3,7 @@
 // own `inc` hashes the labels on every call and the relay counts each statement. Labels never hold an agent's text.
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Observations } from './observations.ts';
 import type { Action } from './policy/verdict.ts';
 import type { StatementClass } from './sql/statement.ts';
 
@@ -183,11 +184,12 @@ export function createMetrics(options: { version?: string; process?: boolean } =
       owed = ask;
     },
     slackCallback: (outcome) => slackCallbacks.cell({ outcome }).inc(),
-    overheadSeconds: histogram(
-      'holdpoint_overhead_seconds',
-      'Time a passed statement spends in Holdpoint, frame complete to forwarded.',
-      overheadBuckets,
-    ),
+    overheadSeconds: new Observations({
+      name: 'holdpoint_overhead_seconds',
+      help: 'Time a passed statement spends in Holdpoint, frame complete to forwarded.',
+      buckets: overheadBuckets,
+      registers,
+    }),
     parseSeconds: histogram(
       'holdpoint_parse_seconds',
       'Time to parse and classify a text that was not cached.',

@@ -59,7 +59,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'delegations.ts': ['approval', 'json-file.ts'],
   'server-pins.ts': ['json-file.ts', 'policy'],
   'registry.ts': ['approval', 'registry-book.ts', 'registry-file.ts', 'verify', 'wire'],
-  'metrics.ts': ['policy', 'sql'],
+  'observations.ts': [],
+  'metrics.ts': ['observations.ts', 'policy', 'sql'],
   // Sockets as bare descriptors.
   hop: [],
   proxy: [
