@@ -1,7 +1,6 @@
 // Judge: what the rules say of one text in this session, by what its names mean in the database now. Makes the gates. Pure;
 // refuses to know frames, portals and what becomes of a verdict on the wire. Source: DESIGN §4 (5, 6), §1.8.
 
-import { decide } from '../policy/decide.ts';
 import type { Verdict } from '../policy/verdict.ts';
 import type { Effect, Statement } from '../sql/statement.ts';
 import { heldInstead, unenclosable } from './enclosable.ts';
@@ -11,6 +10,7 @@ import type { Resolved } from './names.ts';
 import type { Settings } from './settings.ts';
 import type { SessionOptions } from './step.ts';
 import { barsReading } from './unasked.ts';
+import { Verdicts } from './verdicts.ts';
 
 /** Effects on nothing that outlives the session. */
 const harmless: ReadonlySet<Effect> = new Set<Effect>(['read', 'transaction', 'setting', 'custom-setting']);
@@ -35,6 +35,7 @@ export class Judge {
   readonly #settings: Settings;
   /** Why a text is held that tried to write in an enclosure; undefined if none is known to have. */
   readonly #writer: (sql: Buffer) => string | undefined;
+  readonly #verdicts: Verdicts;
   #gates = 0;
   /** Why the frame that is offered next was not released. */
   #again: string | undefined;
@@ -49,6 +50,7 @@ export class Judge {
     this.#options = options;
     this.#settings = settings;
     this.#writer = writer;
+    this.#verdicts = new Verdicts(options.actor, options.spending);
   }
 
   /** The statements with the effects that their names hide in this database. */
@@ -151,11 +153,11 @@ export class Judge {
   }
 
   #decide(statements: readonly Statement[], own: readonly Statement[]): Verdict {
-    const { policy, actor, spending, locked } = this.#options;
+    const { policy, locked } = this.#options;
     const reason = locked?.();
     if (reason !== undefined && !statements.every(changesNothing))
       return { action: 'deny', rule: 'review-overdue', reason };
-    return decide(policy(), statements, actor, { spending, alone: own.length === 1 });
+    return this.#verdicts.of(policy(), statements, own.length === 1);
   }
 
   #verdict(statements: readonly Statement[], own: readonly Statement[], sql: Buffer): Verdict {
