@@ -13,7 +13,7 @@ export interface Taken {
   readonly head: Buffer;
 }
 
-/** What a socket of Node's has inside. Not documented, and unchanged since Node 0.12: looked at, and never relied on. */
+/** What a socket of Node's has inside. Not documented: looked at, and never relied on. */
 interface Inside {
   readonly _handle?: { readonly fd?: unknown; readStop?(): unknown } | null;
 }
@@ -29,13 +29,19 @@ export function takeOver(socket: Duplex, head: Buffer): Taken {
   const fd = handle?.fd;
   if (typeof fd !== 'number' || fd < 0 || typeof handle?.readStop !== 'function') return asItIs;
   if (socket.writableLength > 0 || !socket.writable || !socket.readable) return asItIs;
+  let descriptor: Descriptor;
+  try {
+    descriptor = new Descriptor(fd);
+  } catch {
+    // There are no more descriptors to be had: then this connection keeps the one that it has.
+    return asItIs;
+  }
   const heads = [head];
   for (let bytes = socket.read() as Buffer | null; bytes !== null; bytes = socket.read()) heads.push(bytes);
   // To read from a stream is to begin reading its socket again. What came meanwhile is the kernel's still, the end too.
   handle.readStop();
-  const line = new Descriptor(fd) as unknown as Line;
   socket.removeAllListeners();
   socket.on('error', () => undefined);
   socket.destroy();
-  return { line, head: Buffer.concat(heads) };
+  return { line: descriptor as unknown as Line, head: Buffer.concat(heads) };
 }

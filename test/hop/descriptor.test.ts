@@ -327,6 +327,22 @@ describe('taking over', () => {
     expect(takeOver(socket, Buffer.alloc(0)).line).toBe(socket);
   });
 
+  test('where no further descriptor is to be had, a socket stays what it is and goes on', {
+    skip: !isBuilt,
+  }, async () => {
+    const { far, socket } = await connected();
+    const inside = socket as unknown as { _handle: object };
+    const handle = inside._handle;
+    // What dup(2) refuses.
+    inside._handle = { fd: 2 ** 30, readStop: () => expect.unreachable() };
+    expect(takeOver(socket, Buffer.alloc(0)).line).toBe(socket);
+    inside._handle = handle;
+    const read = whole(socket);
+    socket.resume();
+    far.end('still here');
+    expect(String(await read)).toBe('still here');
+  });
+
   test('a stream that is no socket stays what it is', async () => {
     const { PassThrough } = await import('node:stream');
     const stream = new PassThrough();
