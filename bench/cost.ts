@@ -51,7 +51,7 @@ async function run(options: Options): Promise<Results> {
       `${options.rounds} rounds of ${options.cells.length} cells × ${subjects.size} subjects: about ${minutes(seconds)}`,
     );
     const found = await runRounds(options, subjects, database.bulk, (round, cell) =>
-      progress(`round ${round + 1} of ${options.rounds}: ${cell}`),
+      progress(`${round < 0 ? 'warm-up' : `round ${round + 1} of ${options.rounds}`}: ${cell}`),
     );
     progress('');
     return {

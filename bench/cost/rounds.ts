@@ -14,7 +14,7 @@ export type CellRounds = Record<string, (Figures | undefined)[]>;
 export interface Results {
   /** By `cellName`. */
   readonly cells: Record<string, CellRounds>;
-  /** One sentence for each first failure of a subject in a cell. */
+  /** One sentence for each way in which a subject failed in a cell. */
   readonly failures: string[];
 }
 
@@ -29,7 +29,7 @@ export function estimateSeconds({ rounds, seconds, cells, copyMb }: Options, sub
   const round = cells
     .map(({ workload }) => (workload.program === 'psql' ? copyMb / 100 : seconds + overheadSeconds))
     .reduce((sum, each) => sum + each, 0);
-  return Math.round(rounds * subjects * round);
+  return Math.round((rounds + 1) * subjects * round);
 }
 
 export async function runRounds(
@@ -42,19 +42,20 @@ export async function runRounds(
   const empty = () => Object.fromEntries(names.map((name) => [name, [] as (Figures | undefined)[]]));
   const cells = Object.fromEntries(options.cells.map((cell) => [cellName(cell), empty()]));
   const failures: string[] = [];
-  for (let round = 0; round < options.rounds; round += 1) {
+  // The round before the first warms everything up, code and the pages of tables, and does not count.
+  for (let round = -1; round < options.rounds; round += 1) {
     for (const cell of options.cells) {
       const name = cellName(cell);
       progress(round, name);
       // Nobody is always the first after another workload.
       for (let n = 0; n < names.length; n += 1) {
-        const subject = names[(n + round) % names.length]!;
+        const subject = names[(n + round + 1) % names.length]!;
         const figures = await measure(subjects.get(subject)!, cell, options, bulk).catch((error: Error) => {
-          const failed = cells[name]![subject]!.includes(undefined);
-          if (!failed) failures.push(`${subject}, ${name}: ${error.message}`);
+          const sentence = `${subject}, ${name}: ${error.message}`;
+          if (!failures.includes(sentence)) failures.push(sentence);
           return undefined;
         });
-        cells[name]![subject]!.push(figures);
+        if (round >= 0) cells[name]![subject]!.push(figures);
       }
     }
   }

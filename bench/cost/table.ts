@@ -71,12 +71,9 @@ function peak(rounds: Rounds): Spread | undefined {
 function memoryTable({ memory, cells }: Results): Table {
   const rows = Object.entries(memory).map(([subject, found]) => {
     const peaks = Object.values(cells).flatMap((bySubject) => values(bySubject[subject], 'memoryMiB'));
-    return [
-      subject,
-      found === undefined ? '–' : digits(found.restMiB),
-      found === undefined ? '–' : digits(found.perSessionKiB),
-      peaks.length === 0 ? '–' : digits(Math.max(...peaks)),
-    ];
+    if (found === undefined) return [subject, '–', '–', '–'];
+    const most = Math.max(found.restMiB, ...peaks);
+    return [subject, ...[found.restMiB, found.perSessionKiB, most].map(digits)];
   });
   return { title: 'memory', head: ['', 'at rest MiB', 'per idle session KiB', 'at peak MiB'], rows };
 }
