@@ -15,6 +15,7 @@ export interface GuardSetting {
   readonly log: 'off' | 'no-fsync' | 'on';
   readonly audit: Readonly<Record<string, unknown>>;
   readonly connectionsMax?: number;
+  readonly hold?: { waitMs?: number; pendingMax?: number };
   /** Files; the client's leg is encrypted with them. */
   readonly tls?: { cert: string; key: string };
 }
@@ -57,12 +58,13 @@ const openers: Record<GuardSetting['log'], typeof openLog> = {
   'no-fsync': (options) => openLog({ ...options, fs: readyDisk }),
 };
 
-process.once('message', async ({ url, log, audit, connectionsMax, tls }: GuardSetting) => {
+process.once('message', async ({ url, log, audit, connectionsMax, hold, tls }: GuardSetting) => {
   const guard = await startGuard({
     url,
     audit,
     openLog: openers[log],
     ...(connectionsMax && { limits: { connectionsMax } }),
+    ...(hold && { hold }),
     ...(tls && { tls }),
   });
   process.on('message', () => process.send?.(process.cpuUsage()));

@@ -1,9 +1,7 @@
 // Holdpoint as it is started by default: the rules `default`, the catalog watched, the log in its default class, and
 // somebody who scrapes its metrics.
 
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
+import { ask, end, start } from '../load/ask.ts';
 import type { GuardAddress, GuardSetting } from '../load/guard.ts';
 import { Absent, type Candidate } from './subject.ts';
 
@@ -21,14 +19,13 @@ export const holdpoint: Candidate = {
       connectionsMax: sessionsMax + 10,
       ...(tls && { tls: { cert: tls.cert, key: tls.key } }),
     };
-    const guard = fork(join(import.meta.dirname, '../load/guard.ts'));
-    const answered = once(guard, 'message');
-    guard.send(setting);
-    const address = await Promise.race([
-      answered.then(([message]) => message as GuardAddress),
-      once(guard, 'exit').then(() => new Absent('did not start')),
-    ]);
-    if (address instanceof Absent) return address;
+    const guard = start('guard.ts');
+    let address: GuardAddress;
+    try {
+      address = await ask(guard, setting);
+    } catch {
+      return new Absent('did not start');
+    }
     const scraper = setInterval(() => {
       // A scrape that fails is seen as such by the next statement, not here.
       fetch(`${address.http}/metrics`)
@@ -40,9 +37,7 @@ export const holdpoint: Candidate = {
       pid: guard.pid,
       async stop() {
         clearInterval(scraper);
-        const gone = once(guard, 'exit');
-        guard.disconnect();
-        await gone;
+        await end(guard);
       },
     };
   },
