@@ -3,11 +3,10 @@
 // difference to that one. A line of its own has the same log on a disk whose fdatasync costs nothing.
 // Run: node bench/log.ts [rate] [rounds] [seconds]
 
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
+import type { ChildProcess } from 'node:child_process';
 import pg from 'pg';
 import { startPostgres } from '../test/support/postgres.ts';
+import { ask, end, start } from './load/ask.ts';
 import type { Figures, LoadAddress, Round } from './load/client.ts';
 import type { GuardSetting } from './load/guard.ts';
 
@@ -30,16 +29,10 @@ interface Subject {
   readonly figures: Figures[];
 }
 
-async function ask<Answer>(child: ChildProcess, question: unknown): Promise<Answer> {
-  const answer = once(child, 'message');
-  child.send(question as object);
-  return (await answer)[0] as Answer;
-}
-
 async function subject(name: string, url: string): Promise<Subject> {
-  const guard = fork(join(import.meta.dirname, 'load/guard.ts'));
+  const guard = start('guard.ts');
   const address = await ask<LoadAddress>(guard, { url, ...settings[name]! });
-  const load = fork(join(import.meta.dirname, 'load/client.ts'));
+  const load = start('client.ts');
   await ask(load, { ...address, clients });
   return { name, guard, load, cpu: [], figures: [] };
 }
@@ -104,9 +97,8 @@ try {
   );
 } finally {
   for (const { guard, load } of subjects) {
-    load.disconnect();
-    guard.disconnect();
-    await once(guard, 'exit');
+    await end(load);
+    await end(guard);
   }
   await server.stop();
 }

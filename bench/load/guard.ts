@@ -14,6 +14,20 @@ export interface GuardSetting {
   readonly url: string;
   readonly log: 'off' | 'no-fsync' | 'on';
   readonly audit: Readonly<Record<string, unknown>>;
+  readonly connectionsMax?: number;
+  readonly hold?: { waitMs?: number; pendingMax?: number };
+  /** Files; the client's leg is encrypted with them. */
+  readonly tls?: { cert: string; key: string };
+}
+
+/** Where the agent logs in, and where metrics are. */
+export interface GuardAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  readonly database: string;
+  readonly http: string;
 }
 
 /** Makes a log take everything and keep nothing, and records that nobody keeps cost nothing to make. */
@@ -44,15 +58,24 @@ const openers: Record<GuardSetting['log'], typeof openLog> = {
   'no-fsync': (options) => openLog({ ...options, fs: readyDisk }),
 };
 
-process.once('message', async ({ url, log, audit }: GuardSetting) => {
-  const guard = await startGuard({ url, audit, openLog: openers[log] });
+process.once('message', async ({ url, log, audit, connectionsMax, hold, tls }: GuardSetting) => {
+  const guard = await startGuard({
+    url,
+    audit,
+    openLog: openers[log],
+    ...(connectionsMax && { limits: { connectionsMax } }),
+    ...(hold && { hold }),
+    ...(tls && { tls }),
+  });
   process.on('message', () => process.send?.(process.cpuUsage()));
   process.on('disconnect', () => guard.close().finally(() => process.exit(0)));
-  process.send?.({
+  const address: GuardAddress = {
     host: guard.host,
     port: guard.port,
     user: guard.agent,
     password: guard.password,
     database: guard.database,
-  });
+    http: guard.http,
+  };
+  process.send?.(address);
 });

@@ -1,0 +1,36 @@
+// The machine that a run was made on, and the versions of the programs that took part.
+
+import { spawnSync } from 'node:child_process';
+import { cpus, release, totalmem, type } from 'node:os';
+import type { Results } from './results.ts';
+
+export function machine(): Results['machine'] {
+  const all = cpus();
+  return {
+    processors: `${all.length} × ${all[0]?.model.trim() ?? 'unknown processor'}`,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    system: `${type()} ${release()}`,
+  };
+}
+
+/** Which argument each program answers with its version to. */
+const asked: Readonly<Record<string, string>> = {
+  pgbench: '--version',
+  haproxy: '-v',
+  pgbouncer: '--version',
+  pgpool: '--version',
+};
+
+export function versionsOf(programs: readonly string[]): Record<string, string> {
+  const found = programs.flatMap((program) => {
+    const argument = asked[program];
+    if (argument === undefined) return [];
+    const { stdout, stderr } = spawnSync(program, [argument], {
+      encoding: 'utf8',
+      env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` },
+    });
+    const line = (stdout || stderr || '').trim().split('\n')[0] ?? '';
+    return [[program, line.replace(/ - https?:.*$/, '')] as const];
+  });
+  return Object.fromEntries(found);
+}

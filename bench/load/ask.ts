@@ -1,0 +1,26 @@
+// A process of a bench: forked, asked one thing at a time, and ended by closing the channel to it.
+
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+
+/** Forks a file of this folder. */
+export function start(file: string): ChildProcess {
+  return fork(join(import.meta.dirname, file));
+}
+
+export async function ask<Answer>(child: ChildProcess, question: unknown): Promise<Answer> {
+  const answer = once(child, 'message').then(([message]) => message as Answer);
+  const gone = once(child, 'exit').then(([code]) => {
+    throw new Error(`a process of the bench ended with ${code} instead of an answer`);
+  });
+  child.send(question as object);
+  return Promise.race([answer, gone]);
+}
+
+export async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, 'exit');
+  child.disconnect();
+  await gone;
+}
