@@ -1,7 +1,7 @@
 // The options of `npm run bench`, and which cells they ask for.
 
 import { parseArgs } from 'node:util';
-import { candidates } from '../subjects/all.ts';
+import { candidates, usualCandidates } from '../subjects/all.ts';
 import { type Workload, workloads } from './workloads.ts';
 
 export interface Cell {
@@ -55,7 +55,7 @@ export function readOptions(args: readonly string[]): Options {
   const clients = list(values.clients)?.map((text) => whole('clients', text));
   const usual = usualCells.map(([name, count]) => ({ workload: workload(name), clients: count }));
   const chosen = named ?? (clients && [...new Set(usual.map((cell) => cell.workload))]);
-  const subjects = list(values.subjects) ?? candidates.map(({ name }) => name);
+  const subjects = list(values.subjects) ?? usualCandidates.map(({ name }) => name);
   for (const name of subjects) {
     if (!candidates.some((candidate) => candidate.name === name))
       throw new UsageError(`no subject is called ${name}`);
