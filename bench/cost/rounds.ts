@@ -2,11 +2,10 @@
 // alike. A cell that fails is a reason, and the rest goes on.
 
 import type { Subject } from '../subjects/subject.ts';
-import type { Bulk } from './database.ts';
 import type { Figures } from './figures.ts';
 import type { Cell, Options } from './options.ts';
 import { cpuUsPerUnit, watch } from './watch.ts';
-import type { Done } from './workloads.ts';
+import type { Bulk, Done } from './workloads.ts';
 
 /** By subject: a round each, undefined where it failed. */
 export type CellRounds = Record<string, (Figures | undefined)[]>;
@@ -23,13 +22,16 @@ export function cellName({ workload, clients }: Cell): string {
 }
 
 /** Start of pgbench, logins, and its last statements. */
-const overheadSeconds = 0.5;
+const overheadSeconds = 0.4;
+/** The server and its tables; and for each subject its start and its idle sessions. */
+const serverSeconds = 8;
+const subjectSeconds = 5;
 
 export function estimateSeconds({ rounds, seconds, cells, copyMb }: Options, subjects: number): number {
   const round = cells
     .map(({ workload }) => (workload.program === 'psql' ? copyMb / 100 : seconds + overheadSeconds))
     .reduce((sum, each) => sum + each, 0);
-  return Math.round((rounds + 1) * subjects * round);
+  return Math.round(serverSeconds + subjects * (subjectSeconds + (rounds + 1) * round));
 }
 
 export async function runRounds(
