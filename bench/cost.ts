@@ -2,16 +2,16 @@
 // the server, in turns: throughput, latency, CPU time and memory, and whether the targets are reached.
 // Run: npm run bench -- --help
 
+import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { foldersOutside, serverAccount } from '../src/demo/account.ts';
 import { tlsFixture } from '../test/support/postgres.ts';
-import { findProgram } from '../test/support/programs.ts';
 import { chart } from './cost/chart.ts';
 import { startDatabase } from './cost/database.ts';
 import { document } from './cost/document.ts';
-import { machine, versionsOf } from './cost/machine.ts';
+import { holdpointVersion, machine, versionsOf } from './cost/machine.ts';
 import { type Options, readOptions, UsageError, usage } from './cost/options.ts';
 import type { Results } from './cost/results.ts';
 import { cellName, estimateSeconds, runRounds } from './cost/rounds.ts';
@@ -48,6 +48,7 @@ async function run(options: Options): Promise<Results> {
       ),
       machine: machine(),
       versions: {
+        holdpoint: holdpointVersion(),
         node: process.version,
         'PostgreSQL server': database.version,
         ...versionsOf(['pgbench', ...stage.subjects.keys()]),
@@ -95,8 +96,9 @@ function progress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 }
 
+/** Debian puts a script by each of these names into PATH that ends with an error where the program itself is missing. */
 function installed(program: string): boolean {
-  return findProgram({ names: [program], debian: '', variable: '' }) !== undefined;
+  return spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0;
 }
 
 async function main(args: readonly string[]): Promise<number> {
