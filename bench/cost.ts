@@ -36,9 +36,7 @@ async function run(options: Options): Promise<Results> {
   const stage = new Stage();
   try {
     await stage.fill(options, (name) => placeOf(name, folder, database.address, clientsMax, options.tls));
-    const found = await runRounds(options, stage.subjects, database.bulk, (round, cell) =>
-      progress(`${round < 0 ? 'warm-up' : `round ${round + 1} of ${options.rounds}`}: ${cell}`),
-    );
+    const found = await runRounds(options, stage.subjects, database.bulk, progress);
     progress('');
     const { rounds, seconds, cells, scale, copyMb, tls } = options;
     return {

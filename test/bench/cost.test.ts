@@ -48,7 +48,20 @@ test.runIf(pgbench)('one round through the server, a relay and Holdpoint gives e
     string,
     string,
   ];
-  const small = ['--rounds', '1', '--seconds', '1', '--scale', '1', '--idle', '4', '--clients', '2'];
+  const small = [
+    '--rounds',
+    '1',
+    '--seconds',
+    '1',
+    '--scale',
+    '1',
+    '--idle',
+    '4',
+    '--warm-up',
+    '1',
+    '--clients',
+    '2',
+  ];
   const chosen = ['--subjects', 'direct,relay,holdpoint', '--workloads', 'prepared,tpcb'];
   const { code, output, errors } = await bench([
     ...small,
