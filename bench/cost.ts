@@ -2,27 +2,27 @@
 // the server, in turns: throughput, latency, CPU time and memory, and whether the targets are reached.
 // Run: npm run bench -- --help
 
+import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { foldersOutside, serverAccount } from '../src/demo/account.ts';
 import { tlsFixture } from '../test/support/postgres.ts';
-import { findProgram } from '../test/support/programs.ts';
 import { chart } from './cost/chart.ts';
 import { startDatabase } from './cost/database.ts';
 import { document } from './cost/document.ts';
-import { machine, versionsOf } from './cost/machine.ts';
-import { type Memory, memoryOf } from './cost/memory.ts';
+import { holdpointVersion, machine, versionsOf } from './cost/machine.ts';
 import { type Options, readOptions, UsageError, usage } from './cost/options.ts';
 import type { Results } from './cost/results.ts';
 import { cellName, estimateSeconds, runRounds } from './cost/rounds.ts';
+import { Stage } from './cost/stage.ts';
 import { asText, tablesOf } from './cost/table.ts';
-import { candidates } from './subjects/all.ts';
-import { Absent, type Address, type Subject } from './subjects/subject.ts';
+import type { Address } from './subjects/subject.ts';
 
 async function run(options: Options): Promise<Results> {
   const folder = temporaryFolder();
-  const chosen = candidates.filter(({ name }) => options.subjects.includes(name));
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  process.once('exit', remove);
   const clientsMax = Math.max(...options.cells.map(({ clients }) => clients), options.idle);
   const database = await startDatabase({
     folder: join(folder, 'load'),
@@ -33,54 +33,37 @@ async function run(options: Options): Promise<Results> {
     // Two of them keep their sessions at the server when the clients are gone.
     sessionsMax: clientsMax * 3 + 100,
   });
-  const subjects = new Map<string, Subject>();
-  const absent: Record<string, string> = {};
-  const memory: Record<string, Memory | undefined> = {};
+  const stage = new Stage();
   try {
-    for (const { name, start } of chosen) {
-      const subject = await start(placeOf(name, folder, database.address, clientsMax, options.tls));
-      if (subject instanceof Absent) {
-        absent[name] = subject.reason;
-        continue;
-      }
-      subjects.set(name, subject);
-      memory[name] = await memoryOf(subject, options.idle, options.tls);
-    }
-    const seconds = estimateSeconds(options, subjects.size);
-    console.log(
-      `${options.rounds} rounds of ${options.cells.length} cells × ${subjects.size} subjects: about ${minutes(seconds)}`,
-    );
-    const found = await runRounds(options, subjects, database.bulk, (round, cell) =>
-      progress(`${round < 0 ? 'warm-up' : `round ${round + 1} of ${options.rounds}`}: ${cell}`),
-    );
+    await stage.fill(options, (name) => placeOf(name, folder, database.address, clientsMax, options.tls));
+    const found = await runRounds(options, stage.subjects, database.bulk, progress);
     progress('');
+    const { rounds, seconds, cells, scale, copyMb, tls } = options;
     return {
       at: new Date().toISOString(),
-      command: ['npm run bench', ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : [])].join(
+      command: ['npm run bench', ...(process.argv.length > 2 ? ['--'] : []), ...process.argv.slice(2)].join(
         ' ',
       ),
       machine: machine(),
       versions: {
+        holdpoint: holdpointVersion(),
         node: process.version,
         'PostgreSQL server': database.version,
-        ...versionsOf(['pgbench', ...subjects.keys()]),
+        ...versionsOf(['pgbench', ...stage.subjects.keys()]),
       },
-      rounds: options.rounds,
-      seconds: options.seconds,
-      scale: options.scale,
-      copyMb: options.copyMb,
-      tls: options.tls,
-      units: Object.fromEntries(options.cells.map((cell) => [cellName(cell), cell.workload.unit])),
-      workloads: Object.fromEntries(options.cells.map(({ workload }) => [workload.name, workload.what])),
-      subjects: [...subjects.keys()],
-      absent,
-      memory,
-      ...found,
+      ...{ rounds, seconds, scale, copyMb, tls },
+      units: Object.fromEntries(cells.map((cell) => [cellName(cell), cell.workload.unit])),
+      workloads: Object.fromEntries(cells.map(({ workload }) => [workload.name, workload.what])),
+      subjects: [...stage.subjects.keys()],
+      absent: stage.absent,
+      memory: stage.memory,
+      cells: found.cells,
+      failures: [...stage.failures, ...found.failures],
     };
   } finally {
-    for (const subject of subjects.values()) await subject.stop();
+    await stage.clear();
     await database.stop();
-    rmSync(folder, { recursive: true, force: true });
+    remove();
   }
 }
 
@@ -111,14 +94,9 @@ function progress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 }
 
-function missing(options: Options): string | undefined {
-  const needed = new Set(options.cells.map(({ workload }) => workload.program));
-  for (const name of ['pgbench', ...needed]) {
-    const debian = name === 'psql' ? 'postgresql-client' : 'postgresql-contrib';
-    if (findProgram({ names: [name], debian, variable: '' }) === undefined)
-      return `${name} is not installed, and the load is made with it: apt-get install ${debian}`;
-  }
-  return undefined;
+/** Debian puts a script by each of these names into PATH that ends with an error where the program itself is missing. */
+function installed(program: string): boolean {
+  return spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0;
 }
 
 async function main(args: readonly string[]): Promise<number> {
@@ -126,12 +104,20 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(usage);
     return 0;
   }
-  const options = readOptions(args);
-  const lacking = missing(options);
-  if (lacking !== undefined) {
-    console.error(lacking);
+  const asked = readOptions(args);
+  if (!installed('pgbench')) {
+    console.error(
+      'pgbench is not installed, and the load is made with it: apt-get install postgresql-contrib',
+    );
     return 1;
   }
+  const cells = asked.cells.filter(({ workload }) => installed(workload.program));
+  if (cells.length < asked.cells.length)
+    console.log('psql is not installed, so no COPY is measured: apt-get install postgresql-client');
+  const options = { ...asked, cells };
+  const { rounds, subjects } = options;
+  const time = minutes(estimateSeconds(options, subjects.length));
+  console.log(`${rounds} rounds of ${cells.length} cells × ${subjects.length} subjects: about ${time}`);
   const results = await run(options);
   for (const table of tablesOf(results)) console.log(`\n${asText(table)}`);
   for (const failure of results.failures) console.log(`\nfailed: ${failure}`);
@@ -142,6 +128,9 @@ async function main(args: readonly string[]): Promise<number> {
   return 0;
 }
 
+// So that `exit` is heard of, by which programs are ended.
+process.once('SIGINT', () => process.exit(130));
+process.once('SIGTERM', () => process.exit(143));
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {

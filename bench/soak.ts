@@ -38,7 +38,8 @@ try {
   const address = await ask<GuardAddress>(guard, {
     url: server.url(),
     log: 'on',
-    audit: { values: 'none' },
+    // An hour of records takes gigabytes of the disk.
+    audit: { values: 'none', retainBytes: 1 << 30 },
   } satisfies GuardSetting);
   await ask(load, { ...address, clients });
   await ask(churn, address);

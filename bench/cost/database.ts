@@ -7,16 +7,7 @@ import pg from 'pg';
 import { startPostgres } from '../../test/support/postgres.ts';
 import type { Address } from '../subjects/subject.ts';
 import { client } from './pgbench.ts';
-import { scripts } from './workloads.ts';
-
-/** What workloads need besides an address. */
-export interface Bulk {
-  readonly megabytes: number;
-  /** A file as COPY FROM reads it. */
-  file(): string;
-  script(name: string): string;
-  emptySink(): Promise<void>;
-}
+import { type Bulk, scripts } from './workloads.ts';
 
 export interface Database {
   readonly address: Address;

@@ -17,7 +17,7 @@ export function document(results: Results, chartFile: string | undefined): strin
     results.command,
     '```',
     '',
-    `Medians of ${results.rounds} rounds of ${results.seconds} s a cell, ranges in parentheses. Every round runs every cell through every`,
+    `Medians of ${results.rounds} rounds of ${results.seconds} s a cell after a warm-up, ranges in parentheses. Every round runs every cell through every`,
     'subject, one after the other, so that what the machine does meanwhile falls on all alike. The server waits for its disk',
     `(fsync on); pgbench's tables have scale ${results.scale}; a COPY carries ${results.copyMb} MB. The client's leg is ${results.tls ? 'encrypted' : 'in plaintext'}.`,
     'Holdpoint has the rules `default` and nothing besides, the catalog watched, the log in its default class, and its',

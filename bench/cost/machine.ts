@@ -1,7 +1,9 @@
 // The machine that a run was made on, and the versions of the programs that took part.
 
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { cpus, release, totalmem, type } from 'node:os';
+import { join } from 'node:path';
 import type { Results } from './results.ts';
 
 export function machine(): Results['machine'] {
@@ -11,6 +13,14 @@ export function machine(): Results['machine'] {
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     system: `${type()} ${release()}`,
   };
+}
+
+/** The version of the checkout, and which commit it is at if that can be told. */
+export function holdpointVersion(): string {
+  const root = join(import.meta.dirname, '../..');
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+  const { stdout } = spawnSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: root, encoding: 'utf8' });
+  return stdout ? `${version}, commit ${stdout.trim()}` : version;
 }
 
 /** Which argument each program answers with its version to. */

@@ -12,6 +12,8 @@ export interface Cell {
 export interface Options {
   readonly rounds: number;
   readonly seconds: number;
+  /** A subject, in all cells together, before the first round. */
+  readonly warmUpSeconds: number;
   readonly cells: readonly Cell[];
   readonly subjects: readonly string[];
   readonly scale: number;
@@ -26,6 +28,7 @@ export interface Options {
 export const usage = `npm run bench -- [options]
   --rounds N        rounds, each with every cell of every subject (7)
   --seconds N       seconds a cell (2)
+  --warm-up N       seconds a subject that come first and do not count (10)
   --workloads A,B   ${workloads.map(({ name }) => name).join(', ')}
   --clients N,N     each of the workloads at so many clients, such as 1,8,16,64,256
   --subjects A,B    ${candidates.map(({ name }) => name).join(', ')}
@@ -63,6 +66,7 @@ export function readOptions(args: readonly string[]): Options {
   return {
     rounds: whole('rounds', values.rounds ?? '7'),
     seconds: whole('seconds', values.seconds ?? '2'),
+    warmUpSeconds: whole('warm-up', values['warm-up'] ?? '10'),
     cells: chosen?.flatMap((each) => cellsOf(each, clients)) ?? usual,
     subjects,
     // The documentation of pgbench asks for a scale of at least the clients, else they wait for one another's rows.
@@ -84,6 +88,7 @@ function parse(args: readonly string[]) {
       options: {
         rounds: text,
         seconds: text,
+        'warm-up': text,
         workloads: text,
         clients: text,
         subjects: text,

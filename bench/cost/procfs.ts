@@ -21,7 +21,7 @@ export function parseStat(text: string): Stat {
   // Fields 4 and 14 to 17 of the manual, which counts from 1 and the pid and the name with them.
   const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
   const stat = { pid: Number(text.slice(0, open)), parent: Number(fields[1]), cpuUs: ticks * tickUs };
-  if (open < 0 || close < open || !Object.values(stat).every(Number.isInteger))
+  if (open < 0 || close < open || fields.length < 15 || !Object.values(stat).every(Number.isInteger))
     throw new Error(`not a line of /proc/PID/stat: ${text.slice(0, 80)}`);
   return stat;
 }

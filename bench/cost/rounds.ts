@@ -2,16 +2,15 @@
 // alike. A cell that fails is a reason, and the rest goes on.
 
 import type { Subject } from '../subjects/subject.ts';
-import type { Bulk } from './database.ts';
 import type { Figures } from './figures.ts';
 import type { Cell, Options } from './options.ts';
 import { cpuUsPerUnit, watch } from './watch.ts';
-import type { Done } from './workloads.ts';
+import type { Bulk, Done } from './workloads.ts';
 
 /** By subject: a round each, undefined where it failed. */
 export type CellRounds = Record<string, (Figures | undefined)[]>;
 
-export interface Results {
+export interface Measured {
   /** By `cellName`. */
   readonly cells: Record<string, CellRounds>;
   /** One sentence for each way in which a subject failed in a cell. */
@@ -23,40 +22,61 @@ export function cellName({ workload, clients }: Cell): string {
 }
 
 /** Start of pgbench, logins, and its last statements. */
-const overheadSeconds = 0.5;
+const overheadSeconds = 0.4;
+/** The server and its tables; and for each subject its start and its idle sessions. */
+const serverSeconds = 8;
+const subjectSeconds = 5;
 
-export function estimateSeconds({ rounds, seconds, cells, copyMb }: Options, subjects: number): number {
-  const round = cells
-    .map(({ workload }) => (workload.program === 'psql' ? copyMb / 100 : seconds + overheadSeconds))
-    .reduce((sum, each) => sum + each, 0);
-  return Math.round((rounds + 1) * subjects * round);
+export function estimateSeconds(options: Options, subjects: number): number {
+  const { rounds, seconds, cells, copyMb } = options;
+  const roundSeconds = (each: number) =>
+    cells
+      .map(({ workload }) => (workload.program === 'psql' ? copyMb / 100 : each + overheadSeconds))
+      .reduce((sum, cell) => sum + cell, 0);
+  const subjectTotal = subjectSeconds + roundSeconds(warmUpCell(options)) + rounds * roundSeconds(seconds);
+  return Math.round(serverSeconds + subjects * subjectTotal);
+}
+
+/** Code that is compiled while it runs takes seconds of work until it is what it will be. */
+function warmUpCell({ warmUpSeconds, cells }: Options): number {
+  return Math.ceil(warmUpSeconds / cells.length);
 }
 
 export async function runRounds(
   options: Options,
   subjects: ReadonlyMap<string, Subject>,
   bulk: Bulk,
-  progress: (round: number, cell: string) => void,
-): Promise<Results> {
+  progress: (text: string) => void,
+): Promise<Measured> {
   const names = [...subjects.keys()];
   const empty = () => Object.fromEntries(names.map((name) => [name, [] as (Figures | undefined)[]]));
   const cells = Object.fromEntries(options.cells.map((cell) => [cellName(cell), empty()]));
   const failures: string[] = [];
-  // The round before the first warms everything up, code and the pages of tables, and does not count.
-  for (let round = -1; round < options.rounds; round += 1) {
-    for (const cell of options.cells) {
-      const name = cellName(cell);
-      progress(round, name);
-      // Nobody is always the first after another workload.
-      for (let n = 0; n < names.length; n += 1) {
-        const subject = names[(n + round + 1) % names.length]!;
-        const figures = await measure(subjects.get(subject)!, cell, options, bulk).catch((error: Error) => {
-          const sentence = `${subject}, ${name}: ${error.message}`;
+  /** A round's figures of a cell by subject. Nobody is always the first after another workload. */
+  const turn = async (round: number, cell: Cell, seconds: number) => {
+    const found = new Map<string, Figures | undefined>();
+    for (let n = 0; n < names.length; n += 1) {
+      const name = names[(n + round) % names.length]!;
+      const figures = await measure(subjects.get(name)!, cell, { ...options, seconds }, bulk).catch(
+        (error: Error) => {
+          const sentence = `${name}, ${cellName(cell)}: ${error.message}`;
           if (!failures.includes(sentence)) failures.push(sentence);
           return undefined;
-        });
-        if (round >= 0) cells[name]![subject]!.push(figures);
-      }
+        },
+      );
+      found.set(name, figures);
+    }
+    return found;
+  };
+  for (const cell of options.cells) {
+    progress(`warm-up: ${cellName(cell)}`);
+    await turn(0, cell, warmUpCell(options));
+  }
+  for (let round = 0; round < options.rounds; round += 1) {
+    for (const cell of options.cells) {
+      progress(`round ${round + 1} of ${options.rounds}: ${cellName(cell)}`);
+      const found = await turn(round, cell, options.seconds);
+      for (const [name, figures] of found) cells[cellName(cell)]![name]!.push(figures);
     }
   }
   return { cells, failures };

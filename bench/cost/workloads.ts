@@ -2,8 +2,16 @@
 
 import { closeSync, openSync } from 'node:fs';
 import type { Address } from '../subjects/subject.ts';
-import type { Bulk } from './database.ts';
 import { client, cycles, latencies, pgbench } from './pgbench.ts';
+
+/** What workloads need besides an address. */
+export interface Bulk {
+  readonly megabytes: number;
+  /** A file as COPY FROM reads it. */
+  file(): string;
+  script(name: string): string;
+  emptySink(): Promise<void>;
+}
 
 export interface Load {
   readonly clients: number;

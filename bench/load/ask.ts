@@ -9,13 +9,23 @@ export function start(file: string): ChildProcess {
   return fork(join(import.meta.dirname, file));
 }
 
+/** Rejects if the process ends instead of answering. */
 export async function ask<Answer>(child: ChildProcess, question: unknown): Promise<Answer> {
-  const answer = once(child, 'message').then(([message]) => message as Answer);
-  const gone = once(child, 'exit').then(([code]) => {
+  const answered = new AbortController();
+  const { signal } = answered;
+  const gone = once(child, 'exit', { signal }).then(([code]) => {
     throw new Error(`a process of the bench ended with ${code} instead of an answer`);
   });
+  // Abandoned once there is an answer.
+  gone.catch(() => undefined);
+  const answer = once(child, 'message', { signal }).then(([message]) => message as Answer);
   child.send(question as object);
-  return Promise.race([answer, gone]);
+  try {
+    return await Promise.race([answer, gone]);
+  } finally {
+    answered.abort();
+    answer.catch(() => undefined);
+  }
 }
 
 export async function end(child: ChildProcess): Promise<void> {

@@ -41,6 +41,10 @@ export async function startProgram(
     ...(uid === undefined || gid === undefined ? {} : { uid, gid }),
   });
   const said = lastWords(child);
+  // Where the bench ends before its end, nobody else would end the program.
+  const kill = () => void child.kill('SIGINT');
+  process.once('exit', kill);
+  child.once('exit', () => process.off('exit', kill));
   const why = await untilLogin(child, address, place.tls !== undefined);
   if (why === undefined) return { address, pid: child.pid, stop: () => end(child) };
   await end(child);
