@@ -41,6 +41,9 @@ test('memory at peak is the most of any cell, and never less than at rest', () =
     ['direct', '–', '–', '–'],
     ['holdpoint', '100', '50.0', '130'],
   ]);
+  const memory = { holdpoint: { restMiB: 140, perSessionKiB: 50 } };
+  const larger = tablesOf(results({ memory })).find(({ title }) => title === 'memory')!;
+  expect(larger.rows).toEqual([['holdpoint', '140', '50.0', '140']]);
 });
 
 test('a program that is not installed is a line with the reason, which moves no column', () => {
@@ -95,6 +98,7 @@ test('a chart of a cell in which everything failed has no bars', () => {
   const svg = chart(results({ cells: { 'prepared 16': { direct: [undefined], relay: [undefined] } } }));
   expect(open(svg)).toEqual([]);
   expect(svg.match(/<rect /g)).toHaveLength(1);
+  expect(svg).not.toContain('prepared 16');
   expect(svg).not.toMatch(/NaN|Infinity/);
 });
 
