@@ -3,7 +3,7 @@
 
 import { type Rounds, spread, values } from './figures.ts';
 import type { Results } from './results.ts';
-import { digits } from './table.ts';
+import { cellTitle, digits } from './table.ts';
 
 const width = 760;
 const left = 110;
@@ -30,7 +30,7 @@ export function chart(results: Results): string {
     ] as const) {
       const [bars, height] = panel(bySubject, key, y + 20);
       if (bars.length === 0) continue;
-      parts.push(text(10, y + 8, `${cell}: ${label}`, 'font-weight="bold"'), ...bars);
+      parts.push(text(10, y + 8, `${cellTitle(cell)}: ${label}`, 'font-weight="bold"'), ...bars);
       y += height + 36;
     }
   }

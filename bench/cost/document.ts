@@ -26,7 +26,7 @@ export function document(results: Results, chartFile: string | undefined): strin
     '',
     ...lines(versions),
     '',
-    'Workloads, each at the number of clients that stands beside its name:',
+    'Workloads:',
     '',
     ...lines(workloads),
     ...(Object.keys(absent).length === 0 ? [] : ['', 'Not measured:', '', ...lines(absent)]),

@@ -11,7 +11,8 @@ export function machine(): Results['machine'] {
   return {
     processors: `${all.length} × ${all[0]?.model.trim() ?? 'unknown processor'}`,
     memoryGiB: Math.round(totalmem() / 2 ** 30),
-    system: `${type()} ${release()}`,
+    // Which build of it is nobody's business.
+    system: `${type()} ${release().split('-')[0]}`,
   };
 }
 

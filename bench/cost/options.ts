@@ -27,7 +27,7 @@ export interface Options {
 
 export const usage = `npm run bench -- [options]
   --rounds N        rounds, each with every cell of every subject (7)
-  --seconds N       seconds a cell (2)
+  --seconds N       seconds a cell (2; hundreds of clients need more until all are warm)
   --warm-up N       seconds a subject that come first and do not count (10)
   --workloads A,B   ${workloads.map(({ name }) => name).join(', ')}
   --clients N,N     each of the workloads at so many clients, such as 1,8,16,64,256

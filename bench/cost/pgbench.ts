@@ -1,6 +1,6 @@
 // One run of pgbench against an address, and what its log says of it. Refuses to know what it runs against.
 
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -59,27 +59,39 @@ export interface PgbenchRun {
   readonly transactions: readonly Transaction[];
 }
 
+/** The time that pgbench itself keeps, which begins before the logins: longer than any run. */
+const neverSeconds = 3600;
+const reportMs = 1000;
+
+/**
+ * The seconds begin when everybody has logged in: pgbench reports for the first time a second later, and ends in order
+ * when it hears its own alarm.
+ */
 export async function pgbench(
   address: Address,
   run: { clients: number; seconds: number; args: readonly string[]; encrypted: boolean },
 ): Promise<PgbenchRun> {
   const folder = mkdtempSync(join(tmpdir(), 'holdpoint-pgbench-'));
-  const threads = Math.min(run.clients, 2);
-  const args = [
+  const fixed = [
     '-n',
-    '-c',
-    run.clients,
-    '-j',
-    threads,
-    '-T',
-    run.seconds,
     '-l',
     `--log-prefix=${join(folder, 'log')}`,
+    '-P',
+    reportMs / 1000,
+    '-T',
+    neverSeconds,
   ];
+  const args = [...fixed, '-c', run.clients, '-j', Math.min(run.clients, 2)].map(String);
+  let reported = false;
   try {
-    const output = await client('pgbench', [...args.map(String), ...run.args], address, {
+    const output = await client('pgbench', [...args, ...run.args], address, {
       encrypted: run.encrypted,
       limitMs: run.seconds * 1000 + graceMs,
+      heard(errors, child) {
+        if (reported || !errors.includes('progress:')) return;
+        reported = true;
+        setTimeout(() => child.kill('SIGALRM'), run.seconds * 1000 - reportMs);
+      },
     });
     const perSecond = parseRate(output);
     const transactions = readdirSync(folder).flatMap((file) =>
@@ -97,7 +109,12 @@ export function client(
   program: string,
   args: readonly string[],
   address: Address,
-  how: { encrypted?: boolean; limitMs?: number; input?: number } = {},
+  how: {
+    encrypted?: boolean;
+    limitMs?: number;
+    input?: number;
+    heard?: (errors: string, child: ChildProcess) => void;
+  } = {},
 ): Promise<string> {
   const child = spawn(program, args, {
     stdio: [how.input ?? 'ignore', 'pipe', 'pipe'],
@@ -120,6 +137,7 @@ export function client(
   });
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     errors = (errors + text).slice(-4096);
+    how.heard?.(errors, child);
   });
   return new Promise((resolve, reject) => {
     child.once('error', reject);

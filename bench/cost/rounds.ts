@@ -21,8 +21,9 @@ export function cellName({ workload, clients }: Cell): string {
   return `${workload.name} ${clients}`;
 }
 
-/** Start of pgbench, logins, and its last statements. */
+/** Start of pgbench and its last statements; and each login. */
 const overheadSeconds = 0.4;
+const loginSeconds = 0.02;
 /** The server and its tables; and for each subject its start and its idle sessions. */
 const serverSeconds = 8;
 const subjectSeconds = 5;
@@ -31,7 +32,9 @@ export function estimateSeconds(options: Options, subjects: number): number {
   const { rounds, seconds, cells, copyMb } = options;
   const roundSeconds = (each: number) =>
     cells
-      .map(({ workload }) => (workload.program === 'psql' ? copyMb / 100 : each + overheadSeconds))
+      .map(({ workload, clients }) =>
+        workload.program === 'psql' ? copyMb / 100 : each + overheadSeconds + clients * loginSeconds,
+      )
       .reduce((sum, cell) => sum + cell, 0);
   const subjectTotal = subjectSeconds + roundSeconds(warmUpCell(options)) + rounds * roundSeconds(seconds);
   return Math.round(serverSeconds + subjects * subjectTotal);

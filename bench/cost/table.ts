@@ -19,6 +19,11 @@ export function tablesOf(results: Results): Table[] {
   ];
 }
 
+/** `prepared, 16 clients`, of a cell's name. */
+export function cellTitle(cell: string): string {
+  return cell.replace(/ (\d+)$/, (_, count) => `, ${count} client${count === '1' ? '' : 's'}`);
+}
+
 /** `12.3 (11.9–14.0)`: the median and the range, with as many digits as say something. */
 export function shown(of: Spread | undefined): string {
   if (of === undefined) return '–';
@@ -48,7 +53,7 @@ function cellTable({ cells, units, absent }: Results, cell: string): Table {
   ]);
   const missing = Object.entries(absent).map(([subject, reason]) => [subject, reason]);
   return {
-    title: cell,
+    title: cellTitle(cell),
     head: [
       '',
       `${unit}s/s`.replace('MBs', 'MB'),

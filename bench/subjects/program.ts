@@ -57,7 +57,7 @@ async function untilLogin(
   address: Address,
   encrypted: boolean,
 ): Promise<string | undefined> {
-  let why = 'it said nothing';
+  let why = 'it ended at once';
   for (let waitedMs = 0; waitedMs < startMs; waitedMs += pollMs) {
     if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return why;
     try {

@@ -23,6 +23,7 @@ test('a spread is its median and its range, and of one value that value', () => 
 
 test('a cell has a row for each subject, with the difference to direct in the same round', () => {
   const [cell] = tablesOf(results());
+  expect(cell!.title).toBe('prepared, 16 clients');
   expect(cell!.head.slice(0, 3)).toEqual(['', 'statements/s', 'CPU µs/statement']);
   const row = (name: string) => cell!.rows.find(([subject]) => subject === name);
   expect(row('direct')!.slice(1, 5)).toEqual(['3100 (3000–3200)', '–', '1.00', '–']);
@@ -41,6 +42,9 @@ test('memory at peak is the most of any cell, and never less than at rest', () =
     ['direct', '–', '–', '–'],
     ['holdpoint', '100', '50.0', '130'],
   ]);
+  const memory = { holdpoint: { restMiB: 140, perSessionKiB: 50 } };
+  const larger = tablesOf(results({ memory })).find(({ title }) => title === 'memory')!;
+  expect(larger.rows).toEqual([['holdpoint', '140', '50.0', '140']]);
 });
 
 test('a program that is not installed is a line with the reason, which moves no column', () => {
@@ -95,6 +99,7 @@ test('a chart of a cell in which everything failed has no bars', () => {
   const svg = chart(results({ cells: { 'prepared 16': { direct: [undefined], relay: [undefined] } } }));
   expect(open(svg)).toEqual([]);
   expect(svg.match(/<rect /g)).toHaveLength(1);
+  expect(svg).not.toContain('prepared');
   expect(svg).not.toMatch(/NaN|Infinity/);
 });
 
