@@ -307,7 +307,10 @@ export class AuditLog {
     this.#at.meter.records?.(records);
   }
 
-  /** Sees to it that what is unsealed gets its group: soon if somebody waits for it. */
+  /**
+   * Sees to it that what is unsealed gets its group: soon if somebody waits for it. Whoever waits for the file and has not
+   * been answered when a turn has ended waits for a group too: the file takes nothing now, or too much waits for the disk.
+   */
   #keepPace(): void {
     const isStopped = this.#standing.stopped !== undefined || this.#isClosed;
     if (this.#committing !== undefined || isStopped) return;
@@ -339,8 +342,9 @@ export class AuditLog {
         this.#committing = undefined;
         this.#standing.rests();
         this.#standing.tryLater();
+        // The end of the turn keeps the pace, when it is known whether those who wait for the file need a group for it.
         if (this.#waiters.forFile) this.#turn.end();
-        this.#keepPace();
+        else this.#keepPace();
       });
     return this.#committing;
   }

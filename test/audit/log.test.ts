@@ -303,3 +303,25 @@ test('a second writer is refused while the first lives', async () => {
   const { openLog } = await import('../../src/audit/opening.ts');
   await expect(openLog(optionsFor(path))).rejects.toMatchObject({ code: 'conflict' });
 });
+
+test('those who wait for the file alone do not hurry the disk, however many there are', async () => {
+  const sealMs = 10;
+  const { log } = await openTestLog(temporaryFolder(), { sealMs });
+  let groups = 0;
+  log.listen({ sealed: () => (groups += 1) });
+  const begun = performance.now();
+  // Somebody waits at every moment, as under load.
+  const reader = async (): Promise<void> => {
+    while (performance.now() - begun < 1500) {
+      log.append(statement(1));
+      await new Promise<void>((resolve) => log.written(() => resolve()));
+    }
+  };
+  await Promise.all(Array.from({ length: 8 }, reader));
+  // One group each tenth of the pace that somebody who waits for the disk has; and the last of them is sealed too.
+  expect(groups).toBeGreaterThan(0);
+  expect(groups).toBeLessThanOrEqual((performance.now() - begun) / (sealMs * 10) + 2);
+  const { size } = log;
+  await expect.poll(() => log.sealed).toBe(size);
+  await log.close();
+});
