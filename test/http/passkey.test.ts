@@ -264,6 +264,7 @@ test('a signed-in approver adds a second passkey by answering with the first, an
   await expect.poll(() => jan.page.locator('[data-retire]').count()).toBe(2);
   await jan.page.click('[data-retire] >> nth=1');
   await expect.poll(() => bench.book.approver('jan')?.passkeys.length).toBe(1);
+  await expect.poll(() => jan.page.locator('[data-retire]').count()).toBe(1);
   expect(enrolments).toBe(before + 2);
   expect(jan.wrong).toEqual([]);
   await jan.done();

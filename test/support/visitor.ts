@@ -1,6 +1,7 @@
 // A person at a browser of their own: a profile, a page, what went over the wire and what went wrong, and, if they have
 // one, an authenticator that answers at once (WebAuthn's virtual authenticator, over the DevTools protocol).
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Browser, BrowserContextOptions, CDPSession, Page } from 'playwright-core';
 
 export interface Visitor {
@@ -11,6 +12,8 @@ export interface Visitor {
   readonly wrong: string[];
   readonly done: () => Promise<void>;
 }
+
+const closeMs = 10_000;
 
 /** Opens an address in a profile of its own. */
 export async function visitor(
@@ -32,7 +35,9 @@ export async function visitor(
     if (/Content Security Policy|TrustedHTML/.test(message.text())) wrong.push(message.text());
   });
   await page.goto(address);
-  return { page, sent, wrong, done: () => context.close() };
+  // Chromium may never let go of a profile that is closed while its page is being loaded anew: the browser's own end does.
+  const done = () => Promise.race([context.close(), sleep(closeMs)]);
+  return { page, sent, wrong, done };
 }
 
 export interface Authenticator {
