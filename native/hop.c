@@ -7,8 +7,8 @@
  * callback returns, and is written over then. Everything happens on the thread of the event loop that loaded it; a
  * process may load it on several.
  *
- * Of libuv it needs five functions, which the node binary exports and which have not changed since libuv 1.0; their
- * headers are no part of node-api-headers, so they are declared here.
+ * Of libuv it needs the functions below, which the node binary exports and libuv 1 keeps as they are; its headers are no
+ * part of node-api-headers, so they are declared here.
  *
  * Built by scripts/hop.ts. Source: Node-API (nodejs.org/api/n-api.html), epoll(7), libuv's uv_poll_t.
  */
@@ -252,10 +252,8 @@ static napi_value openHop(napi_env env, napi_callback_info info) {
       !method(env, result, "take", take, hop) || !method(env, result, "watch", watch, hop) ||
       !method(env, result, "write", writeBytes, hop) || !method(env, result, "finish", finish, hop) ||
       !method(env, result, "drop", drop, hop) || !method(env, result, "hold", hold, hop) ||
-      uv_poll_start(hop->poll, uv_readable, ready) != 0) {
-    napi_throw_error(env, NULL, "hop cannot be set up");
-    return NULL;
-  }
+      uv_poll_start(hop->poll, uv_readable, ready) != 0)
+    goto fail;
   return result;
 fail:
   /* What was had so far is little, and a process that fails here goes on without it. */

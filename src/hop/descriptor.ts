@@ -3,6 +3,7 @@
 // know what the bytes are.
 
 import { EventEmitter } from 'node:events';
+import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import { type Hop, loadHop, reading, writable, writing } from './native.ts';
 
@@ -10,7 +11,8 @@ import { type Hop, loadHop, reading, writable, writing } from './native.ts';
 const waitingBytesMax = 64 << 10;
 /** Longer pieces get memory of their own, so that a short one that is kept does not keep a long one. */
 const pooledBytesMax = 2048;
-const againNumber = 11;
+/** The kernel takes nothing now. */
+const again = -constants.errno.EAGAIN;
 
 let hop: Hop | undefined;
 let isLooked = false;
@@ -22,7 +24,11 @@ let openCount = 0;
 export function hasHop(): boolean {
   if (!isLooked) {
     isLooked = true;
-    hop = loadHop()?.open(told);
+    try {
+      hop = loadHop()?.open(told);
+    } catch {
+      // It could not be set up: then there is none.
+    }
   }
   return hop !== undefined;
 }
@@ -75,7 +81,7 @@ export class Descriptor extends EventEmitter {
     if (this.#waiting.length > 0) return this.#wait(bytes);
     const written = hop!.write(this.#fd, bytes);
     if (written === bytes.length) return true;
-    if (written < 0 && written !== -againNumber) {
+    if (written < 0 && written !== again) {
       this.#fail('write', written);
       return true;
     }
@@ -142,7 +148,7 @@ export class Descriptor extends EventEmitter {
       const first = this.#waiting[0]!;
       const written = hop!.write(this.#fd, first);
       if (written < 0) {
-        if (written !== -againNumber) this.#fail('write', written);
+        if (written !== again) this.#fail('write', written);
         return;
       }
       this.#waitingBytes -= written;
