@@ -4,8 +4,8 @@
 // Run: node bench/log.ts [rate] [rounds] [seconds]
 
 import type { ChildProcess } from 'node:child_process';
-import pg from 'pg';
 import { startPostgres } from '../test/support/postgres.ts';
+import { makeAccounts } from './load/accounts.ts';
 import { ask, end, start } from './load/ask.ts';
 import type { Figures, LoadAddress, Round } from './load/client.ts';
 import type { GuardSetting } from './load/guard.ts';
@@ -56,11 +56,7 @@ function difference(of: readonly number[], to: readonly number[]): number {
 }
 
 const server = await startPostgres();
-const client = new pg.Client({ connectionString: server.url() });
-await client.connect();
-await client.query('CREATE TABLE accounts AS SELECT aid, 0 AS abalance FROM generate_series(1, 1000) aid');
-await client.query('ALTER TABLE accounts ADD PRIMARY KEY (aid)');
-await client.end();
+await makeAccounts(server.url(), 1000);
 
 const subjects: Subject[] = [];
 try {

@@ -3,10 +3,10 @@
 // Run: node bench/soak.ts [--minutes 60] [--interval SECONDS] [--rate 1000]
 
 import { parseArgs } from 'node:util';
-import pg from 'pg';
 import { startPostgres } from '../test/support/postgres.ts';
 import { cpuUsOf, memoryKiBOf, treeOf } from './cost/procfs.ts';
 import { digits } from './cost/table.ts';
+import { makeAccounts } from './load/accounts.ts';
 import { ask, end, start } from './load/ask.ts';
 import type { Churned } from './load/churn.ts';
 import type { Figures } from './load/client.ts';
@@ -23,12 +23,7 @@ const clients = 16;
 const growthMax = { 'memory MiB': 1.15, 'p50 ms': 1.5, 'p99 ms': 2 };
 
 const server = await startPostgres();
-const owner = new pg.Client({ connectionString: server.url() });
-await owner.connect();
-await owner.query(
-  'CREATE TABLE accounts AS SELECT aid, 0 AS abalance FROM generate_series(1, 10000) aid; ALTER TABLE accounts ADD PRIMARY KEY (aid)',
-);
-await owner.end();
+await makeAccounts(server.url(), 10_000);
 
 const guard = start('guard.ts');
 const load = start('client.ts');

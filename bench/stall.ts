@@ -3,10 +3,10 @@
 // with the quiet value of its round.
 // Run: node bench/stall.ts [rounds] [seconds] [rate] [held requests]
 
-import pg from 'pg';
 import { startPostgres } from '../test/support/postgres.ts';
 import { spread } from './cost/figures.ts';
 import { asText, shown } from './cost/table.ts';
+import { makeAccounts } from './load/accounts.ts';
 import { ask, end, start } from './load/ask.ts';
 import type { Figures } from './load/client.ts';
 import type { GuardAddress, GuardSetting } from './load/guard.ts';
@@ -25,12 +25,7 @@ const kinds: readonly ('quiet' | Nuisance['kind'])[] = [
 ];
 
 const server = await startPostgres({ settings: { max_connections: String(held + 100) } });
-const owner = new pg.Client({ connectionString: server.url() });
-await owner.connect();
-await owner.query(
-  'CREATE TABLE accounts AS SELECT aid, 0 AS abalance FROM generate_series(1, 10000) aid; ALTER TABLE accounts ADD PRIMARY KEY (aid)',
-);
-await owner.end();
+await makeAccounts(server.url(), 10_000);
 
 const guard = start('guard.ts');
 const load = start('client.ts');

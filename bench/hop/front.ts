@@ -1,5 +1,5 @@
-// The front of a relay that is measured: takes connections as ../relay.ts does, with the same arguments, and hands each
-// over with a way to the server. Refuses to know how bytes are moved.
+// The front of a relay that is measured: takes connections, and TLS behind an SSLRequest where it has a certificate,
+// and hands each over with a way to the server. Refuses to know how bytes are moved.
 
 import { readFileSync } from 'node:fs';
 import net from 'node:net';

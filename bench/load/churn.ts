@@ -3,6 +3,7 @@
 
 import { bind, execute, parse, query, sync, terminate } from '../../src/wire/messages/frontend.ts';
 import { RawClient } from '../../test/support/raw.ts';
+import { logIn } from '../subjects/program.ts';
 import type { LoadAddress } from './client.ts';
 
 export type Churned = Record<string, number>;
@@ -13,18 +14,12 @@ const pauseMs = 100;
 
 type Address = Omit<LoadAddress, 'clients'>;
 
-async function logIn(address: Address): Promise<RawClient> {
-  const client = await RawClient.connect(address.host, address.port);
-  await client.login(address);
-  return client;
-}
-
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 const kinds: Readonly<Record<string, (address: Address) => Promise<unknown>>> = {
   /** Reads, writes, says goodbye. */
   async goes(address) {
-    const client = await logIn(address);
+    const client = await logIn(address, false);
     client.send(query('SELECT abalance FROM accounts WHERE aid = 1'));
     await client.until('Z');
     client.send(query('BEGIN; UPDATE accounts SET abalance = abalance + 1 WHERE aid = 2; COMMIT'));
@@ -34,7 +29,7 @@ const kinds: Readonly<Record<string, (address: Address) => Promise<unknown>>> = 
   },
   /** Prepares names that nobody closes, and is gone within a transaction. */
   async 'dies in a transaction'(address) {
-    const client = await logIn(address);
+    const client = await logIn(address, false);
     client.send(query('BEGIN'));
     await client.until('Z');
     for (let n = 0; n < 20; n += 1)
@@ -45,7 +40,7 @@ const kinds: Readonly<Record<string, (address: Address) => Promise<unknown>>> = 
   },
   /** Is gone in the middle of a message, and of a login. */
   async 'dies in a message'(address) {
-    const client = await logIn(address);
+    const client = await logIn(address, false);
     client.send(query('SELECT 1 FROM accounts').subarray(0, 11));
     await pause(10);
     client.destroy();
@@ -56,7 +51,7 @@ const kinds: Readonly<Record<string, (address: Address) => Promise<unknown>>> = 
   },
   /** Is gone while a large answer comes. */
   async 'dies while reading'(address) {
-    const { socket } = await logIn(address);
+    const { socket } = await logIn(address, false);
     socket.removeAllListeners('data');
     socket.write(query("SELECT repeat('x', 1000) FROM generate_series(1, 100000)"));
     await new Promise((resolve) => socket.once('data', resolve));
@@ -64,7 +59,7 @@ const kinds: Readonly<Record<string, (address: Address) => Promise<unknown>>> = 
   },
   /** Asks for a lot and reads none of it for a while. */
   async hangs(address) {
-    const { socket } = await logIn(address);
+    const { socket } = await logIn(address, false);
     socket.removeAllListeners('data');
     socket.pause();
     socket.write(query("SELECT repeat('x', 1000) FROM generate_series(1, 100000)"));
@@ -73,7 +68,7 @@ const kinds: Readonly<Record<string, (address: Address) => Promise<unknown>>> = 
   },
   /** Is held, and goes before anybody has decided. */
   async 'dies while held'(address) {
-    const client = await logIn(address);
+    const client = await logIn(address, false);
     client.send(query('DELETE FROM accounts WHERE aid = 3'));
     await client.until('NE');
     client.destroy();
