@@ -122,6 +122,30 @@ describe.skipIf(!isBuilt)('a descriptor', () => {
     expect(line.writableLength).toBe(0);
   });
 
+  test('what is written while older bytes wait goes behind them, though the kernel has room again', async () => {
+    const { far, near } = await connected();
+    const line = near();
+    const sent: Buffer[] = [];
+    const write = (bytes: Buffer): void => {
+      sent.push(bytes);
+      line.write(bytes);
+    };
+    far.pause();
+    while (line.writableLength === 0) write(noise(300_001));
+    const waiting = line.writableLength;
+    // Its reading makes room, of which the line has not been told yet.
+    let early = 0;
+    far.on('data', () => {
+      if (line.writableLength === waiting) early += 1;
+      if (sent.length < 300) write(Buffer.from(`${sent.length};`));
+      else line.end();
+    });
+    const read = whole(far);
+    far.resume();
+    expect((await read).equals(Buffer.concat(sent))).toBe(true);
+    expect(early).toBeGreaterThan(0);
+  });
+
   test('paused, nothing is given, not even the end; resumed, all of it is', async () => {
     const { far, near } = await connected();
     const line = near();
