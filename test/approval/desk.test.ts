@@ -43,7 +43,7 @@ test('the hold is durable before it is open, and the decision before it has an e
   });
   await turn();
   expect(opened).toBe(false);
-  expect(bench.notified).toEqual([]);
+  expect(bench.opened).toEqual([]);
   bench.log.sync();
   const hold = await opening;
   const deciding = decideAs(bench, 'ann', hold.rid);

@@ -50,7 +50,7 @@ describe('the same statement in another session of the agent', () => {
     expect([second.hold.rid, third.hold.rid]).toEqual([first.hold.rid, first.hold.rid]);
     expect([first.hold.joined, second.hold.joined, third.hold.joined]).toEqual([false, true, true]);
     expect(await rows(bench)).toHaveLength(1);
-    expect(bench.notified).toHaveLength(1);
+    expect(bench.opened).toHaveLength(1);
     expect(bench.log.kinds()).toEqual(['hold']);
   });
 
@@ -63,7 +63,7 @@ describe('the same statement in another session of the agent', () => {
       expect(new Set(asked.map(({ hold }) => hold.rid)).size).toBe(1);
       const open = (await rows(benches[0]!)).filter((row) => row.state === 'pending');
       expect(open).toHaveLength(1);
-      expect(benches.flatMap(({ notified }) => notified)).toHaveLength(1);
+      expect(benches.flatMap(({ opened }) => opened)).toHaveLength(1);
       expect(benches.flatMap(({ log }) => log.kinds())).toEqual(['hold']);
     }
   });
@@ -382,7 +382,7 @@ describe('the identical statement after a rejection', () => {
         expect([late.hold.rid, await late.hold.settled]).toEqual([hold.rid, said]);
       }
       expect(await rows(near)).toEqual(before);
-      expect([...near.notified, ...far.notified]).toHaveLength(1);
+      expect([...near.opened, ...far.opened]).toHaveLength(1);
       await near.clock.pass(600_000);
       expect(await near.desk.recall(gate(change).request, 1)).toEqual(said);
       await near.clock.pass(1);

@@ -77,9 +77,21 @@ export class FakeClock {
   }
 }
 
-/** Lets everything that is ready run, without waiting for time. */
+/** Threads that sign and digest beside the event loop (libuv's pool). */
+const poolThreads = 4;
+
+/** Lets everything that is ready run, signatures under way included, without waiting for time. */
 export async function turn(): Promise<void> {
-  for (let index = 0; index < 20; index += 1) await new Promise((done) => setImmediate(done));
+  for (let index = 0; index < 20; index += 1) {
+    await new Promise((done) => setImmediate(done));
+    // The pool takes work in order: once each of its threads has taken one of these, what came before has been taken.
+    if (index % poolThreads === 0)
+      await Promise.all(Array.from({ length: poolThreads }, () => throughPool()));
+  }
+}
+
+async function throughPool(): Promise<void> {
+  await crypto.subtle.digest('SHA-256', new Uint8Array(1));
 }
 
 /** Turns of the event loop in which work of this process usually ends; what another one does takes as long as it takes. */
@@ -219,6 +231,9 @@ export interface Bench {
   readonly keys: Map<string, ApproverKey>;
   readonly agents: Set<string>;
   readonly suspicious: string[];
+  /** Each request that people were to be told of, from the moment it was opened. */
+  readonly opened: Request[];
+  /** The same with its link, once that is signed. */
   readonly notified: { request: Request; link: string }[];
 }
 
@@ -257,6 +272,7 @@ export async function newBench(
   const book = like?.book ?? new TestBook(keys, agents);
   const shelf = options.shelf ?? like?.shelf ?? new TestShelf();
   const suspicious: string[] = [];
+  const opened: Request[] = [];
   const notified: { request: Request; link: string }[] = [];
   const desk: Desk = new Desk({
     store,
@@ -275,6 +291,7 @@ export async function newBench(
     after: clock.after,
     notify: {
       opened: (request) => {
+        opened.push(request);
         options.notify?.opened(request);
         void desk
           .link(request, requestDigest(request), 'bench')
@@ -300,6 +317,7 @@ export async function newBench(
     keys,
     agents,
     suspicious,
+    opened,
     notified,
   };
 }
