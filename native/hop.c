@@ -10,7 +10,7 @@
  * Of libuv it needs the functions below, which the node binary exports and libuv 1 keeps as they are; its headers are no
  * part of node-api-headers, so they are declared here.
  *
- * Built by scripts/hop.ts. Source: Node-API (nodejs.org/api/n-api.html), epoll(7), libuv's uv_poll_t.
+ * Built by scripts/native.ts. Source: Node-API (nodejs.org/api/n-api.html), epoll(7), libuv's uv_poll_t.
  */
 #define _GNU_SOURCE
 #define NAPI_VERSION 8

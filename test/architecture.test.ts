@@ -22,7 +22,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   verify: [],
   // Of the verifier, what a signature is over its bytes: who decides by it and who verifies the log believe the same.
   approval: ['sql', 'policy', 'store', 'verify'],
-  audit: ['verify'],
+  // Of its own, what finishes lines in C.
+  audit: ['verify', 'addon.ts'],
   // Carries the log's files away: reads them as the verifier does, never through the writer. Of the store, the client
   // of a Redis.
   ship: ['verify', 'audit', 'store', 'store-url.ts', 'metrics.ts'],
@@ -61,8 +62,10 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'registry.ts': ['approval', 'registry-book.ts', 'registry-file.ts', 'verify', 'wire'],
   'observations.ts': [],
   'metrics.ts': ['observations.ts', 'policy', 'sql'],
+  // What is written in C, and whether it is there.
+  'addon.ts': [],
   // Sockets as bare descriptors.
-  hop: [],
+  hop: ['addon.ts'],
   proxy: [
     'hop',
     'wire',

@@ -2,13 +2,16 @@
 // seq, the hash of the one before, its time, and its place in the tree. audit-approval §3. What is in the chain stays in
 // it, whatever becomes of the disk: it is written later, or again, as the same bytes. Refuses to know files.
 //
-// The records of statements, whose lines cannot fail, are made into lines only when those are asked for, and leaves go
-// into the tree only when its root is: many at once take half the time that one by one they take between other work.
+// The records of statements, whose lines cannot fail, are made into lines only when those are asked for; what a line lacks
+// of the one before is filled in then, and leaves go into the tree when there are many of them or its root is asked for:
+// many at once take a fraction of the time that one by one they take between other work.
 
-import { hash } from 'node:crypto';
-import { decodeHash, leafOf, lineBytesMax } from '../../verify/src/leaf.ts';
-import type { CompactTree } from '../../verify/src/merkle.ts';
+import { randomBytes } from 'node:crypto';
+import { lineBytesMax } from '../../verify/src/leaf.ts';
+import { type CompactTree, hashBytes } from '../../verify/src/merkle.ts';
+import { finish } from './finish.ts';
 import { lineLengthMax, textLength } from './frequent.ts';
+import { GrowingTree } from './growing.ts';
 import { type Blob, encodeRecord, moveLongMembers } from './line.ts';
 import type { LogClock } from './logstate.ts';
 import type { OpenWork } from './openwork.ts';
@@ -28,9 +31,9 @@ export interface ChainState {
   readonly head: string;
 }
 
-/** Lines taken, in order, each with its LF. */
+/** Lines taken, in order, each with its LF. Nobody changes the bytes any more. */
 export interface Taken {
-  readonly text: string;
+  readonly bytes: Buffer;
   readonly records: number;
 }
 
@@ -43,8 +46,11 @@ interface Waiting {
 /** Of a line without its texts, at least: what waits must not count for more than it will be. */
 const frameLength = 200;
 
-/** Leaves that are kept back from the tree at most: to take them in must not be felt. */
+/** Leaves that are kept back from the tree, unless more come at once: to take them in must not be felt. */
 const leavesMax = 256;
+
+/** Memory in which lines are made, until it is full. What was taken of it stays as it is. */
+const blockBytes = 256 << 10;
 
 /** What a seal says of the first `size` records. */
 export interface Snapshot {
@@ -60,21 +66,30 @@ export class Chain {
   readonly #confirmedOpen: OpenWork;
   readonly #unconfirmed: RecordBody[] = [];
   #size: number;
-  /** Hash of the last line that was made. */
-  #head: string;
-  /** Records without a line yet, and about how long those lines will be. */
-  readonly #waiting: Waiting[] = [];
+  readonly #tree: GrowingTree;
+  /** Hash of the last line that was made, base64url. */
+  readonly #head: Buffer;
+  /** Stands in a line for the hash of the one before until that is known. By chance, so that no value can look like it. */
+  readonly #blank = randomBytes(hashBytes).toString('base64url');
+  readonly #blankBytes = Buffer.from(this.#blank, 'latin1');
+  /** Records without a line yet, or their lines without the hash of the one before; about how long they will be. */
+  readonly #waiting: (Waiting | string)[] = [];
   #waitingLength = 0;
   /** Leaves that are not in the tree yet. */
-  readonly #leaves: string[] = [];
-  /** Lines that were not taken yet. */
-  #text = '';
+  #leaves = Buffer.alloc(leavesMax * hashBytes);
+  #leafCount = 0;
+  /** Lines that were not taken yet: these, and behind them those of the block between `from` and `to`. */
+  #pieces: Buffer[] = [];
+  #block = Buffer.allocUnsafeSlow(blockBytes);
+  #from = 0;
+  #to = 0;
   #records = 0;
 
   constructor(state: ChainState) {
     this.#at = state;
     this.#size = state.tree.size;
-    this.#head = state.head;
+    this.#tree = new GrowingTree(state.tree);
+    this.#head = Buffer.from(state.head, 'latin1');
     this.#confirmedOpen = state.open.copy();
     this.#monoStart = state.clock.mono();
   }
@@ -84,18 +99,21 @@ export class Chain {
     return this.#size;
   }
 
-  /** UTF-16 units that wait to be taken, more or less. */
+  /** Bytes that wait to be taken, more or less. */
   get length(): number {
-    return this.#text.length + this.#waitingLength;
+    let length = this.#waitingLength + this.#to - this.#from;
+    for (const piece of this.#pieces) length += piece.length;
+    return length;
   }
 
   get start(): SegmentStart {
-    return { first: this.#size, head: this.#head, range: this.#tree().range };
+    const { range } = this.#grown();
+    return { first: this.#size, head: this.#head.toString('latin1'), range };
   }
 
   get snapshot(): Snapshot {
-    const tree = this.#tree();
-    return { size: tree.size, root: tree.root().toString('base64url'), head: this.#head };
+    const tree = this.#grown();
+    return { size: tree.size, root: tree.root().toString('base64url'), head: this.#head.toString('latin1') };
   }
 
   /**
@@ -103,8 +121,8 @@ export class Chain {
    * known once it is confirmed.
    */
   end(psh: string): SegmentEnd {
-    const tree = this.#tree();
-    return { size: tree.size, head: this.#head, range: tree.range, psh, open: this.#confirmedOpen };
+    const { size, range } = this.#grown();
+    return { size, head: this.#head.toString('latin1'), range, psh, open: this.#confirmedOpen };
   }
 
   /** The disk has the first `size` records: what was open behind them is taken on to there. */
@@ -135,8 +153,9 @@ export class Chain {
       this.#waiting.push({ body, ts, mono });
       this.#waitingLength += length + frameLength;
     } else {
-      this.#settle();
-      this.#add(this.#line(body, seq, ts, mono, keep));
+      const line = this.#line(body, seq, ts, mono, keep);
+      this.#waiting.push(line);
+      this.#waitingLength += line.length;
     }
     this.#size += 1;
     this.#at.open.note(body, seq);
@@ -147,29 +166,60 @@ export class Chain {
   /** The lines that were not taken yet. */
   take(): Taken {
     this.#settle();
-    const taken = { text: this.#text, records: this.#records };
-    this.#text = '';
+    const taken = { bytes: this.#pieced(), records: this.#records };
     this.#records = 0;
     return taken;
   }
 
   /** Puts what was taken back in front. */
-  giveBack({ text, records }: Taken): void {
-    this.#settle();
-    this.#text = text + this.#text;
+  giveBack({ bytes, records }: Taken): void {
+    this.#pieces.unshift(bytes);
     this.#records += records;
+  }
+
+  #pieced(): Buffer {
+    const last = this.#block.subarray(this.#from, this.#to);
+    this.#from = this.#to;
+    if (this.#pieces.length === 0) return last;
+    const pieces = [...this.#pieces, last];
+    this.#pieces = [];
+    return Buffer.concat(pieces);
   }
 
   /** Makes the lines that wait. */
   #settle(): void {
-    if (this.#waiting.length === 0) return;
-    let seq = this.#size - this.#waiting.length;
-    for (const { body, ts, mono } of this.#waiting) {
-      this.#add(this.#line(body, seq, ts, mono, nothingKept));
+    const count = this.#waiting.length;
+    if (count === 0) return;
+    let text = '';
+    let seq = this.#size - count;
+    for (const waiting of this.#waiting) {
+      const isLine = typeof waiting === 'string';
+      text += `${isLine ? waiting : this.#line(waiting.body, seq, waiting.ts, waiting.mono, nothingKept)}\n`;
       seq += 1;
     }
     this.#waiting.length = 0;
     this.#waitingLength = 0;
+    const from = this.#room(text);
+    this.#to += this.#block.write(text, this.#to, 'utf8');
+    if (this.#leafCount + count > this.#leaves.length / hashBytes) this.#grow();
+    if (count > this.#leaves.length / hashBytes) this.#leaves = Buffer.alloc(count * hashBytes);
+    finish.finish(this.#block, from, this.#to, this.#blankBytes, this.#head, this.#leaves, this.#leafCount);
+    this.#leafCount += count;
+    this.#records += count;
+  }
+
+  /** Sees to it that the block has room for a text; where that begins. */
+  #room(text: string): number {
+    const room = this.#block.length - this.#to;
+    // Three bytes a UTF-16 unit at most.
+    if (text.length * 3 <= room) return this.#to;
+    const bytes = Buffer.byteLength(text);
+    if (bytes <= room) return this.#to;
+    if (this.#from < this.#to) this.#pieces.push(this.#block.subarray(this.#from, this.#to));
+    this.#block = Buffer.allocUnsafeSlow(Math.max(blockBytes, bytes));
+    this.#from = 0;
+    this.#to = 0;
+    return 0;
   }
 
   #line(
@@ -180,7 +230,7 @@ export class Chain {
     keep: (blobs: readonly Blob[]) => void,
   ): string {
     const { origin, boot } = this.#at;
-    const stamp = { seq, prev: this.#head, ts, mono, node: origin, boot };
+    const stamp = { seq, prev: this.#blank, ts, mono, node: origin, boot };
     const line = encodeRecord(body, stamp);
     if (line.length <= surelyShort || Buffer.byteLength(line) <= lineBytesMax) return line;
     const { line: short, blobs } = shorten(body, (shorter) => encodeRecord(shorter, stamp));
@@ -188,26 +238,16 @@ export class Chain {
     return short;
   }
 
-  #add(line: string): void {
-    const leaf = leafOf(line);
-    this.#head = hash('sha256', leaf, 'base64url');
-    this.#leaves.push(this.#head);
-    if (this.#leaves.length >= leavesMax) this.#grow();
-    // To hash it joined the pieces that the line is made of; as a part of that it is not joined once more to be written.
-    this.#text += `${leaf.slice(1)}\n`;
-    this.#records += 1;
-  }
-
-  /** With everything in it. */
-  #tree(): CompactTree {
+  /** The tree with everything in it. */
+  #grown(): CompactTree {
     this.#settle();
     this.#grow();
-    return this.#at.tree;
+    return this.#tree.compact();
   }
 
   #grow(): void {
-    for (const leaf of this.#leaves) this.#at.tree.append(decodeHash(leaf));
-    this.#leaves.length = 0;
+    this.#tree.append(this.#leaves, this.#leafCount);
+    this.#leafCount = 0;
   }
 }
 

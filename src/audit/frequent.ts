@@ -3,7 +3,7 @@
 // Pure; that it says exactly what the general way says is tested.
 
 import type { RecordBody, Stamp, StatementBody } from './record.ts';
-import { integer, opening, saying, sayingList } from './words.ts';
+import { growing, integer, opening, saying, sayingList } from './words.ts';
 
 type OutcomeBody = Extract<RecordBody, { kind: 'outcome' }>;
 
@@ -21,7 +21,7 @@ export function encodeStatement(body: StatementBody, stamp: Stamp): string {
     `,"kind":"stmt","len":${integer(body.len)}` +
     said.lits(body.lits) +
     said.mac(body.mac) +
-    `,"mono":${integer(stamp.mono)},"n":${integer(body.n)}` +
+    `,"mono":${mono(stamp.mono)},"n":${integer(body.n)}` +
     said.node(stamp.node) +
     said.params(body.params) +
     said.pc(body.pc) +
@@ -37,7 +37,7 @@ export function encodeStatement(body: StatementBody, stamp: Stamp): string {
     said.sid(body.sid) +
     said.sql(body.sql) +
     said.target(body.target) +
-    `,"ts":${integer(stamp.ts)}` +
+    `,"ts":${ts(stamp.ts)}` +
     said.tx(body.tx) +
     ',"v":1}'
   );
@@ -47,7 +47,7 @@ export function encodeStatement(body: StatementBody, stamp: Stamp): string {
 export function encodeOutcome(body: OutcomeBody, stamp: Stamp): string {
   return (
     ended.boot(stamp.boot) +
-    `,"dur_us":${integer(Math.round(body.dur_us))},"kind":"outcome","mono":${integer(stamp.mono)}` +
+    `,"dur_us":${integer(Math.round(body.dur_us))},"kind":"outcome","mono":${mono(stamp.mono)}` +
     ended.node(stamp.node) +
     `,"prev":"${stamp.prev}","ref":${integer(body.ref)}` +
     ended.rid(body.rid) +
@@ -56,7 +56,7 @@ export function encodeOutcome(body: OutcomeBody, stamp: Stamp): string {
     ended.sqlstate(body.sqlstate) +
     ended.st(body.st) +
     ended.tags(body.tags) +
-    `,"ts":${integer(stamp.ts)},"v":1}`
+    `,"ts":${ts(stamp.ts)},"v":1}`
   );
 }
 
@@ -131,6 +131,9 @@ function lengths(list: readonly (string | null)[] | undefined): number {
 function whole(value: number): number {
   return Number.isSafeInteger(value) ? 0 : Number.NaN;
 }
+
+const mono = growing();
+const ts = growing();
 
 const said = {
   agent: opening('agent'),

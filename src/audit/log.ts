@@ -22,8 +22,8 @@ import { Turn } from './turn.ts';
 import type { Kept, ValuesMode } from './values.ts';
 import { Waiters, type Written } from './waiters.ts';
 
-/** Characters of a turn that are written at once rather than at the turn's end. */
-const turnCharactersMax = 1 << 20;
+/** Bytes of a turn, more or less, that are written at once rather than at the turn's end. */
+const turnBytesMax = 1 << 20;
 /** Groups are so many times rarer when nobody waits for one. */
 const idleFactor = 10;
 /** Of `unconfirmedBytesMax`: then records are refused, whoever asks. */
@@ -272,7 +272,7 @@ export class AuditLog {
   #append(body: RecordBody, late = false): number {
     const seq = this.#chain.append(body, this.#keep);
     this.#sealer.appended();
-    if (this.#chain.length > turnCharactersMax) this.#flush();
+    if (this.#chain.length > turnBytesMax) this.#flush();
     if (late) this.#turn.endLate();
     else this.#turn.end();
     return seq;
@@ -298,9 +298,9 @@ export class AuditLog {
     if (this.#chain.length === 0 || isBroken || isFinished || !isOurs) return;
     // A segment that closes ends with its seal: what comes meanwhile waits for the next one.
     if (this.#sealer.isClosing) return;
-    const { text, records } = this.#chain.take();
+    const { bytes, records } = this.#chain.take();
     try {
-      this.#segments.write(Buffer.from(text, 'utf8'));
+      this.#segments.write(bytes);
     } catch (cause) {
       this.#brokeOff('a record could not be written', cause);
     }

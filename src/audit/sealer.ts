@@ -219,7 +219,7 @@ export class Sealer {
     this.#parts.blobs.sync();
     const taken = this.#parts.chain.take();
     try {
-      await this.#parts.segments.mend(Buffer.from(taken.text, 'utf8'), this.#parts.chain.end(psh), last);
+      await this.#parts.segments.mend(taken.bytes, this.#parts.chain.end(psh), last);
     } catch (error) {
       this.#parts.chain.giveBack(taken);
       throw error;

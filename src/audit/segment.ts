@@ -37,6 +37,9 @@ interface Confirmed {
   readonly end: SegmentEnd;
 }
 
+/** Bytes that are hashed at once, unless it is asked for: a call costs as much as some thousand of them. */
+const hashedAtOnce = 64 << 10;
+
 /** The segment's file is not under its name any more. Nothing is wrong with the disk: somebody took it away. */
 export class Displaced extends Error {}
 
@@ -48,7 +51,10 @@ export class Segment {
   readonly #fd: number;
   #isOpen = true;
   #bytes = 0;
+  /** Of what was written, but for the last pieces. */
   #hasher: Hasher = createHash('sha256');
+  #unhashed: Buffer[] = [];
+  #unhashedBytes = 0;
   #confirmed: Confirmed | undefined;
   #unconfirmed: Buffer[] = [];
   #unconfirmedBytes = 0;
@@ -151,7 +157,9 @@ export class Segment {
     this.#unconfirmedBytes += bytes.length;
     writeAll(this.#folder.fs, this.#fd, bytes);
     this.#bytes += bytes.length;
-    this.#hasher.update(bytes);
+    this.#unhashed.push(bytes);
+    this.#unhashedBytes += bytes.length;
+    if (this.#unhashedBytes >= hashedAtOnce) this.#hash();
   }
 
   /**
@@ -160,7 +168,7 @@ export class Segment {
    * written into it then is seen by nobody; with anything else, the descriptor must not be used any more.
    */
   async sync(end: SegmentEnd): Promise<void> {
-    const confirmed = { bytes: this.#bytes, hasher: this.#hasher.copy(), end };
+    const confirmed = { bytes: this.#bytes, hasher: this.#hash().copy(), end };
     const count = this.#unconfirmed.length;
     await this.#flushToDisk();
     this.#checkName();
@@ -185,6 +193,8 @@ export class Segment {
     }
     this.#unconfirmed = [];
     this.#unconfirmedBytes = 0;
+    this.#unhashed = [];
+    this.#unhashedBytes = 0;
     this.#bytes = bytes + (last?.line.length ?? 0);
     this.#hasher = hasher.copy();
     if (last !== undefined) this.#hasher.update(last.line);
@@ -226,7 +236,16 @@ export class Segment {
   }
 
   #confirm(end: SegmentEnd): void {
-    this.#confirmed = { bytes: this.#bytes, hasher: this.#hasher.copy(), end };
+    this.#confirmed = { bytes: this.#bytes, hasher: this.#hash().copy(), end };
+  }
+
+  /** Of everything that was written. */
+  #hash(): Hasher {
+    const pieces = this.#unhashed;
+    this.#unhashed = [];
+    this.#unhashedBytes = 0;
+    if (pieces.length > 0) this.#hasher.update(pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces));
+    return this.#hasher;
   }
 
   #dropUnconfirmed(count: number): void {

@@ -44,6 +44,24 @@ export function integer(value: number): string {
   return `${value}`;
 }
 
+/** As `integer`, for values that grow little by little: their upper digits are found, not made. */
+export function growing(): (value: number) => string {
+  let last = 0;
+  let digits = '';
+  return (value) => {
+    if (!(value >= lower && Number.isSafeInteger(value))) return integer(value);
+    const upper = Math.floor(value / lower);
+    if (upper !== last) {
+      digits = `${upper}`;
+      last = upper;
+    }
+    return digits + `${lower + (value - upper * lower)}`.slice(1);
+  };
+}
+
+/** Where digits are parted: with a one in front, the lower ones keep their zeros. */
+const lower = 1e6;
+
 function remembering(make: (text: string) => string): (text: string) => string {
   let last = '';
   let words = make(last);

@@ -5,7 +5,7 @@
 import { EventEmitter } from 'node:events';
 import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
-import { type Hop, loadHop, reading, writable, writing } from './native.ts';
+import { type Hop, loadHop, reading, writable, writing } from './hop.ts';
 
 /** Bytes that wait for the kernel; with more, whoever writes is asked to wait. As net.Socket has it. */
 const waitingBytesMax = 64 << 10;

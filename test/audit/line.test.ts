@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { lineLengthMax, textLength } from '../../src/audit/frequent.ts';
 import { encodeRecord, moveLongMembers } from '../../src/audit/line.ts';
 import type { RecordBody, Stamp, StatementBody } from '../../src/audit/record.ts';
+import { growing } from '../../src/audit/words.ts';
 import { canonical } from '../../verify/src/jcs.ts';
 import { commit, leafHash, lineBytesMax } from '../../verify/src/leaf.ts';
 import { statement } from './fixture.ts';
@@ -103,6 +104,22 @@ test('any text at all stays in its member', () => {
 test('a number that is no exact integer is refused', () => {
   for (const ref of [1.5, Number.NaN, 2 ** 53, Number.POSITIVE_INFINITY])
     expect(() => encodeRecord({ kind: 'outcome', ref, st: 'ok', dur_us: 1 }, stamp)).toThrow(TypeError);
+});
+
+test('an integer that is said with what was kept of the one before is said whole', () => {
+  const value = fc.oneof(
+    fc.maxSafeInteger(),
+    fc.nat(3_000_000),
+    fc.integer({ min: 0, max: 3000 }).map((thousands) => 1_700_000_000_000_000 + 1000 * thousands),
+  );
+  fc.assert(
+    fc.property(fc.array(value, { minLength: 1 }), (values) => {
+      const said = growing();
+      expect(values.map((each) => said(each))).toEqual(values.map(String));
+    }),
+  );
+  for (const wrong of [1.5, 1e6 + 0.5, Number.NaN, 2 ** 53, Number.POSITIVE_INFINITY])
+    expect(() => growing()(wrong)).toThrow(TypeError);
 });
 
 test('the leaf hash is SHA-256 of a zero byte and the line', () => {

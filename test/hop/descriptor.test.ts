@@ -10,8 +10,8 @@ import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { Descriptor, hasHop } from '../../src/hop/descriptor.ts';
+import { loadHop } from '../../src/hop/hop.ts';
 import type { Line } from '../../src/hop/line.ts';
-import { loadHop } from '../../src/hop/native.ts';
 import { takeOver } from '../../src/hop/takeover.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -23,7 +23,7 @@ test('there is a hop for this platform, built from the source that is here', { s
     .digest('hex');
   expect(loadHop()?.source).toBe(digest);
   for (const arch of ['x64', 'arm64'])
-    expect(readFileSync(join(root, `src/hop/prebuilt/linux-${arch}.node`)).includes(digest), arch).toBe(true);
+    expect(readFileSync(join(root, `src/prebuilt/linux-${arch}/hop.node`)).includes(digest), arch).toBe(true);
 });
 
 /** A connection: the far end a socket of Node's, the near end taken over. */
@@ -374,12 +374,12 @@ describe('taking over', () => {
     expect(takeOver(stream, head)).toEqual({ line: stream, head });
   });
 
-  test('with HOLDPOINT_HOP=off there is none', () => {
-    process.env.HOLDPOINT_HOP = 'off';
+  test('with HOLDPOINT_NATIVE=off there is none', () => {
+    process.env.HOLDPOINT_NATIVE = 'off';
     try {
       expect(loadHop()).toBeUndefined();
     } finally {
-      delete process.env.HOLDPOINT_HOP;
+      delete process.env.HOLDPOINT_NATIVE;
     }
     expect(hasHop()).toBe(isBuilt);
   });

@@ -6,6 +6,7 @@ import { hash } from 'node:crypto';
 
 /** Hashes are 32 bytes. */
 export type Hash = Buffer;
+export const hashBytes = 32;
 
 /** SHA-256(0x01 ‖ left ‖ right). */
 export function nodeHash(left: Hash, right: Hash): Hash {
@@ -32,8 +33,8 @@ export class CompactTree {
 
   /** Begins empty, or where `range` of another tree of that size left off. Throws RangeError if they do not fit. */
   constructor(size = 0, range: readonly Hash[] = []) {
-    if (!Number.isSafeInteger(size) || size < 0 || range.length !== ones(size))
-      throw new RangeError(`a tree of ${size} leaves has ${ones(size)} peaks, not ${range.length}`);
+    if (!Number.isSafeInteger(size) || size < 0 || range.length !== peakCount(size))
+      throw new RangeError(`a tree of ${size} leaves has ${peakCount(size)} peaks, not ${range.length}`);
     if (range.some((peak) => peak.length !== 32)) throw new RangeError('a hash of the range is not 32 bytes');
     this.#size = size;
     this.#peaks = [...range];
@@ -180,7 +181,7 @@ function split(size: number): number {
 }
 
 function isPower(size: number): boolean {
-  return ones(size) === 1;
+  return peakCount(size) === 1;
 }
 
 function half(value: number): number {
@@ -188,7 +189,8 @@ function half(value: number): number {
   return Math.floor(value / 2);
 }
 
-function ones(size: number): number {
+/** How many perfect subtrees a tree of that size has: the ones in it. */
+export function peakCount(size: number): number {
   let count = 0;
   for (let rest = size; rest > 0; rest = half(rest)) count += rest % 2;
   return count;

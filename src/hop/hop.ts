@@ -1,7 +1,6 @@
-// Native: the addon native/hop.c as this process has it, or not. Prebuilt for Linux on x64 and arm64; where there is none,
-// or it cannot be loaded, everything goes over Node's sockets as it would without it. HOLDPOINT_HOP=off leaves it out.
+// Hop: the addon native/hop.c as this process has it, or not; where it is not, everything goes over Node's sockets.
 
-import { createRequire } from 'node:module';
+import { type Addon, loadAddon } from '../addon.ts';
 
 /** What `open` gives. A negative number is minus an errno. */
 export interface Hop {
@@ -22,10 +21,8 @@ export interface Hop {
   hold(isHeld: boolean): void;
 }
 
-export interface HopAddon {
+export interface HopAddon extends Addon {
   open(told: (count: number) => void): Hop;
-  /** SHA-256 of the source that it was built from, in hex. */
-  readonly source: string;
 }
 
 /** In the second number of an event. */
@@ -33,12 +30,7 @@ export const writable = -1;
 export const reading = 1;
 export const writing = 2;
 
-/** Undefined where there is none for this platform. */
+/** Undefined where there is none. */
 export function loadHop(): HopAddon | undefined {
-  if (process.env.HOLDPOINT_HOP === 'off') return undefined;
-  try {
-    return createRequire(import.meta.url)(`./prebuilt/${process.platform}-${process.arch}.node`) as HopAddon;
-  } catch {
-    return undefined;
-  }
+  return loadAddon<HopAddon>('hop');
 }
