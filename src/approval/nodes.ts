@@ -12,7 +12,7 @@ const renewMs = 3_000;
 const waitMs = 500;
 /** A node whose lease was not there so many times in a row is gone: longer than a lease lasts. */
 const missesMax = 5;
-/** Other nodes' keys are read again for an unknown one, at most so often. */
+/** Other nodes' keys are read again for an unknown one, at most so often; whoever asks sooner waits for it. */
 const refreshMs = 1_000;
 
 /** What a node tells the others of itself. */
@@ -46,6 +46,7 @@ export class Nodes {
   readonly #misses = new Map<string, number>();
   #renewals = 0;
   #refreshedAt = Number.NEGATIVE_INFINITY;
+  #looking: Promise<void> | undefined;
   #problem: string | undefined;
   #stop: () => void = () => {};
   #closed = false;
@@ -75,11 +76,12 @@ export class Nodes {
     return nodes;
   }
 
-  /** The public link key of that thumbprint, if a node that lives has it. Good for viewing only. */
+  /**
+   * The public link key of that thumbprint, if a node that lives has it. Good for viewing only. For one that is unknown
+   * the others' are read again first: the node may have come a moment ago.
+   */
   async linkKey(kid: string): Promise<JWK | undefined> {
-    if (this.#known(kid) === undefined && this.#options.mono() - this.#refreshedAt > refreshMs) {
-      await this.#refresh().catch(() => {});
-    }
+    if (this.#known(kid) === undefined) await this.#lookAgain();
     return this.#known(kid);
   }
 
@@ -169,6 +171,17 @@ export class Nodes {
       this.#others.set(node, card);
       this.met(node);
     }
+  }
+
+  /** One look for all who ask before it begins. */
+  async #lookAgain(): Promise<void> {
+    const early = this.#refreshedAt + refreshMs - this.#options.mono();
+    if (early <= 0) return this.#refresh().catch(() => {});
+    this.#looking ??= this.#pause(early).then(() => {
+      this.#looking = undefined;
+      return this.#refresh().catch(() => {});
+    });
+    return this.#looking;
   }
 
   #known(kid: string): JWK | undefined {
