@@ -1,13 +1,13 @@
 /*
  * finish: what the lines of a turn of the log still lack, all in one call: in each the hash of the line before, the hash
- * of each, and their place in the tree. A call of node:crypto costs several times the SHA-256 inside it, and a statement
- * would make four. Pure: bytes in, bytes out, nothing is kept. src/audit/finish.ts does the same where this is not, and a
+ * of each, and their place in the tree; and commitments to values. A call of node:crypto costs several times the SHA-256
+ * inside it, and a statement would make five. Pure: bytes in, bytes out, nothing is kept. src/audit/finish.ts does the same where this is not, and a
  * test compares.
  *
  * SHA-256 is OpenSSL's, which the node binary has and exports: with the processor's own instructions where it has them.
  * Its three functions are declared here, since their headers come with no package; their context has 112 bytes, and is
  * given more. Where they are not exported the addon cannot be loaded. Built by scripts/native.ts. Source: RFC 9162 §2.1.1
- * (0x00 before a leaf, 0x01 before a node), RFC 4648 §5 (base64url).
+ * (0x00 before a leaf, 0x01 before a node), RFC 4648 §5 (base64url); commitments: verify/src/leaf.ts.
  */
 #define _GNU_SOURCE
 #define NAPI_VERSION 8
@@ -144,12 +144,48 @@ static napi_value grow(napi_env env, napi_callback_info info) {
   return result;
 }
 
+/* commit(salt, oid, value): the commitment to a value, undefined for NULL, under a salt of 16 bytes; base64url. */
+static napi_value commitTo(napi_env env, napi_callback_info info) {
+  /* With the zero byte at its end. */
+  static const char prefix[] = "holdpoint-commit-v1";
+  size_t argc = 3, saltBytes, valueBytes = 1;
+  napi_value values[3], result;
+  napi_valuetype type;
+  char *salt, *value, null = (char)0xff;
+  uint32_t oid;
+  if (napi_get_cb_info(env, info, &argc, values, NULL, NULL) != napi_ok || argc < 3 ||
+      !buffer(env, values[0], &salt, &saltBytes) || saltBytes != 16 ||
+      napi_get_value_uint32(env, values[1], &oid) != napi_ok || napi_typeof(env, values[2], &type) != napi_ok)
+    return wrong(env, "wrong arguments");
+  if (type == napi_undefined) {
+    value = &null;
+    oid = 0xffffffff;
+  } else if (!buffer(env, values[2], &value, &valueBytes)) {
+    return wrong(env, "wrong arguments");
+  }
+  unsigned char head[sizeof prefix + 16 + 4], hash[hashBytes];
+  char text[spelt];
+  memcpy(head, prefix, sizeof prefix);
+  memcpy(head + sizeof prefix, salt, 16);
+  for (int i = 0; i < 4; i += 1) head[sizeof prefix + 16 + i] = (unsigned char)(oid >> (24 - 8 * i));
+  Sha sha;
+  SHA256_Init(&sha);
+  SHA256_Update(&sha, head, sizeof head);
+  SHA256_Update(&sha, value, valueBytes);
+  SHA256_Final(hash, &sha);
+  spell(hash, text);
+  napi_create_string_latin1(env, text, spelt, &result);
+  return result;
+}
+
 NAPI_MODULE_INIT() {
   napi_value value;
   napi_create_function(env, "finish", NAPI_AUTO_LENGTH, finish, NULL, &value);
   napi_set_named_property(env, exports, "finish", value);
   napi_create_function(env, "grow", NAPI_AUTO_LENGTH, grow, NULL, &value);
   napi_set_named_property(env, exports, "grow", value);
+  napi_create_function(env, "commit", NAPI_AUTO_LENGTH, commitTo, NULL, &value);
+  napi_set_named_property(env, exports, "commit", value);
   napi_create_string_utf8(env, SOURCE_DIGEST, NAPI_AUTO_LENGTH, &value);
   napi_set_named_property(env, exports, "source", value);
   return exports;

@@ -14,7 +14,7 @@ import { lineLengthMax, textLength } from './frequent.ts';
 import { GrowingTree } from './growing.ts';
 import { type Blob, encodeRecord, moveLongMembers } from './line.ts';
 import type { LogClock } from './logstate.ts';
-import type { OpenWork } from './openwork.ts';
+import { type Brief, briefly, type OpenWork } from './openwork.ts';
 import type { RecordBody } from './record.ts';
 import type { SegmentEnd, SegmentStart } from './segment.ts';
 
@@ -62,9 +62,9 @@ export interface Snapshot {
 export class Chain {
   readonly #at: ChainState;
   readonly #monoStart: number;
-  /** What was open behind the records that the disk has confirmed, and the records since, the first of them first. */
+  /** What was open behind the records that the disk has confirmed, and what the records since come to, the first first. */
   readonly #confirmedOpen: OpenWork;
-  readonly #unconfirmed: RecordBody[] = [];
+  readonly #unconfirmed: Brief[] = [];
   #size: number;
   readonly #tree: GrowingTree;
   /** Hash of the last line that was made, base64url. */
@@ -128,8 +128,8 @@ export class Chain {
   /** The disk has the first `size` records: what was open behind them is taken on to there. */
   confirm(size: number): void {
     const first = this.#size - this.#unconfirmed.length;
-    const bodies = this.#unconfirmed.splice(0, Math.max(0, size - first));
-    for (const [at, body] of bodies.entries()) this.#confirmedOpen.note(body, first + at);
+    const briefs = this.#unconfirmed.splice(0, Math.max(0, size - first));
+    for (const [at, brief] of briefs.entries()) this.#confirmedOpen.noteBrief(brief, first + at);
   }
 
   /** The times of this moment: µs since 1970, and ns since this boot. */
@@ -159,7 +159,7 @@ export class Chain {
     }
     this.#size += 1;
     this.#at.open.note(body, seq);
-    this.#unconfirmed.push(body);
+    this.#unconfirmed.push(briefly(body));
     return seq;
   }
 

@@ -1,8 +1,9 @@
 // Finish: what lines still lack when they are made, many at once: in each the hash of the line before, the hash of each,
-// and the tree grown by those. native/finish.c where it can be loaded, else the same here. Pure; the bytes are the caller's.
+// and the tree grown by those; and the commitments that stand in them. native/finish.c where it can be loaded, else the same here. Pure; the bytes are the caller's.
 // audit-approval §3, RFC 9162 §2.1.1.
 
 import { hash } from 'node:crypto';
+import { commit } from '../../verify/src/leaf.ts';
 import { CompactTree, type Hash, hashBytes, peakCount } from '../../verify/src/merkle.ts';
 import { type Addon, loadAddon } from '../addon.ts';
 
@@ -29,10 +30,16 @@ export interface Finish {
    * its perfect subtrees, largest first. Returns how many those are then.
    */
   grow(peaks: Buffer, size: number, leaves: Buffer, count: number): number;
+  /** As leaf.ts has it. */
+  commit(salt: Uint8Array, oid: number, value: Uint8Array | undefined): string;
 }
 
 /** Of this process. */
-export const finish: Finish = loadAddon<Addon & Finish>('finish') ?? { finish: finishHere, grow: growHere };
+export const finish: Finish = loadAddon<Addon & Finish>('finish') ?? {
+  finish: finishHere,
+  grow: growHere,
+  commit,
+};
 
 /** As Finish.finish. */
 export function finishHere(

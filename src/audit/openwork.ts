@@ -17,6 +17,12 @@ const ways: Readonly<Record<string, Way>> = {
   refuse: 'refused',
 };
 
+const allWays: readonly Way[] = ['passed', 'released', 'held', 'refused'];
+
+function wayOf({ dec }: { readonly dec: string }): Way {
+  return ways[dec] ?? 'passed';
+}
+
 /** What is to be said of a statement of which nobody else will say anything. */
 const endings: Readonly<Record<Way, OutcomeState>> = {
   passed: 'unknown',
@@ -24,6 +30,18 @@ const endings: Readonly<Record<Way, OutcomeState>> = {
   held: 'canceled',
   refused: 'refused',
 };
+
+/**
+ * What `note` needs of a record, in as little as can be kept of very many: of a statement minus one minus its way's index,
+ * of an outcome the statement's seq, of others all of it.
+ */
+export type Brief = number | RecordBody;
+
+export function briefly(body: RecordBody): Brief {
+  if (body.kind === 'stmt') return -1 - allWays.indexOf(wayOf(body));
+  // A foreign value stays what it is.
+  return body.kind === 'outcome' && body.ref >= 0 ? body.ref : body;
+}
 
 /** The members of a manifest line that tell what was open when its segment closed. */
 export type OpenMembers = Pick<SegmentSeal, 'intents' | 'holds' | 'reviews' | 'passes' | 'waits'>;
@@ -94,7 +112,7 @@ export class OpenWork {
   note(body: RecordBody, seq: number): void {
     switch (body.kind) {
       case 'stmt':
-        this.#statements.set(seq, ways[body.dec] ?? 'passed');
+        this.#statements.set(seq, wayOf(body));
         break;
       case 'outcome':
         this.#statements.delete(body.ref);
@@ -121,6 +139,13 @@ export class OpenWork {
         this.reviews.delete(body.rid);
         break;
     }
+  }
+
+  /** As `note`, of what `briefly` said of it. */
+  noteBrief(brief: Brief, seq: number): void {
+    if (typeof brief !== 'number') this.note(brief, seq);
+    else if (brief < 0) this.#statements.set(seq, allWays[-1 - brief]!);
+    else this.#statements.delete(brief);
   }
 
   #by(wanted: Way): number[] {

@@ -1,7 +1,7 @@
 // Values: what a log keeps of a literal or a bound parameter instead of the value itself, and what it may put aside of it,
 // encrypted, for an auditor. audit-approval §10. Refuses to know where a value comes from and who may open it.
 
-import { commit } from '../../verify/src/leaf.ts';
+import { finish } from './finish.ts';
 
 /**
  * What becomes of values. `none`: the log commits to them and they are forgotten. `auditor`: it commits to them and they
@@ -42,5 +42,5 @@ export class Salts {
 
 /** A commitment to a value under a salt. `value`: undefined for NULL. */
 export function committed(salt: Uint8Array, oid: number, value: Uint8Array | undefined): string {
-  return commit(salt, oid, value);
+  return finish.commit(salt, oid, value);
 }

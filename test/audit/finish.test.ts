@@ -9,13 +9,13 @@ import { describe, expect, test } from 'vitest';
 import { type Addon, loadAddon } from '../../src/addon.ts';
 import { type Finish, finish, finishHere, growHere, hashesOf } from '../../src/audit/finish.ts';
 import { GrowingTree } from '../../src/audit/growing.ts';
-import { leafHash, originHash } from '../../verify/src/leaf.ts';
+import { commit, leafHash, originHash } from '../../verify/src/leaf.ts';
 import { CompactTree, hashBytes, peakCount, rootOf } from '../../verify/src/merkle.ts';
 
 const root = join(import.meta.dirname, '../..');
 const isBuilt = process.platform === 'linux' && ['x64', 'arm64'].includes(process.arch);
 const native = loadAddon<Addon & Finish>('finish');
-const here: Finish = { finish: finishHere, grow: growHere };
+const here: Finish = { finish: finishHere, grow: growHere, commit };
 const ways = Object.entries({ here, ...(native && { native }) });
 
 const blank = Buffer.from('b'.repeat(43), 'latin1');
@@ -119,6 +119,17 @@ describe.each(ways)('in %s', (_name, way) => {
   });
 });
 
+test('a commitment is the verifier’s', () => {
+  const salt = fc.uint8Array({ minLength: 16, maxLength: 16 });
+  const oid = fc.oneof(fc.nat(3000), fc.integer({ min: 0, max: 2 ** 32 - 1 }));
+  const value = fc.option(fc.uint8Array({ maxLength: 3000 }), { nil: undefined });
+  fc.assert(
+    fc.property(salt, oid, value, (...given) => {
+      expect(finish.commit(...given)).toBe(commit(...given));
+    }),
+  );
+});
+
 test('arguments of another form are refused', () => {
   if (native === undefined) return;
   const block = Buffer.alloc(10);
@@ -134,6 +145,11 @@ test('arguments of another form are refused', () => {
   ];
   for (const given of wrong)
     expect(() => (native.finish as (...given: unknown[]) => number)(...given), String(given)).toThrow(
+      TypeError,
+    );
+  const salt = Buffer.alloc(16);
+  for (const given of [[], [hashes, 0, salt], [salt, '0', salt], [salt, 0, null], [salt, 0, 'text']])
+    expect(() => (native.commit as (...given: unknown[]) => string)(...given), String(given)).toThrow(
       TypeError,
     );
   expect(() => native.grow(hashes, 0, hashes, 1)).toThrow(TypeError);
