@@ -3,44 +3,91 @@
 // Pure; that it says exactly what the general way says is tested.
 
 import type { RecordBody, Stamp, StatementBody } from './record.ts';
-import { growing, integer, opening, saying, sayingList } from './words.ts';
+import { growing, integer, opening, saying, sayingList, sayingMany } from './words.ts';
 
 type OutcomeBody = Extract<RecordBody, { kind: 'outcome' }>;
 
 /** The line of a `stmt`, without LF. Throws TypeError on a value that is not of its member's form. */
 export function encodeStatement(body: StatementBody, stamp: Stamp): string {
+  const { boot, node } = stamp;
+  if (!isSaid(said, body, boot, node)) said = say(body, boot, node);
+  return `${said.mono}${mono(stamp.mono)},"n":${integer(body.n)}${said.pc}${pc(body.pc)},"prev":"${stamp.prev}"${said.seq}${integer(stamp.seq)}${said.sid}${sid(body.sid)}${said.ts}${ts(stamp.ts)}${said.end}`;
+}
+
+/** What a statement says that the next one says too as a rule, in pieces: each stands in front of the member it is named by. */
+interface Said {
+  readonly body: StatementBody;
+  readonly boot: string;
+  readonly node: string;
+  readonly mono: string;
+  readonly pc: string;
+  readonly seq: string;
+  readonly sid: string;
+  readonly ts: string;
+  readonly end: string;
+}
+
+/** To compare what is the same string or list takes no longer than to compare two numbers. */
+function isSaid(before: Said | undefined, body: StatementBody, boot: string, node: string): before is Said {
+  if (before === undefined) return false;
+  const { body: last } = before;
   return (
-    said.agent(body.agent) +
-    said.boot(stamp.boot) +
-    said.cls(body.cls) +
-    said.cmd(body.cmd) +
-    said.db(body.db) +
-    said.dc(body.dc) +
-    said.dec(body.dec) +
-    said.effects(body.effects) +
-    `,"kind":"stmt","len":${integer(body.len)}` +
-    said.lits(body.lits) +
-    said.mac(body.mac) +
-    `,"mono":${mono(stamp.mono)},"n":${integer(body.n)}` +
-    said.node(stamp.node) +
-    said.params(body.params) +
-    said.pc(body.pc) +
-    `,"prev":"${stamp.prev}"` +
-    said.proto(body.proto) +
-    said.reason(body.reason) +
-    said.rid(body.rid) +
-    said.role(body.role) +
-    said.rule(body.rule) +
-    `,"seq":${integer(stamp.seq)}` +
-    said.sha(body.sha) +
-    said.shadow(body.shadow) +
-    said.sid(body.sid) +
-    said.sql(body.sql) +
-    said.target(body.target) +
-    `,"ts":${ts(stamp.ts)}` +
-    said.tx(body.tx) +
-    ',"v":1}'
+    last.sql === body.sql &&
+    last.sha === body.sha &&
+    last.agent === body.agent &&
+    last.cls === body.cls &&
+    last.cmd === body.cmd &&
+    last.db === body.db &&
+    last.dc === body.dc &&
+    last.dec === body.dec &&
+    last.effects === body.effects &&
+    last.len === body.len &&
+    last.lits === body.lits &&
+    last.mac === body.mac &&
+    last.params === body.params &&
+    last.proto === body.proto &&
+    last.reason === body.reason &&
+    last.rid === body.rid &&
+    last.role === body.role &&
+    last.rule === body.rule &&
+    last.shadow === body.shadow &&
+    last.target === body.target &&
+    last.tx === body.tx &&
+    before.boot === boot &&
+    before.node === node
   );
+}
+
+function say(body: StatementBody, boot: string, node: string): Said {
+  return {
+    body,
+    boot,
+    node,
+    mono:
+      words.agent(body.agent) +
+      words.boot(boot) +
+      words.cls(body.cls) +
+      words.cmd(body.cmd) +
+      words.db(body.db) +
+      words.dc(body.dc) +
+      words.dec(body.dec) +
+      words.effects(body.effects) +
+      `,"kind":"stmt","len":${integer(body.len)}` +
+      words.lits(body.lits) +
+      words.mac(body.mac) +
+      ',"mono":',
+    pc: words.node(node) + words.params(body.params),
+    seq:
+      words.proto(body.proto) +
+      words.reason(body.reason) +
+      words.rid(body.rid) +
+      words.role(body.role) +
+      words.rule(body.rule) +
+      ',"seq":',
+    sid: words.sha(body.sha) + words.shadow(body.shadow),
+    ts: `${words.sql(body.sql)}${words.target(body.target)},"ts":`,
+    end: `${words.tx(body.tx)},"v":1}`,
+  };
 }
 
 /** The line of an `outcome`, without LF. Throws TypeError on a value that is not of its member's form. */
@@ -135,7 +182,12 @@ function whole(value: number): number {
 const mono = growing();
 const ts = growing();
 
-const said = {
+/** Of the last statement. */
+let said: Said | undefined;
+const sid = sayingMany('sid');
+const pc = sayingList('pc');
+
+const words = {
   agent: opening('agent'),
   boot: saying('boot'),
   cls: saying('cls'),
@@ -148,7 +200,6 @@ const said = {
   mac: saying('mac'),
   node: saying('node'),
   params: sayingList('params'),
-  pc: sayingList('pc'),
   proto: saying('proto'),
   reason: saying('reason'),
   rid: saying('rid'),
@@ -156,7 +207,6 @@ const said = {
   rule: saying('rule'),
   sha: saying('sha'),
   shadow: saying('shadow'),
-  sid: saying('sid'),
   sql: saying('sql'),
   target: saying('target'),
   tx: saying('tx'),

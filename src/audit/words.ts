@@ -21,6 +21,25 @@ export function saying(name: string): Saying<string> {
   };
 }
 
+/** Says texts of which many take turns, each again and again, under a name. */
+export function sayingMany(name: string): Saying<string> {
+  const prefix = `,"${name}":`;
+  const said = new Map<string, string>();
+  return (text) => {
+    if (text === undefined || text === null) return text === null ? `${prefix}null` : '';
+    let words = said.get(text);
+    if (words === undefined) {
+      if (said.size >= turnsMax) said.clear();
+      words = prefix + canonicalString(text);
+      said.set(text, words);
+    }
+    return words;
+  };
+}
+
+/** Texts that are remembered; then all are forgotten. */
+const turnsMax = 1000;
+
 /** Says lists of texts under a name. */
 export function sayingList(name: string): Saying<readonly (string | null)[]> {
   const prefix = `,"${name}":[`;
