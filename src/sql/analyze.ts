@@ -2,10 +2,10 @@
 // Knows no cache and no thread.
 
 import { classify } from './classify.ts';
-import type { Engine } from './engine.ts';
+import type { Engine, RawStatement } from './engine.ts';
 import { grammarError } from './grammar-errors.ts';
 import { hasNewNumerals, numeralsSince } from './numerals.ts';
-import type { Analysis } from './statement.ts';
+import type { Analysis, Statement } from './statement.ts';
 
 export const tooComplex: Analysis = {
   kind: 'refused',
@@ -16,13 +16,27 @@ export const tooComplex: Analysis = {
 /** The server quotes the whole rest of the text where a string or a comment does not end. */
 const messageCharactersMax = 4096;
 
+/** Has the trees of a text classified; whoever does it may look at the trees before, and at what comes of it. */
+export type Classifying = (
+  trees: readonly RawStatement[],
+  classify: () => readonly Statement[],
+) => readonly Statement[];
+
 /** The text must have passed `refusal`. Never throws; look at `engine.broken` afterwards. */
-export function analyzeWith(engine: Engine, sql: Uint8Array): Analysis {
+export function analyzeWith(
+  engine: Engine,
+  sql: Uint8Array,
+  classifying: Classifying = (_trees, classify) => classify(),
+): Analysis {
   try {
     const parsed = engine.parse(sql);
     if (parsed.kind === 'tree') {
       const since = hasNewNumerals(engine, sql) ? numeralsSince : undefined;
-      return { kind: 'statements', statements: classify(parsed.statements, sql.length, since) };
+      const { statements } = parsed;
+      return {
+        kind: 'statements',
+        statements: classifying(statements, () => classify(statements, sql.length, since)),
+      };
     }
     // The grammar's stack is full: PostgreSQL's parser says this of more than some 5,000 open parentheses.
     if (parsed.message.startsWith('memory exhausted')) return tooComplex;

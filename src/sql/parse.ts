@@ -1,13 +1,16 @@
-// Parse: text to facts, cached by exact bytes. The only door to PostgreSQL's parser: small texts here and now, large
+// Parse: text to facts, cached by exact bytes, and by stencil where no fact rests on a value. The only door to PostgreSQL's parser: small texts here and now, large
 // ones in a worker thread, broken instances replaced. Knows no session, no rule and no catalog: the facts depend on
 // the bytes alone, so one cache serves every target.
 
 import { analyzeWith, tooComplex } from './analyze.ts';
 import type { RawStatement, ScanToken } from './engine.ts';
 import { Engine } from './engine.ts';
+import { Generations } from './generations.ts';
 import { refusal } from './limits.ts';
 import { Pool } from './pool.ts';
 import type { Analysis } from './statement.ts';
+import { stencilOf } from './stencil.ts';
+import { Stencils } from './stencils.ts';
 import { hasFewTokens, readable, type Token, unpacked } from './tokens.ts';
 
 export interface AnalyzerOptions {
@@ -28,7 +31,10 @@ export interface AnalyzerOptions {
 
 /** Counters since the start; for metrics. */
 export interface AnalyzerStats {
+  /** Texts whose facts were known, by their bytes or by their stencil. */
   hits: number;
+  /** Those of them that were known by their stencil. */
+  alike: number;
   misses: number;
   /** Texts parsed in a worker thread. */
   large: number;
@@ -41,6 +47,9 @@ export interface AnalyzerStats {
 const statementBytes = 1024;
 const entryBytes = 512;
 
+/** Of the cache: what stencils may take. */
+const stencilsPart = 4;
+
 /** Longer bodies of functions are not read: 64 KiB of PL/pgSQL take some milliseconds. */
 const catalogBytesMax = 64 * 1024;
 
@@ -49,13 +58,11 @@ const tokensInlineMax = 8 * 1024;
 const tokensMax = 256 * 1024;
 
 export class Analyzer {
-  readonly stats: AnalyzerStats = { hits: 0, misses: 0, large: 0, broken: 0, refused: 0 };
+  readonly stats: AnalyzerStats = { hits: 0, alike: 0, misses: 0, large: 0, broken: 0, refused: 0 };
   readonly #options: Required<Omit<AnalyzerOptions, 'timing'>> & Pick<AnalyzerOptions, 'timing'>;
   readonly #pool: Pool;
-  /** Two generations: what is asked for again moves to the young one; when that is half the budget, the old one goes. */
-  #young = new Map<string, Analysis>();
-  #old = new Map<string, Analysis>();
-  #youngBytes = 0;
+  readonly #texts: Generations<Analysis>;
+  readonly #stencils: Stencils;
   #engine: Engine | undefined;
   #loading: Promise<void> | undefined;
 
@@ -71,6 +78,8 @@ export class Analyzer {
       ...options,
     };
     this.#pool = new Pool(this.#options);
+    this.#texts = new Generations(this.#options.cacheBytesMax);
+    this.#stencils = new Stencils(this.#options.cacheBytesMax / stencilsPart);
   }
 
   static async load(options: AnalyzerOptions = {}): Promise<Analyzer> {
@@ -85,19 +94,29 @@ export class Analyzer {
     if (sql.length > this.#options.statementBytesMax) return this.#refuse(sql) ?? tooComplex;
     // What is cached was let through once, so only its bytes need to be the same.
     const key = sql.toString('latin1');
-    const cached = this.#young.get(key) ?? this.#old.get(key);
+    const cached = this.#texts.get(key);
     if (cached !== undefined) {
       this.stats.hits += 1;
-      if (!this.#young.has(key)) this.#keep(key, cached);
       return cached;
     }
     const refused = this.#refuse(sql);
     if (refused !== undefined) return refused;
+    const stencil = stencilOf(key);
+    const alike = stencil && this.#stencils.find(stencil, sql.length);
+    if (alike !== undefined) {
+      this.stats.hits += 1;
+      this.stats.alike += 1;
+      return alike;
+    }
     this.stats.misses += 1;
     const engine = sql.length <= this.#options.inlineBytesMax ? this.#engine : undefined;
     if (engine === undefined) return this.#analyzeLarge(sql, key);
     const begun = this.#options.timing?.now() ?? 0;
-    const analysis = analyzeWith(engine, sql);
+    const analysis = analyzeWith(
+      engine,
+      sql,
+      stencil && ((trees, classify) => this.#stencils.learn(stencil, key, trees, classify)),
+    );
     this.#options.timing?.parsed(this.#options.timing.now() - begun);
     if (engine.broken) this.#reload();
     this.#keep(key, analysis);
@@ -193,14 +212,6 @@ export class Analyzer {
   #keep(key: string, analysis: Analysis): void {
     const count = analysis.kind === 'statements' ? analysis.statements.length : 1;
     const bytes = 2 * key.length + entryBytes + count * statementBytes;
-    const generationBytesMax = this.#options.cacheBytesMax / 2;
-    if (bytes > generationBytesMax / 4) return;
-    if (this.#youngBytes + bytes > generationBytesMax) {
-      this.#old = this.#young;
-      this.#young = new Map();
-      this.#youngBytes = 0;
-    }
-    this.#young.set(key, analysis);
-    this.#youngBytes += bytes;
+    this.#texts.set(key, analysis, bytes);
   }
 }

@@ -2,6 +2,7 @@
 // such nodes, or a node of a fixed type without wrapper. Knows shapes and no meaning.
 
 import type { Tree } from './engine.ts';
+import { isHidden } from './hidden.ts';
 import { nodesData } from './nodes-data.ts';
 
 /** Of each node type: its fields; the value is undefined for a scalar, '*' for nodes, else the type of a bare node. */
@@ -68,6 +69,8 @@ function addNodes(children: Child[], field: string, value: unknown): void {
 
 function addBare(children: Child[], field: string, type: string, value: unknown): void {
   for (const item of Array.isArray(value) ? value : [value]) {
+    // There is nothing below a value, which was made sure of when it was hidden.
+    if (isTree(item) && isHidden(item)) continue;
     if (isTree(item)) children.push({ type, node: item, field });
     else children.push({ type: unknownType, node: {}, field });
   }
@@ -124,6 +127,20 @@ export function nameParts(list: readonly unknown[]): (string | undefined)[] {
 export function qualified(list: readonly unknown[]): { schema: string | undefined; name: string } {
   const parts = nameParts(list);
   return { schema: parts.at(-2), name: parts.at(-1) ?? '' };
+}
+
+/** True if two pieces of a tree say the same, wherever in the text they stand. Values are looked at last. */
+export function areSame(one: unknown, other: unknown): boolean {
+  if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null)
+    return one === other;
+  if (Array.isArray(one) !== Array.isArray(other)) return false;
+  const members = membersOf(one);
+  if (members.length !== membersOf(other).length || !members.every((name) => name in other)) return false;
+  return members.every((name) => areSame((one as Tree)[name], (other as Tree)[name]));
+}
+
+function membersOf(value: object): string[] {
+  return Object.keys(value).filter((name) => name !== 'location');
 }
 
 /** The text of a constant: string, number or boolean; undefined for anything else, NULL included. */

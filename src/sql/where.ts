@@ -1,7 +1,7 @@
 // Where: whether a WHERE can leave a row out, as far as the text shows. Knows no data: `id > 0` can, `id = id` cannot.
 
 import type { Tree } from './engine.ts';
-import { childrenOf, listAt, nameParts, nodeAt, textAt, unwrap } from './tree.ts';
+import { areSame, childrenOf, listAt, nameParts, nodeAt, textAt, unwrap } from './tree.ts';
 
 const reflexive = new Set(['=', '<=', '>=', '~~', '~~*', '@>', '<@', '&&']);
 
@@ -58,18 +58,19 @@ function booleanIsTrue(node: Tree, depth: number): boolean {
 
 /** `x = x` and its like with the same words on both sides, `x IN (x, …)`, `x BETWEEN x AND x`. */
 function comparisonIsTrue(node: Tree): boolean {
-  const left = spelling(node.lexpr);
+  const { lexpr: left, rexpr: right } = node;
   if (left === undefined) return false;
   const kind = textAt(node, 'kind') ?? '';
   const operator = nameOf(node);
   if (kind === 'AEXPR_OP' || kind === 'AEXPR_LIKE' || kind === 'AEXPR_ILIKE') {
-    return reflexive.has(operator) && left === spelling(node.rexpr);
+    return reflexive.has(operator) && areSame(left, right);
   }
-  if (kind === 'AEXPR_NOT_DISTINCT') return left === spelling(node.rexpr);
+  if (kind === 'AEXPR_NOT_DISTINCT') return areSame(left, right);
   const list = nodeAt(node, 'rexpr', 'List');
-  const items = list === undefined ? [] : listAt(list, 'items').map(spelling);
-  if (kind === 'AEXPR_IN') return operator === '=' && items.includes(left);
-  if (kind === 'AEXPR_BETWEEN' || kind === 'AEXPR_BETWEEN_SYM') return items.every((item) => item === left);
+  const items = list === undefined ? [] : listAt(list, 'items');
+  if (kind === 'AEXPR_IN') return operator === '=' && items.some((item) => areSame(left, item));
+  if (kind === 'AEXPR_BETWEEN' || kind === 'AEXPR_BETWEEN_SYM')
+    return items.every((item) => areSame(left, item));
   return false;
 }
 
@@ -77,10 +78,4 @@ function nameOf(node: Tree): string {
   const last = listAt(node, 'name').at(-1);
   const child = last === undefined ? undefined : unwrap(last);
   return child === undefined ? '' : (textAt(child.node, 'sval') ?? '');
-}
-
-/** The expression without its positions in the text, to compare two. */
-function spelling(value: unknown): string | undefined {
-  if (value === undefined) return undefined;
-  return JSON.stringify(value, (key, inner: unknown) => (key === 'location' ? undefined : inner));
 }

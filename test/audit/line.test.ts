@@ -243,6 +243,28 @@ test('a record that says what the one before said is encoded as if it were alone
   );
 });
 
+test('a statement that differs from the one before in one member says that member', () => {
+  const texts = 'sid agent target db role tx proto cls dec dc rule reason shadow sql sha mac rid'.split(' ');
+  const lists = ['cmd', 'effects', 'lits', 'pc', 'params'];
+  const whole = {
+    kind: 'stmt',
+    ...Object.fromEntries(texts.map((name) => [name, `a ${name}`])),
+    ...Object.fromEntries(lists.map((name) => [name, [`a ${name}`]])),
+    n: 1,
+    len: 2,
+  };
+  for (const member of Object.keys(whole).slice(1)) {
+    const other = lists.includes(member) ? ['other'] : texts.includes(member) ? 'other' : 7_777;
+    for (const change of [{}, { [member]: other }, { boot: 'other' }, { node: 'other' }, {}]) {
+      const { boot = stamp.boot, node = stamp.node, ...changed } = change as Record<string, string>;
+      const body = { ...whole, ...changed };
+      expect(encodeRecord(body as unknown as RecordBody, { ...stamp, boot, node })).toBe(
+        canonical(JSON.parse(JSON.stringify({ ...body, ...stamp, boot, node, v: 1 }))),
+      );
+    }
+  }
+});
+
 test('a statement without its agent, which opens the line, is refused', () => {
   const nobody = statement(1, { agent: undefined as unknown as string });
   for (const body of [nobody, statement(1), nobody]) {
