@@ -8,15 +8,15 @@ import { Generations } from './generations.ts';
 import type { Analysis, Statement } from './statement.ts';
 import type { Stencil } from './stencil.ts';
 
-/** The facts of a text by its length: those of two texts differ in where they end. */
 interface Known {
-  readonly statement: Statement;
+  readonly first: Statement;
   /** Bytes of a text behind its statement. */
   readonly behind: number;
-  readonly analyses: Map<number, Analysis>;
+  /** By the length of the text: the facts of two texts differ in where they end. */
+  readonly statements: Map<number, Statement>;
 }
 
-/** Facts kept of one stencil; with more, all of them are forgotten. */
+/** Statements kept of one stencil; with more, all of them are forgotten. */
 const lengthsMax = 32;
 /** About what is kept of a stencil besides its key. */
 const entryBytes = 4096;
@@ -30,20 +30,21 @@ export class Stencils {
     this.#known = new Generations(bytesMax);
   }
 
-  /** What is known of a text of that length; undefined if it has to be parsed. */
+  /**
+   * What is known of a text of that length; undefined if it has to be parsed. The list is another one each time, as it is for
+   * each text; the statement in it is the same for texts of one length, so that what it means is found again as well.
+   */
   find({ key }: Stencil, length: number): Analysis | undefined {
     const known = this.#known.get(key);
     if (known === undefined || known === 'nothing') return undefined;
-    const { statement, behind, analyses } = known;
-    const before = analyses.get(length);
-    if (before !== undefined) return before;
-    if (analyses.size === lengthsMax) analyses.clear();
-    const analysis: Analysis = {
-      kind: 'statements',
-      statements: [{ ...statement, end: length - behind }],
-    };
-    analyses.set(length, analysis);
-    return analysis;
+    const { first, behind, statements } = known;
+    let statement = statements.get(length);
+    if (statement === undefined) {
+      if (statements.size === lengthsMax) statements.clear();
+      statement = { ...first, end: length - behind };
+      statements.set(length, statement);
+    }
+    return { kind: 'statements', statements: [statement] };
   }
 
   /**
@@ -71,7 +72,7 @@ export class Stencils {
     const isLast = isKnown && (cuts.at(-1)?.end ?? 0) <= statement.end && statement.start <= cuts[0]!.start;
     this.#known.set(
       key,
-      isLast ? { statement, behind: text.length - statement.end, analyses: new Map() } : 'nothing',
+      isLast ? { first: statement, behind: text.length - statement.end, statements: new Map() } : 'nothing',
       2 * key.length + entryBytes,
     );
     return statements;

@@ -369,7 +369,11 @@ describe('of two texts that differ in values', () => {
   });
 
   test.each([
-    ['a fact rests on one', 'update t set a = 1 where b = 2 or 3 = 4', 'update t set a = 1 where b = 2 or 3 = 3'],
+    [
+      'a fact rests on one',
+      'update t set a = 1 where b = 2 or 3 = 4',
+      'update t set a = 1 where b = 2 or 3 = 3',
+    ],
     [
       'a setting has its name of it',
       "select set_config('a.b', '1', false)",
@@ -382,16 +386,18 @@ describe('of two texts that differ in values', () => {
   });
 });
 
-test('what is known of a stencil is the same object for texts of one length: what others remember of it is found again', async () => {
+test('texts of one length and stencil share a statement, so that what it means is found again, and no list', async () => {
   const analyzer = await Analyzer.load();
-  const facts = async (sql: string): Promise<Statement> => {
+  const facts = async (sql: string): Promise<readonly Statement[]> => {
     const analysis = await analyzer.analyze(Buffer.from(sql));
     if (analysis.kind !== 'statements') throw new Error(analysis.kind);
-    return analysis.statements[0]!;
+    return analysis.statements;
   };
   await facts('select 1');
   const [one, other, longer] = [await facts('select 2'), await facts('select 3'), await facts('select 44')];
-  expect(other).toBe(one);
-  expect(longer).toEqual({ ...one, end: 9 });
+  expect(other[0]).toBe(one[0]);
+  expect(longer[0]).toEqual({ ...one[0], end: 9 });
+  // What is remembered of a text by its list (description.ts) is of that text alone.
+  expect(other).not.toBe(one);
   await analyzer.close();
 });
