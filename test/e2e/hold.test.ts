@@ -50,6 +50,21 @@ function errorOf(replies: readonly Reply[]): Map<string, string> {
 }
 
 describe('a held simple query', () => {
+  test('is the one that was shown, not one that differs from it in a value', async () => {
+    await direct.query('create table alike as select generate_series(1, 4) as id');
+    const client = await guard.connect();
+    for (const id of [1, 2, 3]) {
+      client.send(query(`delete from alike where id = ${id}`));
+      const { id: rid } = await held();
+      expect(JSON.parse((await guard.show(rid)).request).sql).toBe(`delete from alike where id = ${id}`);
+      await guard.approveNext();
+      await client.until('Z');
+    }
+    const left = await direct.query('select id from alike');
+    expect(left.rows).toEqual([{ id: 4 }]);
+    client.destroy();
+  });
+
   test('runs when a person approves it, and answers as if nothing had happened', async () => {
     const client = await guard.connect();
     await direct.query('create table doomed as select 1 as a');
