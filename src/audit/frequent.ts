@@ -9,12 +9,11 @@ type OutcomeBody = Extract<RecordBody, { kind: 'outcome' }>;
 
 /** The line of a `stmt`, without LF. Throws TypeError on a value that is not of its member's form. */
 export function encodeStatement(body: StatementBody, stamp: Stamp): string {
-  const { boot, node } = stamp;
-  if (!isSaid(said, body, boot, node)) said = say(body, boot, node);
+  const said = saidOf(body, stamp);
   return `${said.mono}${mono(stamp.mono)},"n":${integer(body.n)}${said.pc}${pc(body.pc)},"prev":"${stamp.prev}"${said.seq}${integer(stamp.seq)}${said.sid}${sid(body.sid)}${said.ts}${ts(stamp.ts)}${said.end}`;
 }
 
-/** What a statement says that the next one says too as a rule, in pieces: each stands in front of the member it is named by. */
+/** What a statement says that the next one of its text says too as a rule, in pieces: each stands in front of the member it is named by. */
 interface Said {
   readonly body: StatementBody;
   readonly boot: string;
@@ -25,6 +24,16 @@ interface Said {
   readonly sid: string;
   readonly ts: string;
   readonly end: string;
+}
+
+function saidOf(body: StatementBody, { boot, node }: Stamp): Said {
+  const text = body.sql ?? '';
+  const before = saids.get(text);
+  if (isSaid(before, body, boot, node)) return before;
+  const said = say(body, boot, node);
+  if (saids.size >= saidsMax) saids.clear();
+  saids.set(text, said);
+  return said;
 }
 
 /** To compare what is the same string or list takes no longer than to compare two numbers. */
@@ -182,8 +191,10 @@ function whole(value: number): number {
 const mono = growing();
 const ts = growing();
 
-/** Of the last statement. */
-let said: Said | undefined;
+/** Of the last statement of each text. */
+const saids = new Map<string, Said>();
+/** Texts for which it is remembered; then all are forgotten. */
+const saidsMax = 64;
 const sid = sayingMany('sid');
 const pc = sayingList('pc');
 

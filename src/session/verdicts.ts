@@ -16,7 +16,7 @@ interface Known {
 }
 
 /** Statements that are remembered at a time: what a loop runs, and nothing to speak of for a session that idles. */
-const knownMax = 8;
+const knownMax = 32;
 
 export class Verdicts {
   readonly #actor: Actor;

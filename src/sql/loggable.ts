@@ -27,13 +27,17 @@ export function loggable(sql: string, analysis: Analysis, comments: Comments = '
 /** The text with every literal lifted to a parameter, numbered behind those the text has already. */
 export function normalized(sql: string, analysis: Analysis, comments: Comments = 'keep'): Loggable {
   const literals: string[] = [];
-  const parameters = [...sql.matchAll(/\$(\d{1,5})/g)].map((match) => Number(match[1]));
-  const first = Math.max(0, ...parameters) + 1;
+  const first = sql.includes('$') ? parametersOf(sql) + 1 : 1;
   const lifted = rewrite(sql, analysis, comments, (text) => {
     literals.push(text);
     return `$${first + literals.length - 1}`;
   });
   return { ...lifted, literals };
+}
+
+/** The highest number of what looks like a parameter. */
+function parametersOf(sql: string): number {
+  return Math.max(0, ...[...sql.matchAll(/\$(\d{1,5})/g)].map((match) => Number(match[1])));
 }
 
 /** What stands for a literal. Secrets never come here. */
