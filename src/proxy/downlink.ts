@@ -29,12 +29,14 @@ export interface DownlinkOptions {
   readonly commit?: OutputCommit | undefined;
 }
 
+const frameBytesMax = backendFrameBytesMax(assembledBytesMax);
+
 export class Downlink {
   readonly #options: DownlinkOptions;
   readonly #framer = new Framer({
     wanted,
     known: backendKnown,
-    frameBytesMax: backendFrameBytesMax(assembledBytesMax),
+    frameBytesMax,
   });
   readonly #intake: Intake;
   readonly #outlet: Outlet;

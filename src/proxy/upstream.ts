@@ -198,7 +198,7 @@ async function logIn(
   await authenticate(stream, frames, address, binding);
   const reported = new Map<string, string>();
   let pid = 0;
-  let key = Buffer.alloc(0);
+  let key: Buffer = Buffer.alloc(0);
   for (;;) {
     const frame = await frames.next();
     if (frame.type === backendType.parameterStatus) {
@@ -207,7 +207,9 @@ async function logIn(
     } else if (frame.type === backendType.backendKeyData) {
       const data = readBackendKeyData(frame);
       pid = data.pid;
-      key = Buffer.from(data.key);
+      // In memory of its own: a session that keeps a piece of a shared buffer keeps all of that.
+      key = Buffer.allocUnsafeSlow(data.key.length);
+      data.key.copy(key);
     } else if (frame.type === backendType.errorResponse) throw refusal(frame);
     else if (frame.type === backendType.readyForQuery) break;
   }

@@ -42,13 +42,23 @@ export function frontendFrameBytesMax(
   statementBytesMax: number,
   bindBytesMax: number = statementBytesMax,
 ): (type: number) => number {
-  const limits = new Float64Array(256).fill(smallLengthMax + 1);
-  for (const letter of 'QPF') {
-    limits[letter.charCodeAt(0)] = Math.min(statementBytesMax, largeLengthMax) + 1;
-  }
-  limits[frontendType.bind] = Math.min(bindBytesMax, largeLengthMax) + 1;
-  limits[frontendType.copyData] = largeLengthMax + 1;
-  return (type) => limits[type]!;
+  // No table: every session has one of these.
+  const textMax = Math.min(statementBytesMax, largeLengthMax) + 1;
+  const bindMax = Math.min(bindBytesMax, largeLengthMax) + 1;
+  return (type) => {
+    switch (type) {
+      case frontendType.query:
+      case frontendType.parse:
+      case frontendType.functionCall:
+        return textMax;
+      case frontendType.bind:
+        return bindMax;
+      case frontendType.copyData:
+        return largeLengthMax + 1;
+      default:
+        return smallLengthMax + 1;
+    }
+  };
 }
 
 // Bind (B)
