@@ -120,8 +120,14 @@ export function createGate(
 /** Notes one command tag: `DELETE 42`, `INSERT 0 7`. */
 export function noteTag(gate: Gate, tag: string): void {
   if (gate.tags.length < tagsMax) gate.tags.push(tag);
-  const count = /(\d+)$/.exec(tag);
-  if (count !== null) gate.rows += Number(count[1]);
+  gate.rows += countAtEnd(tag);
+}
+
+/** The number that a tag ends with, 0 where it ends with none. */
+function countAtEnd(tag: string): number {
+  let at = tag.length;
+  while (at > 0 && tag.charCodeAt(at - 1) >= 0x30 && tag.charCodeAt(at - 1) <= 0x39) at -= 1;
+  return Number(tag.slice(at));
 }
 
 /**

@@ -17,9 +17,9 @@ export interface Stencil {
 }
 
 /** Longer texts are not looked at: they differ in more than values as a rule. */
-const charactersMax = 8192;
+const charactersMax = 16_384;
 /** More literals are data, not the form of a statement. */
-const cutsMax = 256;
+const cutsMax = 1024;
 /** Digits of an integer that is surely one of four bytes, as the scanner sees it. */
 const digitsMax = 9;
 

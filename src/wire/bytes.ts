@@ -65,8 +65,27 @@ export class BodyCursor {
 
   /** A String that is a name. Names compare by bytes, so one that is not valid UTF-8 is refused, never repaired. */
   name(): string {
-    const bytes = this.cstring();
-    return bytes.length === 0 ? '' : decodeUtf8(bytes);
+    return this.#plain() ?? decodeUtf8(this.cstring());
+  }
+
+  /** A String that is ASCII, such as a command tag; anything else byte by byte (latin1). */
+  ascii(): string {
+    return this.#plain() ?? this.cstring().toString('latin1');
+  }
+
+  /** A short String of ASCII, which most are: to find its end here takes less than to ask for a view of it. */
+  #plain(): string | undefined {
+    const buffer = this.#buffer;
+    const start = this.#position;
+    const end = Math.min(this.#end, start + plainBytesMax);
+    for (let at = start; at < end; at += 1) {
+      const byte = buffer[at]!;
+      if (byte >= 0x80) return undefined;
+      if (byte > 0) continue;
+      this.#position = at + 1;
+      return at === start ? '' : buffer.toString('latin1', start, at);
+    }
+    return undefined;
   }
 
   /** Every field must be consumed exactly, or two readers of the same bytes could disagree about the last one. */
@@ -83,6 +102,9 @@ export class BodyCursor {
     return at;
   }
 }
+
+/** Longer Strings are looked through by native code. */
+const plainBytesMax = 64;
 
 /** Text of bytes that must be valid UTF-8; `bad-encoding` with the server's sentence otherwise. */
 export function decodeUtf8(bytes: Buffer): string {

@@ -246,7 +246,9 @@ export class Framer implements FrameView {
     this.#position += bytes;
     this.#queuedBytes -= bytes;
     if (this.#position === chunk.length) {
-      this.#chunks.shift();
+      // As a rule there is one, and the last goes faster than the first.
+      if (this.#chunks.length === 1) this.#chunks.pop();
+      else this.#chunks.shift();
       this.#position = 0;
     }
   }

@@ -74,7 +74,7 @@ export function backendKeyData(pid: number, key: Buffer): Buffer {
 /** The command tag, such as `DELETE 5`. */
 export function readCommandComplete(frame: FrameView): string {
   const body = new BodyCursor(frame);
-  const tag = body.cstring().toString('latin1');
+  const tag = body.ascii();
   body.finish();
   return tag;
 }
