@@ -1,6 +1,8 @@
 // Literals: where the strings, numbers and comments of a text stand. For what people and logs see, never for a verdict: those
 // rest on PostgreSQL's own parser. Follows the manual, 4.1 (Lexical Structure), with standard_conforming_strings on.
 
+import { dollar, doubleQuote, isDigit, isIdentifierPart, isIdentifierStart, quote } from './characters.ts';
+
 export interface Literal {
   readonly kind: 'string' | 'number' | 'comment';
   /** Byte offsets; a string with its quotes and prefix, continued over line ends as the server does. */
@@ -8,24 +10,9 @@ export interface Literal {
   readonly end: number;
 }
 
-const quote = 0x27;
-const doubleQuote = 0x22;
 const backslash = 0x5c;
-const dollar = 0x24;
 const newline = 0x0a;
 const carriageReturn = 0x0d;
-
-function isDigit(byte: number): boolean {
-  return byte >= 0x30 && byte <= 0x39;
-}
-
-function isIdentifierStart(byte: number): boolean {
-  return (byte >= 0x61 && byte <= 0x7a) || (byte >= 0x41 && byte <= 0x5a) || byte === 0x5f || byte >= 0x80;
-}
-
-function isIdentifierPart(byte: number): boolean {
-  return isIdentifierStart(byte) || isDigit(byte);
-}
 
 /** The literals of a text, in order. An unterminated one reaches to the end. Linear in the text. */
 export function literalsOf(sql: Buffer): Literal[] {

@@ -1,6 +1,7 @@
 // Numerals: numbers as PostgreSQL 16 writes them (0x1F, 0o7, 0b1, 1_000), which servers before 14 read as a number and
 // a name behind it, and those of 15 refuse. Knows bytes and the tokens of PostgreSQL's own scanner. wire.md §3.1.
 
+import { isDigit } from './characters.ts';
 import type { Engine } from './engine.ts';
 
 /** The major version that first reads them as numbers. */
@@ -14,10 +15,6 @@ const wordByte = new Uint8Array(256);
 for (const character of 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_$')
   wordByte[character.charCodeAt(0)] = 1;
 wordByte.fill(1, 0x80);
-
-function isDigit(byte: number): boolean {
-  return byte >= 0x30 && byte <= 0x39;
-}
 
 /** True if a number of the text is written in a way that older servers do not know. Throws as `Engine.scan`. */
 export function hasNewNumerals(engine: Engine, sql: Uint8Array): boolean {

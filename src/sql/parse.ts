@@ -1,6 +1,6 @@
-// Parse: text to facts, cached by exact bytes, and by stencil where no fact rests on a value. The only door to PostgreSQL's parser: small texts here and now, large
-// ones in a worker thread, broken instances replaced. Knows no session, no rule and no catalog: the facts depend on
-// the bytes alone, so one cache serves every target.
+// Parse: text to facts, cached by exact bytes, and by stencil where no fact rests on a value. The only door to
+// PostgreSQL's parser: small texts here and now, large ones in a worker thread, broken instances replaced. Knows no
+// session, no rule and no catalog: the facts depend on the bytes alone, so one cache serves every target.
 
 import { analyzeWith, tooComplex } from './analyze.ts';
 import type { RawStatement, ScanToken } from './engine.ts';
@@ -18,7 +18,7 @@ export interface AnalyzerOptions {
   readonly statementBytesMax?: number;
   /** Longer texts go to a worker thread: 16 KiB take about half a millisecond. */
   readonly inlineBytesMax?: number;
-  /** Bytes of texts and facts kept. */
+  /** Bytes of texts and facts kept; of stencils a quarter of that besides. */
   readonly cacheBytesMax?: number;
   /** Time for one text in a worker thread. */
   readonly parseMs?: number;

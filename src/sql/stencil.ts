@@ -3,6 +3,8 @@
 // anything that its scanner treats in a way of its own (a comment, a backslash, a dollar quote, a string with a prefix or
 // in parts, an escape of names), it has no stencil. Pure; knows no tree. The manual, 4.1 (Lexical Structure).
 
+import { dollar, doubleQuote, isDigit, isIdentifierPart, isIdentifierStart, quote } from './characters.ts';
+
 /** A literal that was cut out, as offsets in bytes; a string with its quotes. */
 export interface Cut {
   readonly kind: 'integer' | 'decimal' | 'string';
@@ -23,9 +25,6 @@ const cutsMax = 1024;
 /** Digits of an integer that is surely one of four bytes, as the scanner sees it. */
 const digitsMax = 9;
 
-const quote = 0x27;
-const doubleQuote = 0x22;
-const dollar = 0x24;
 const point = 0x2e;
 
 /** What stands in a key for a literal: a character that no text can contain, and its kind. */
@@ -47,7 +46,7 @@ export function stencilOf(text: string): Stencil | undefined {
     const code = text.charCodeAt(at);
     const start = at;
     let kind: Cut['kind'] | undefined;
-    if (isNameStart(code)) {
+    if (isIdentifierStart(code)) {
       at = behindName(text, at);
       // A string right behind a word: the word may be its prefix.
       if (text.charCodeAt(at) === quote) return undefined;
@@ -79,16 +78,8 @@ export function stencilOf(text: string): Stencil | undefined {
   return cuts.length === 0 ? undefined : { key: key + text.slice(done), cuts };
 }
 
-function isDigit(code: number): boolean {
-  return code >= 0x30 && code <= 0x39;
-}
-
-function isNameStart(code: number): boolean {
-  return (code >= 0x61 && code <= 0x7a) || (code >= 0x41 && code <= 0x5a) || code === 0x5f || code >= 0x80;
-}
-
 function isNamePart(code: number): boolean {
-  return isNameStart(code) || isDigit(code) || code === dollar;
+  return isIdentifierPart(code) || code === dollar;
 }
 
 function behindName(text: string, from: number): number {
