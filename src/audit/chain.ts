@@ -158,8 +158,9 @@ export class Chain {
       this.#waitingLength += line.length;
     }
     this.#size += 1;
-    this.#at.open.note(body, seq);
-    this.#unconfirmed.push(briefly(body));
+    const brief = briefly(body);
+    this.#at.open.noteBrief(brief, seq);
+    this.#unconfirmed.push(brief);
     return seq;
   }
 
@@ -199,7 +200,8 @@ export class Chain {
     }
     this.#waiting.length = 0;
     this.#waitingLength = 0;
-    const from = this.#room(text);
+    this.#makeRoom(text);
+    const from = this.#to;
     this.#to += this.#block.write(text, this.#to, 'utf8');
     if (this.#leafCount + count > this.#leaves.length / hashBytes) this.#grow();
     if (count > this.#leaves.length / hashBytes) this.#leaves = Buffer.alloc(count * hashBytes);
@@ -208,18 +210,17 @@ export class Chain {
     this.#records += count;
   }
 
-  /** Sees to it that the block has room for a text; where that begins. */
-  #room(text: string): number {
+  /** Sees to it that the block has room for a text. */
+  #makeRoom(text: string): void {
     const room = this.#block.length - this.#to;
     // Three bytes a UTF-16 unit at most.
-    if (text.length * 3 <= room) return this.#to;
+    if (text.length * 3 <= room) return;
     const bytes = Buffer.byteLength(text);
-    if (bytes <= room) return this.#to;
+    if (bytes <= room) return;
     if (this.#from < this.#to) this.#pieces.push(this.#block.subarray(this.#from, this.#to));
     this.#block = Buffer.allocUnsafeSlow(Math.max(blockBytes, bytes));
     this.#from = 0;
     this.#to = 0;
-    return 0;
   }
 
   #line(

@@ -1,14 +1,11 @@
 // Finish: what lines still lack when they are made, many at once: in each the hash of the line before, the hash of each,
-// and the tree grown by those; and the commitments that stand in them. native/finish.c where it can be loaded, else the same here. Pure; the bytes are the caller's.
-// audit-approval §3, RFC 9162 §2.1.1.
+// and the tree grown by those; and the commitments that stand in them. native/finish.c where it can be loaded, else the
+// same here. Pure; the bytes are the caller's. audit-approval §3, RFC 9162 §2.1.1.
 
 import { hash } from 'node:crypto';
 import { commit } from '../../verify/src/leaf.ts';
 import { CompactTree, type Hash, hashBytes, peakCount } from '../../verify/src/merkle.ts';
 import { type Addon, loadAddon } from '../addon.ts';
-
-/** Characters of a hash in base64url. */
-export const spelledBytes = 43;
 
 export interface Finish {
   /**
@@ -34,23 +31,7 @@ export interface Finish {
   commit(salt: Uint8Array, oid: number, value: Uint8Array | undefined): string;
 }
 
-/** Of this process. */
-export const finish: Finish = loadAddon<Addon & Finish>('finish') ?? {
-  finish: finishHere,
-  grow: growHere,
-  commit,
-};
-
-/** As Finish.finish. */
-export function finishHere(
-  block: Buffer,
-  from: number,
-  to: number,
-  blank: Buffer,
-  head: Buffer,
-  leaves: Buffer,
-  at: number,
-): number {
+const finishHere: Finish['finish'] = (block, from, to, blank, head, leaves, at) => {
   const place = Buffer.concat([marker, blank]);
   let made = 0;
   for (let line = from; line < to; made += 1) {
@@ -67,16 +48,21 @@ export function finishHere(
     line = end + 1;
   }
   return made;
-}
+};
 
-/** As Finish.grow. */
-export function growHere(peaks: Buffer, size: number, leaves: Buffer, count: number): number {
+const growHere: Finish['grow'] = (peaks, size, leaves, count) => {
   const tree = new CompactTree(size, hashesOf(peaks, peakCount(size)));
   for (const leaf of hashesOf(leaves, count)) tree.append(leaf);
   const { range } = tree;
   for (const [at, peak] of range.entries()) peak.copy(peaks, at * hashBytes);
   return range.length;
-}
+};
+
+/** In TypeScript. */
+export const here: Finish = { finish: finishHere, grow: growHere, commit };
+
+/** Of this process. */
+export const finish: Finish = loadAddon<Addon & Finish>('finish') ?? here;
 
 const marker = Buffer.from('"prev":"', 'latin1');
 const leafMark = Buffer.from([0]);

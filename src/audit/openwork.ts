@@ -17,12 +17,6 @@ const ways: Readonly<Record<string, Way>> = {
   refuse: 'refused',
 };
 
-const allWays: readonly Way[] = ['passed', 'released', 'held', 'refused'];
-
-function wayOf({ dec }: { readonly dec: string }): Way {
-  return ways[dec] ?? 'passed';
-}
-
 /** What is to be said of a statement of which nobody else will say anything. */
 const endings: Readonly<Record<Way, OutcomeState>> = {
   passed: 'unknown',
@@ -31,16 +25,14 @@ const endings: Readonly<Record<Way, OutcomeState>> = {
   refused: 'refused',
 };
 
-/**
- * What `note` needs of a record, in as little as can be kept of very many: of a statement minus one minus its way's index,
- * of an outcome the statement's seq, of others all of it.
- */
-export type Brief = number | RecordBody;
+/** What is noted of a record: of a statement its way, of an outcome the statement's seq, of others all of it. */
+export type Brief = Way | number | RecordBody;
 
+/** In as little as can be kept of very many. */
 export function briefly(body: RecordBody): Brief {
-  if (body.kind === 'stmt') return -1 - allWays.indexOf(wayOf(body));
+  if (body.kind === 'stmt') return ways[body.dec] ?? 'passed';
   // A foreign value stays what it is.
-  return body.kind === 'outcome' && body.ref >= 0 ? body.ref : body;
+  return body.kind === 'outcome' && Number.isSafeInteger(body.ref) ? body.ref : body;
 }
 
 /** The members of a manifest line that tell what was open when its segment closed. */
@@ -110,13 +102,18 @@ export class OpenWork {
 
   /** Takes note of record `seq`. Reads only what the kind has; a foreign value is ignored. */
   note(body: RecordBody, seq: number): void {
+    this.noteBrief(briefly(body), seq);
+  }
+
+  /** As `note`, of what `briefly` said of it. */
+  noteBrief(brief: Brief, seq: number): void {
+    if (typeof brief === 'string') this.#statements.set(seq, brief);
+    else if (typeof brief === 'number') this.#statements.delete(brief);
+    else this.#noteOther(brief);
+  }
+
+  #noteOther(body: RecordBody): void {
     switch (body.kind) {
-      case 'stmt':
-        this.#statements.set(seq, wayOf(body));
-        break;
-      case 'outcome':
-        this.#statements.delete(body.ref);
-        break;
       case 'intent':
         // Only what is open: an intent behind an outcome would be open for ever.
         if (this.#statements.has(body.ref)) this.#statements.set(body.ref, 'released');
@@ -139,13 +136,6 @@ export class OpenWork {
         this.reviews.delete(body.rid);
         break;
     }
-  }
-
-  /** As `note`, of what `briefly` said of it. */
-  noteBrief(brief: Brief, seq: number): void {
-    if (typeof brief !== 'number') this.note(brief, seq);
-    else if (brief < 0) this.#statements.set(seq, allWays[-1 - brief]!);
-    else this.#statements.delete(brief);
   }
 
   #by(wanted: Way): number[] {
