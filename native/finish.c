@@ -1,13 +1,10 @@
 /*
  * finish: what the lines of a turn of the log still lack, all in one call: in each the hash of the line before, the hash
  * of each, and their place in the tree; and commitments to values. A call of node:crypto costs several times the SHA-256
- * inside it, and a statement would make five. Pure: bytes in, bytes out, nothing is kept. src/audit/finish.ts does the same where this is not, and a
- * test compares.
+ * inside it, and a statement would make five. Pure: bytes in, bytes out, nothing is kept. src/audit/finish.ts does the
+ * same where this is not, and a test compares.
  *
- * SHA-256 is OpenSSL's, which the node binary has and exports: with the processor's own instructions where it has them.
- * Its three functions are declared here, since their headers come with no package; their context has 112 bytes, and is
- * given more. Where they are not exported the addon cannot be loaded. Built by scripts/native.ts. Source: RFC 9162 §2.1.1
- * (0x00 before a leaf, 0x01 before a node), RFC 4648 §5 (base64url); commitments: verify/src/leaf.ts.
+ * Built by scripts/native.ts. Source: RFC 9162 §2.1.1 (0x00 before a leaf, 0x01 before a node).
  */
 #define _GNU_SOURCE
 #define NAPI_VERSION 8
@@ -15,15 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include "hash.h"
 
-typedef struct {
-  uint64_t words[32];
-} Sha;
-extern int SHA256_Init(Sha *);
-extern int SHA256_Update(Sha *, const void *, size_t);
-extern int SHA256_Final(unsigned char *, Sha *);
-
-enum { hashBytes = 32, spelt = 43 };
 /* What stands before the hash of the line before. In a text of a line its quotes are escaped. */
 static const char marker[] = "\"prev\":\"";
 enum { markerBytes = sizeof marker - 1 };
@@ -31,22 +21,6 @@ enum { markerBytes = sizeof marker - 1 };
 #ifndef SOURCE_DIGEST
 #define SOURCE_DIGEST ""
 #endif
-
-static void spell(const unsigned char *hash, char *text) {
-  static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-  int at = 0;
-  for (int i = 0; i < 30; i += 3) {
-    uint32_t bits = (uint32_t)hash[i] << 16 | (uint32_t)hash[i + 1] << 8 | hash[i + 2];
-    text[at++] = letters[bits >> 18];
-    text[at++] = letters[bits >> 12 & 63];
-    text[at++] = letters[bits >> 6 & 63];
-    text[at++] = letters[bits & 63];
-  }
-  uint32_t bits = (uint32_t)hash[30] << 16 | (uint32_t)hash[31] << 8;
-  text[at++] = letters[bits >> 18];
-  text[at++] = letters[bits >> 12 & 63];
-  text[at++] = letters[bits >> 6 & 63];
-}
 
 static void hashed(unsigned char kind, const void *one, size_t oneBytes, const void *other, size_t otherBytes,
                    unsigned char *out) {
@@ -146,34 +120,21 @@ static napi_value grow(napi_env env, napi_callback_info info) {
 
 /* commit(salt, oid, value): the commitment to a value, undefined for NULL, under a salt of 16 bytes; base64url. */
 static napi_value commitTo(napi_env env, napi_callback_info info) {
-  /* With the zero byte at its end. */
-  static const char prefix[] = "holdpoint-commit-v1";
-  size_t argc = 3, saltBytes, valueBytes = 1;
+  size_t argc = 3, bytes = 0, valueBytes = 0;
   napi_value values[3], result;
   napi_valuetype type;
-  char *salt, *value, null = (char)0xff;
+  char *salt, *value = NULL, text[spelt];
   uint32_t oid;
   if (napi_get_cb_info(env, info, &argc, values, NULL, NULL) != napi_ok || argc < 3 ||
-      !buffer(env, values[0], &salt, &saltBytes) || saltBytes != 16 ||
+      !buffer(env, values[0], &salt, &bytes) || bytes != saltBytes ||
       napi_get_value_uint32(env, values[1], &oid) != napi_ok || napi_typeof(env, values[2], &type) != napi_ok)
     return wrong(env, "wrong arguments");
-  if (type == napi_undefined) {
-    value = &null;
-    oid = 0xffffffff;
-  } else if (!buffer(env, values[2], &value, &valueBytes)) {
-    return wrong(env, "wrong arguments");
+  if (type != napi_undefined) {
+    if (!buffer(env, values[2], &value, &valueBytes)) return wrong(env, "wrong arguments");
+    /* An empty buffer may have no memory of its own, and is a value all the same. */
+    if (value == NULL) value = text;
   }
-  unsigned char head[sizeof prefix + 16 + 4], hash[hashBytes];
-  char text[spelt];
-  memcpy(head, prefix, sizeof prefix);
-  memcpy(head + sizeof prefix, salt, 16);
-  for (int i = 0; i < 4; i += 1) head[sizeof prefix + 16 + i] = (unsigned char)(oid >> (24 - 8 * i));
-  Sha sha;
-  SHA256_Init(&sha);
-  SHA256_Update(&sha, head, sizeof head);
-  SHA256_Update(&sha, value, valueBytes);
-  SHA256_Final(hash, &sha);
-  spell(hash, text);
+  commitment(salt, oid, value, valueBytes, text);
   napi_create_string_latin1(env, text, spelt, &result);
   return result;
 }

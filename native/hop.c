@@ -7,6 +7,8 @@
  * callback returns, and is written over then. Everything happens on the thread of the event loop that loaded it; a
  * process may load it on several.
  *
+ * Rounds that need no judgement do not come to JavaScript one by one: lane.h has them.
+ *
  * Of libuv it needs the functions below, which the node binary exports and libuv 1 keeps as they are; its headers are no
  * part of node-api-headers, so they are declared here.
  *
@@ -22,6 +24,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "lane.h"
 
 typedef struct uv_loop_s uv_loop_t;
 typedef struct uv_poll_s uv_poll_t;
@@ -41,8 +44,9 @@ enum { uv_poll = 8, uv_readable = 1 };
 enum { piece = 64 << 10, inputBytes = 1 << 20 };
 /* Descriptors looked at in one go; each may be readable and writable. Three integers an event. */
 enum { readyMax = 128, eventsMax = 2 * readyMax, eventInts = 3 };
-/* The second integer of an event that says a descriptor can be written again. */
-enum { writable = -1 };
+/* The second integer of an event that says a descriptor can be written again; what is added to where bytes begin that are
+ * to be written to it, and were not read. */
+enum { writable = -1, unsent = 1 << 30 };
 
 #ifndef SOURCE_DIGEST
 #define SOURCE_DIGEST ""
@@ -59,22 +63,25 @@ typedef struct {
   char *input;
   /* Descriptor; where in `input` it begins, or `writable`; bytes, 0 for the end of the stream, or minus an errno. */
   int32_t *events;
+  Lanes lanes;
 } Hop;
 
 static void tell(Hop *hop, int count) {
   napi_handle_scope scope;
-  napi_value callback, receiver, argument, result;
-  if (count == 0) return;
+  napi_value callback, receiver, arguments[2], result;
+  if (count == 0 && hop->lanes.at == 0) return;
   napi_open_handle_scope(hop->env, &scope);
   napi_get_reference_value(hop->env, hop->callback, &callback);
   napi_get_reference_value(hop->env, hop->receiver, &receiver);
-  napi_create_int32(hop->env, count, &argument);
-  if (napi_make_callback(hop->env, hop->context, receiver, callback, 1, &argument, &result) ==
+  napi_create_int32(hop->env, count, &arguments[0]);
+  napi_create_int32(hop->env, hop->lanes.at, &arguments[1]);
+  if (napi_make_callback(hop->env, hop->context, receiver, callback, 2, arguments, &result) ==
       napi_pending_exception) {
     napi_value error;
     if (napi_get_and_clear_last_exception(hop->env, &error) == napi_ok) napi_fatal_exception(hop->env, error);
   }
   napi_close_handle_scope(hop->env, scope);
+  hop->lanes.at = 0;
 }
 
 static void note(Hop *hop, int *count, int fd, int at, int bytes) {
@@ -92,11 +99,12 @@ static void ready(uv_poll_t *poll, int status, int events) {
   int ready = epoll_wait(hop->epoll, found, readyMax, 0);
   (void)status;
   (void)events;
+  hop->lanes.now = laneClock();
   for (int i = 0; i < ready; i += 1) {
     int fd = found[i].data.fd;
     if (found[i].events & EPOLLOUT) note(hop, &count, fd, writable, 0);
     if (!(found[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP))) continue;
-    if (inputBytes - at < piece) {
+    if (inputBytes - at < piece || !laneRoom(&hop->lanes)) {
       tell(hop, count);
       count = at = 0;
     }
@@ -105,7 +113,12 @@ static void ready(uv_poll_t *poll, int status, int events) {
       if (errno != EAGAIN && errno != EINTR) note(hop, &count, fd, at, -errno);
       continue;
     }
-    note(hop, &count, fd, at, (int)bytes);
+    int32_t rest = 0;
+    if (bytes > 0 && laneReads(&hop->lanes, fd, hop->input + at, (int32_t)bytes, at, &rest)) {
+      if (rest > 0) note(hop, &count, laneOther(&hop->lanes, fd), unsent + at + (int)bytes - rest, rest);
+    } else {
+      note(hop, &count, fd, at, (int)bytes);
+    }
     at += (int)bytes;
   }
   tell(hop, count);
@@ -116,6 +129,10 @@ static void closed(uv_handle_t *handle) {
   napi_async_cleanup_hook_handle cleanup = hop->cleanup;
   close(hop->epoll);
   free(hop->poll);
+  for (int i = 0; i < hop->lanes.count; i += 1)
+    if (hop->lanes.all[i] != NULL) laneDrop(&hop->lanes, i);
+  free(hop->lanes.all);
+  free(hop->lanes.of);
   /* `input` and `events` may still be seen by JavaScript: they stay with the process, once a thread. */
   free(hop);
   napi_remove_async_cleanup_hook(cleanup);
@@ -197,7 +214,9 @@ static napi_value finish(napi_env env, napi_callback_info info) {
 /* drop(fd) */
 static napi_value drop(napi_env env, napi_callback_info info) {
   napi_value value;
-  if (arguments(env, info, 1, &value) == NULL) return NULL;
+  Hop *hop = arguments(env, info, 1, &value);
+  if (hop == NULL) return NULL;
+  laneCut(&hop->lanes, integer(env, value));
   close(integer(env, value));
   return NULL;
 }
@@ -214,27 +233,29 @@ static napi_value hold(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
-static bool method(napi_env env, napi_value object, const char *name, napi_callback callback, Hop *hop) {
+static bool method(napi_env env, napi_value object, const char *name, napi_callback callback, void *data) {
   napi_value function;
-  return napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, hop, &function) == napi_ok &&
+  return napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, data, &function) == napi_ok &&
          napi_set_named_property(env, object, name, function) == napi_ok;
 }
 
-/* open(told): the functions above, and `input` and `events`, of which `told` is called with the number. */
+/* open(told): the functions above and those of lane.h, `input`, `events` and `rounds`, of which `told` is called with the numbers. */
 static napi_value openHop(napi_env env, napi_callback_info info) {
   size_t count = 1;
-  napi_value told, result, input, events, memory, name;
+  napi_value told, result, input, events, rounds, memory, name;
   uv_loop_t *loop = NULL;
   const int eventBytes = eventsMax * eventInts * (int)sizeof(int32_t);
   napi_get_cb_info(env, info, &count, &told, NULL, NULL);
   Hop *hop = calloc(1, sizeof *hop);
   if (hop == NULL) goto fail;
   hop->env = env;
+  hop->lanes.salted = saltsBytes;
+  hop->lanes.events = malloc(laneInts * sizeof(int32_t));
   hop->epoll = epoll_create1(EPOLL_CLOEXEC);
   hop->input = malloc(inputBytes);
   hop->events = calloc(1, eventBytes);
   hop->poll = calloc(1, uv_handle_size(uv_poll));
-  if (hop->epoll < 0 || !hop->input || !hop->events || !hop->poll) goto fail;
+  if (hop->epoll < 0 || !hop->input || !hop->events || !hop->poll || !hop->lanes.events) goto fail;
   if (napi_get_uv_event_loop(env, &loop) != napi_ok || uv_poll_init(loop, hop->poll, hop->epoll) != 0) goto fail;
   uv_handle_set_data((uv_handle_t *)hop->poll, hop);
   uv_unref((uv_handle_t *)hop->poll);
@@ -244,14 +265,21 @@ static napi_value openHop(napi_env env, napi_callback_info info) {
   if (napi_create_external_buffer(env, inputBytes, hop->input, NULL, NULL, &input) != napi_ok ||
       napi_create_external_arraybuffer(env, hop->events, eventBytes, NULL, NULL, &memory) != napi_ok ||
       napi_create_typedarray(env, napi_int32_array, eventsMax * eventInts, memory, 0, &events) != napi_ok ||
+      napi_create_external_buffer(env, laneInts * sizeof(int32_t), hop->lanes.events, NULL, NULL, &rounds) != napi_ok ||
       napi_create_reference(env, told, 1, &hop->callback) != napi_ok ||
       napi_create_reference(env, result, 1, &hop->receiver) != napi_ok ||
       napi_async_init(env, result, name, &hop->context) != napi_ok ||
       napi_set_named_property(env, result, "input", input) != napi_ok ||
       napi_set_named_property(env, result, "events", events) != napi_ok ||
+      napi_set_named_property(env, result, "rounds", rounds) != napi_ok ||
       !method(env, result, "take", take, hop) || !method(env, result, "watch", watch, hop) ||
       !method(env, result, "write", writeBytes, hop) || !method(env, result, "finish", finish, hop) ||
       !method(env, result, "drop", drop, hop) || !method(env, result, "hold", hold, hop) ||
+      !method(env, result, "laneTake", laneTake, &hop->lanes) || !method(env, result, "laneLearn", laneLearn, &hop->lanes) ||
+      !method(env, result, "laneForget", laneForgetAll, &hop->lanes) ||
+      !method(env, result, "laneOpen", laneOpens, &hop->lanes) || !method(env, result, "laneShut", laneShuts, &hop->lanes) ||
+      !method(env, result, "laneUndo", laneUndo, &hop->lanes) || !method(env, result, "laneGo", laneGo, &hop->lanes) ||
+      !method(env, result, "laneMake", laneMake, &hop->lanes) ||
       uv_poll_start(hop->poll, uv_readable, ready) != 0)
     goto fail;
   return result;

@@ -13,7 +13,7 @@ const headers = join(dirname(createRequire(import.meta.url).resolve('node-api-he
 const compilers = { 'linux-x64': 'x86_64-linux-gnu-gcc', 'linux-arm64': 'aarch64-linux-gnu-gcc' };
 
 function build(source: string, platform: keyof typeof compilers): boolean {
-  const digest = createHash('sha256').update(readFileSync(source)).digest('hex');
+  const digest = sourceDigest(source);
   const folder = join(root, 'src/prebuilt', platform);
   mkdirSync(folder, { recursive: true });
   const { status, error } = spawnSync(
@@ -32,6 +32,15 @@ function build(source: string, platform: keyof typeof compilers): boolean {
       : `${what}: not built, ${error?.message ?? `${compilers[platform]} failed`}`,
   );
   return status === 0;
+}
+
+/** Of a source and all headers beside it. */
+function sourceDigest(source: string): string {
+  const folder = dirname(source);
+  const headers = readdirSync(folder).filter((name) => name.endsWith('.h'));
+  const digest = createHash('sha256').update(readFileSync(source));
+  for (const name of headers.sort()) digest.update(readFileSync(join(folder, name)));
+  return digest.digest('hex');
 }
 
 const sources = readdirSync(join(root, 'native')).filter((name) => name.endsWith('.c'));

@@ -36,11 +36,14 @@ function keepNothing(log: AuditLog): void {
   Object.assign(log, {
     append: () => 0,
     appendLate: () => undefined,
+    adopt: () => undefined,
+    spelling: () => unspelled,
     written: (done: () => void) => done(),
     durable: () => Promise.resolve(),
   });
 }
 
+const unspelled = { stmt: Array(6).fill(''), outcome: Array(8).fill('') };
 const unmade = { kind: 'stmt' } as StatementBody;
 
 const readyDisk = {

@@ -10,12 +10,12 @@ import { randomBytes } from 'node:crypto';
 import { lineBytesMax } from '../../verify/src/leaf.ts';
 import { type CompactTree, hashBytes } from '../../verify/src/merkle.ts';
 import { finish } from './finish.ts';
-import { lineLengthMax, textLength } from './frequent.ts';
+import { lineLengthMax, type Spelling, spelling, textLength } from './frequent.ts';
 import { GrowingTree } from './growing.ts';
 import { type Blob, encodeRecord, moveLongMembers } from './line.ts';
 import type { LogClock } from './logstate.ts';
 import { type Brief, briefly, type OpenWork } from './openwork.ts';
-import type { RecordBody } from './record.ts';
+import type { RecordBody, StatementBody } from './record.ts';
 import type { SegmentEnd, SegmentStart } from './segment.ts';
 
 /** A line of so many UTF-16 units cannot exceed the limit in bytes. */
@@ -35,6 +35,19 @@ export interface ChainState {
 export interface Taken {
   readonly bytes: Buffer;
   readonly records: number;
+}
+
+/** Records of statements that somebody else makes into lines, many at once. */
+export interface Lines {
+  /** Of each. */
+  readonly briefs: readonly Brief[];
+  /** Of all of them, at most. */
+  readonly bytesMax: number;
+  /**
+   * Writes them into `block` at `at`, each with its LF: the first with that seq, all with those times, spelled as `spelling`
+   * says. Returns where they end.
+   */
+  readonly make: (block: Buffer, at: number, seq: number, ts: number, mono: number) => number;
 }
 
 interface Waiting {
@@ -83,6 +96,9 @@ export class Chain {
   #block = Buffer.allocUnsafeSlow(blockBytes);
   #from = 0;
   #to = 0;
+  /** Where lines of the block begin that lack the hash of the one before, and how many there are. */
+  #unfinished = 0;
+  #unfinishedCount = 0;
   #records = 0;
 
   constructor(state: ChainState) {
@@ -164,6 +180,28 @@ export class Chain {
     return seq;
   }
 
+  /** Chains records; returns the seq of the first. */
+  adopt({ briefs, bytesMax, make }: Lines): number {
+    this.#setDown();
+    this.#makeRoom(bytesMax);
+    const first = this.#size;
+    const { ts, mono } = this.times();
+    this.#to = make(this.#block, this.#to, first, ts, mono);
+    this.#unfinishedCount += briefs.length;
+    for (const brief of briefs) {
+      this.#at.open.noteBrief(brief, this.#size);
+      this.#unconfirmed.push(brief);
+      this.#size += 1;
+    }
+    return first;
+  }
+
+  /** What stands between the values of the lines of such a statement. */
+  spelling(body: StatementBody): Spelling {
+    const { origin, boot } = this.#at;
+    return spelling(body, { seq: 0, prev: this.#blank, ts: 0, mono: 0, node: origin, boot });
+  }
+
   /** The lines that were not taken yet. */
   take(): Taken {
     this.#settle();
@@ -187,8 +225,14 @@ export class Chain {
     return Buffer.concat(pieces);
   }
 
-  /** Makes the lines that wait. */
+  /** Makes the lines that wait, and writes into all what they lack. */
   #settle(): void {
+    this.#setDown();
+    this.#finish();
+  }
+
+  /** Makes the lines that wait. */
+  #setDown(): void {
     const count = this.#waiting.length;
     if (count === 0) return;
     let text = '';
@@ -200,27 +244,36 @@ export class Chain {
     }
     this.#waiting.length = 0;
     this.#waitingLength = 0;
-    this.#makeRoom(text);
-    const from = this.#to;
+    // Three bytes a UTF-16 unit at most.
+    const isShort = text.length * 3 <= this.#block.length - this.#to;
+    if (!isShort) this.#makeRoom(Buffer.byteLength(text));
     this.#to += this.#block.write(text, this.#to, 'utf8');
+    this.#unfinishedCount += count;
+  }
+
+  /** Writes into lines what they lack, and takes their hashes. */
+  #finish(): void {
+    const count = this.#unfinishedCount;
+    if (count === 0) return;
     if (this.#leafCount + count > this.#leaves.length / hashBytes) this.#grow();
     if (count > this.#leaves.length / hashBytes) this.#leaves = Buffer.alloc(count * hashBytes);
+    const from = this.#unfinished;
     finish.finish(this.#block, from, this.#to, this.#blankBytes, this.#head, this.#leaves, this.#leafCount);
     this.#leafCount += count;
     this.#records += count;
+    this.#unfinished = this.#to;
+    this.#unfinishedCount = 0;
   }
 
-  /** Sees to it that the block has room for a text. */
-  #makeRoom(text: string): void {
-    const room = this.#block.length - this.#to;
-    // Three bytes a UTF-16 unit at most.
-    if (text.length * 3 <= room) return;
-    const bytes = Buffer.byteLength(text);
-    if (bytes <= room) return;
+  /** Sees to it that the block has room for so many bytes. */
+  #makeRoom(bytes: number): void {
+    if (bytes <= this.#block.length - this.#to) return;
+    this.#finish();
     if (this.#from < this.#to) this.#pieces.push(this.#block.subarray(this.#from, this.#to));
     this.#block = Buffer.allocUnsafeSlow(Math.max(blockBytes, bytes));
     this.#from = 0;
     this.#to = 0;
+    this.#unfinished = 0;
   }
 
   #line(

@@ -116,6 +116,38 @@ export function encodeOutcome(body: OutcomeBody, stamp: Stamp): string {
   );
 }
 
+/** What stands between the values of the lines of one statement's records, for whoever makes many of them. */
+export interface Spelling {
+  /** Of a `stmt`: between `mono`, `n`, the commitments (with their name, or nothing), `seq` and `ts`. */
+  readonly stmt: readonly string[];
+  /** Of the `outcome` of a SELECT that went well: between `dur_us`, `mono`, `ref`, `rows`, `seq`, the rows again and `ts`. */
+  readonly outcome: readonly string[];
+}
+
+/** With the LF at the end. `pc` and `n` of the body, `seq` and the times of the stamp count for nothing. */
+export function spelling(body: StatementBody, { boot, node, prev }: Stamp): Spelling {
+  const said = say(body, boot, node);
+  const stmt = [
+    said.mono,
+    ',"n":',
+    said.pc,
+    `,"prev":"${prev}"${said.seq}`,
+    said.sid + sid(body.sid) + said.ts,
+    `${said.end}\n`,
+  ];
+  const outcome = [
+    `${ended.boot(boot)},"dur_us":`,
+    ',"kind":"outcome","mono":',
+    `${ended.node(node)},"prev":"${prev}","ref":`,
+    ',"rows":',
+    ',"seq":',
+    `${ended.st('ok')},"tags":["SELECT `,
+    '"],"ts":',
+    ',"v":1}\n',
+  ];
+  return { stmt, outcome };
+}
+
 /**
  * UTF-16 units of the texts that a record says. NaN where making its line may throw, or where nobody can say before it is
  * made: then it is to be made at once.

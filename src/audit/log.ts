@@ -7,12 +7,13 @@ import { HoldpointError } from '../errors.ts';
 import { Aside } from './aside.ts';
 import { isFull } from './ballast.ts';
 import { Blobs } from './blobs.ts';
-import { Chain } from './chain.ts';
+import { Chain, type Lines } from './chain.ts';
+import type { Spelling } from './frequent.ts';
 import type { Blob } from './line.ts';
 import type { LogHealth, LogListener, LogState } from './logstate.ts';
 import { Pace } from './pace.ts';
 import { patient } from './patience.ts';
-import type { RecordBody } from './record.ts';
+import type { RecordBody, StatementBody } from './record.ts';
 import type { Sign } from './seal.ts';
 import { Sealer } from './sealer.ts';
 import { Segments } from './segments.ts';
@@ -154,12 +155,7 @@ export class AuditLog {
     if (kept === undefined) return this.#append(body);
     this.#beside('evidence could not be written', () => this.#aside.tokens(kept));
     const seq = this.#append(body);
-    try {
-      this.#aside.values(seq, kept);
-    } catch (cause) {
-      // The record stands; whoever waits for it hears of this.
-      this.#standing.stop(this.#failure('a value could not be put aside', cause));
-    }
+    this.#keepValues(seq, kept);
     return seq;
   }
 
@@ -167,6 +163,33 @@ export class AuditLog {
   appendLate(body: RecordBody): void {
     if (this.#closing !== undefined) throw trouble.closed(this.origin);
     if (!this.#at.open.repeats(body)) this.#append(body, true);
+  }
+
+  /** True while `adopt` takes statements as `append` would. Their outcomes are taken until the log is closed. */
+  get takes(): boolean {
+    return this.#closing === undefined && this.#refusal() === undefined && !this.congested;
+  }
+
+  get isClosing(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  /** True, once, if the log has ended statement `ref` itself, so that its outcome is not to be recorded. */
+  hasEnded(ref: number): boolean {
+    return this.#at.open.repeatsOf(ref);
+  }
+
+  /** As many `append`s, of records whose lines the caller makes; `kept`: values of each to put aside. Returns the first seq. */
+  adopt(lines: Lines, kept: readonly (readonly Kept[] | undefined)[]): number {
+    const first = this.#chain.adopt(lines);
+    for (const [at, values] of kept.entries()) if (values !== undefined) this.#keepValues(first + at, values);
+    this.#appended(true);
+    return first;
+  }
+
+  /** What stands between the values of the lines of such a statement, for `adopt`. */
+  spelling(body: StatementBody): Spelling {
+    return this.#chain.spelling(body);
   }
 
   /**
@@ -271,11 +294,24 @@ export class AuditLog {
 
   #append(body: RecordBody, late = false): number {
     const seq = this.#chain.append(body, this.#keep);
+    this.#appended(late);
+    return seq;
+  }
+
+  #keepValues(seq: number, kept: readonly Kept[]): void {
+    try {
+      this.#aside.values(seq, kept);
+    } catch (cause) {
+      // The record stands; whoever waits for it hears of this.
+      this.#standing.stop(this.#failure('a value could not be put aside', cause));
+    }
+  }
+
+  #appended(late: boolean): void {
     this.#sealer.appended();
     if (this.#chain.length > turnBytesMax) this.#flush();
     if (late) this.#turn.endLate();
     else this.#turn.end();
-    return seq;
   }
 
   #turnEnded(): void {

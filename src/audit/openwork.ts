@@ -97,7 +97,12 @@ export class OpenWork {
 
   /** True, once, if the body is the outcome of a statement that the log has ended itself. */
   repeats(body: RecordBody): boolean {
-    return body.kind === 'outcome' && this.#forgone.size > 0 && this.#forgone.delete(body.ref);
+    return body.kind === 'outcome' && this.repeatsOf(body.ref);
+  }
+
+  /** As `repeats`, of the outcome of statement `ref`. */
+  repeatsOf(ref: number): boolean {
+    return this.#forgone.size > 0 && this.#forgone.delete(ref);
   }
 
   /** Takes note of record `seq`. Reads only what the kind has; a foreign value is ignored. */

@@ -5,7 +5,7 @@
 import { EventEmitter } from 'node:events';
 import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
-import { type Hop, loadHop, reading, writable, writing } from './hop.ts';
+import { type Hop, loadHop, reading, unsent, writable, writing } from './hop.ts';
 
 /** Bytes that wait for the kernel; with more, whoever writes is asked to wait. As net.Socket has it. */
 const waitingBytesMax = 64 << 10;
@@ -19,6 +19,23 @@ let isLooked = false;
 /** By their number. */
 const open: (Descriptor | undefined)[] = [];
 let openCount = 0;
+
+/** What is told of lanes, and goes before what is told of descriptors. Set by lanes.ts. */
+let roundsTold: (rounds: number) => void = () => undefined;
+
+export function onRounds(told: typeof roundsTold): void {
+  roundsTold = told;
+}
+
+/** What this thread has; undefined where sockets cannot be taken over. */
+export function hopHere(): Hop | undefined {
+  return hasHop() ? hop : undefined;
+}
+
+/** What was read of a descriptor comes once more, as if it came now. */
+export function readOf(fd: number, start: number, count: number): void {
+  open[fd]?.read(start, count);
+}
 
 /** True where sockets can be taken over on this thread. */
 export function hasHop(): boolean {
@@ -51,6 +68,7 @@ export class Descriptor extends EventEmitter {
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
   #isFull = false;
+  #closing: (() => void) | undefined;
 
   /**
    * Takes a duplicate of a connected, non-blocking socket's descriptor; the caller closes his own. Throws where it cannot
@@ -64,6 +82,16 @@ export class Descriptor extends EventEmitter {
     open[this.#fd] = this;
     openCount += 1;
     if (openCount === 1) hop.hold(true);
+  }
+
+  /** Its number, until it is destroyed. */
+  get fd(): number {
+    return this.#fd;
+  }
+
+  /** Calls `closing` before its number is given up. */
+  onClosing(closing: () => void): void {
+    this.#closing = closing;
   }
 
   get destroyed(): boolean {
@@ -117,6 +145,7 @@ export class Descriptor extends EventEmitter {
     this.#held = [];
     this.#waiting = [];
     this.#waitingBytes = 0;
+    this.#closing?.();
     open[this.#fd] = undefined;
     hop!.drop(this.#fd);
     openCount -= 1;
@@ -140,6 +169,11 @@ export class Descriptor extends EventEmitter {
       if (this.#isReading && this.#held.length === 0) this.emit('data', bytes);
       else this.#held.push(bytes);
     }
+  }
+
+  /** What a lane wrote to it and the kernel did not take goes before anything else. */
+  rest(start: number, count: number): void {
+    if (!this.#isClosed) this.#wait(Buffer.from(hop!.input.subarray(start, start + count)));
   }
 
   /** The kernel takes bytes again. */
@@ -218,14 +252,17 @@ export class Descriptor extends EventEmitter {
 }
 
 /** Something of one must not keep the others from theirs. */
-function told(count: number): void {
+function told(count: number, rounds: number): void {
+  if (rounds > 0) roundsTold(rounds);
   const { events } = hop!;
   for (let at = 0; at < count * 3; at += 3) {
     const descriptor = open[events[at]!];
     if (descriptor === undefined) continue;
     try {
-      if (events[at + 1] === writable) descriptor.flush();
-      else descriptor.read(events[at + 1]!, events[at + 2]!);
+      const start = events[at + 1]!;
+      if (start === writable) descriptor.flush();
+      else if (start >= unsent) descriptor.rest(start - unsent, events[at + 2]!);
+      else descriptor.read(start, events[at + 2]!);
     } catch (error) {
       process.nextTick(() => {
         throw error;

@@ -19,14 +19,38 @@ export interface Hop {
   drop(fd: number): void;
   /** Whether the process goes on for the sake of what is watched. */
   hold(isHeld: boolean): void;
+
+  // The rest is of lanes (native/lane.h); what the numbers are stands there.
+
+  /** What happened in lanes, in integers; written over after each call of `told`. */
+  readonly rounds: Buffer;
+  laneTake(client: number, server: number): number;
+  laneLearn(lane: number, place: number, form: Buffer): boolean;
+  laneForget(lane: number): void;
+  laneOpen(lane: number, n: number): void;
+  /** Undefined if there is nothing that the server does not have. */
+  laneShut(lane: number, told: Buffer): Buffer | undefined;
+  laneUndo(lane: number): void;
+  laneGo(rounds: Buffer, count: number): number;
+  laneMake(
+    block: Buffer,
+    at: number,
+    from: number,
+    to: number,
+    seq: number,
+    ts: number,
+    mono: number,
+  ): number;
 }
 
 export interface HopAddon extends Addon {
-  open(told: (count: number) => void): Hop;
+  /** `told`: of so many events, and of so many integers of `rounds`. */
+  open(told: (count: number, rounds: number) => void): Hop;
 }
 
-/** In the second number of an event. */
+/** In the second number of an event; `unsent` is added to where bytes begin that are to be written, and were not read. */
 export const writable = -1;
+export const unsent = 1 << 30;
 export const reading = 1;
 export const writing = 2;
 

@@ -1,6 +1,7 @@
 // Book: what the relay tells of its gates, and asks for, in the order in which it must be known: a record before its
 // bytes, an intent before a release. Types only; one implementation a session, in bookkeeping.ts.
 
+import type { StatementBody } from '../audit/record.ts';
 import type { HoldpointError } from '../errors.ts';
 import type { Gate } from '../session/gate.ts';
 import type { Interruption, ParkingEnd } from './parking.ts';
@@ -11,6 +12,24 @@ export interface Parked {
   run(): Promise<ParkingEnd>;
   /** The statement must not run any more. Without effect once it is released. */
   interrupt(cause: Interruption): void;
+}
+
+/** What records of gates have in common, and the values that each of them has besides its parameters. */
+export interface Alike {
+  readonly body: StatementBody;
+  readonly literals: readonly Buffer[];
+  /** Values are put aside. */
+  readonly keepsValues: boolean;
+}
+
+/** What is told of repetitions, whose records are made elsewhere. */
+export interface RepeatBook {
+  /** A gate like this one passes. */
+  passed(gate: Gate): void;
+  /** What the records of gates like this one say alike; undefined where they are to be made one by one. */
+  alike(gate: Gate): Alike | undefined;
+  /** As in RelayBook. */
+  overhead(seconds: number, count: number): void;
 }
 
 export interface RelayBook {

@@ -24,7 +24,7 @@ import { classOf } from '../sql/class.ts';
 import type { StatementClass } from '../sql/statement.ts';
 import { askedOf, type Backend } from './asking.ts';
 import type { Blast } from './blast.ts';
-import type { Parked, RelayBook } from './book.ts';
+import type { Alike, Parked, RelayBook, RepeatBook } from './book.ts';
 import { describe, forPeople, shownStatement } from './description.ts';
 import type { PlanEscort } from './escort.ts';
 import { jointNeed, type TargetNeed } from './need.ts';
@@ -89,7 +89,7 @@ const contextWords: Readonly<Record<keyof Context, string>> = {
   status: 'the transaction status',
 };
 
-export class SessionBook implements RelayBook {
+export class SessionBook implements RelayBook, RepeatBook {
   readonly #options: BookOptions;
   #session: Session | undefined;
   /** The context that an approver was shown, by gate. */
@@ -116,6 +116,16 @@ export class SessionBook implements RelayBook {
   passing(gate: Gate): void {
     gate.ref = this.#append(gate, 'pass');
     this.#count(gate, 'pass');
+  }
+
+  passed(gate: Gate): void {
+    this.#count(gate, 'pass');
+  }
+
+  alike(gate: Gate): Alike | undefined {
+    const alike = this.#records.alike(gate);
+    if (alike === undefined) return undefined;
+    return { ...alike, keepsValues: this.#options.privacy.values === 'auditor' };
   }
 
   refused(gate: Gate | undefined, bytes: Buffer, error: HoldpointError): void {

@@ -53,6 +53,19 @@ export class Downlink {
     this.#outlet = new Outlet(options.client, this.#intake, options.commit);
   }
 
+  /** Nothing waits here, and the client has taken all that it was sent. */
+  get isIdle(): boolean {
+    const isWhole = this.#framer.atBoundary && this.#framer.pendingBytes === 0;
+    return (
+      isWhole &&
+      this.#withheld === undefined &&
+      this.#notices.length === 0 &&
+      !this.#deaf &&
+      this.#outlet.isEmpty &&
+      this.#intake.isOpen
+    );
+  }
+
   /** Takes bytes of the server's. Throws what ends the session; what came before that is the client's already. */
   feed(chunk: Buffer): void {
     const now = performance.now();

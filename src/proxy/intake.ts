@@ -14,6 +14,10 @@ export class Intake {
     this.#socket = socket;
   }
 
+  get isOpen(): boolean {
+    return this.#reasons.size === 0;
+  }
+
   stop(reason: StopReason): void {
     this.#reasons.add(reason);
     this.#socket.pause();

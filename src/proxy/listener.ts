@@ -27,6 +27,7 @@ import type { TargetNeed } from './need.ts';
 import type { ParkingDesk } from './parking.ts';
 import type { Privacy } from './recording.ts';
 import { Relay } from './relay.ts';
+import type { RoundsLog } from './rounds.ts';
 import { shapeOf } from './shape.ts';
 import type { RelayLog } from './uplink.ts';
 import { type Admit, cancelUpstream, connectUpstream, type Upstream } from './upstream.ts';
@@ -77,7 +78,7 @@ export interface ListenerOptions extends LoginOptions {
   /** The people whose work the agent does. */
   readonly onBehalfOf: (agent: string) => readonly string[];
   readonly analyzer: Analyzer;
-  readonly log: RelayLog & BookLog & { append(body: RecordBody): number };
+  readonly log: RelayLog & BookLog & RoundsLog & { append(body: RecordBody): number };
   readonly desk: ParkingDesk & Parameters<typeof ownRequests>[0];
   readonly plans: EscortPlans;
   /** Why agents only read on a target now: a review that is overdue. */
@@ -370,6 +371,8 @@ export class Listener {
       session,
       log: options.log,
       book,
+      // What waits for the disk at every statement is not worth the while.
+      repeats: options.reads === 'kill-safe' ? { book, log: options.log } : undefined,
       outputCommit: options.reads === 'output-commit',
       statementBytesMax: options.limits.statementBytesMax,
       bindBytesMax: options.limits.bindBytesMax,

@@ -53,6 +53,11 @@ export class Outlet {
     return this.#whole;
   }
 
+  /** The client has all that came. */
+  get isEmpty(): boolean {
+    return this.#waiting.length === 0 && this.#client.writableLength === 0 && !this.#closed;
+  }
+
   /** Sends what the server said, as soon as it may be seen. `whole`: it ends between two frames. */
   write(frames: readonly Buffer[], whole: boolean): void {
     const ref = this.#commit?.ref() ?? -1;

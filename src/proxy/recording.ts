@@ -84,6 +84,19 @@ export class StatementRecords {
     return { body, kept };
   }
 
+  /**
+   * What the records of a gate and of others like it say alike, with the values that its text has; undefined where the log
+   * says of each what the values are, or where one of them may be a secret.
+   */
+  alike(gate: Gate): { readonly body: StatementBody; readonly literals: readonly Buffer[] } | undefined {
+    const { values, comments } = this.#privacy;
+    if (values === 'clear') return undefined;
+    const { secret, literals } = describe(ownOf(gate), gate.sql, { values: 'lifted', comments });
+    if (secret) return undefined;
+    const { body } = this.statement({ ...gate, parameters: [] }, 'pass');
+    return { body: { ...body, pc: undefined }, literals };
+  }
+
   /** What hides the values of its request from the log; nothing where values are clear. */
   veil({ own, resolved, sql }: Gate): { veil?: Veil } {
     const { values, comments } = this.#privacy;

@@ -16,6 +16,7 @@ import { Downlink } from './downlink.ts';
 import { type AfterHold, Holding } from './holding.ts';
 import { Intake } from './intake.ts';
 import type { OutputCommit } from './outlet.ts';
+import { Rounds, type RoundsOptions } from './rounds.ts';
 import { type RelayLog, Uplink } from './uplink.ts';
 
 export interface RelayOptions {
@@ -24,6 +25,8 @@ export interface RelayOptions {
   readonly session: Session;
   readonly log: RelayLog;
   readonly book: RelayBook;
+  /** Where what is repeated is written down; absent: all of it goes through the session. */
+  readonly repeats?: Pick<RoundsOptions, 'book' | 'log'> | undefined;
   /** What the server answers waits until its record is on disk. */
   readonly outputCommit?: boolean;
   readonly statementBytesMax: number;
@@ -54,6 +57,8 @@ export class Relay {
   /** Cancel requests under way to the server. */
   #cancels = 0;
   readonly #holding: Holding;
+  /** Repetitions that the session does not see. */
+  readonly #rounds: Rounds | undefined;
   #error: HoldpointError | undefined;
   #draining: HoldpointError | undefined;
   #ended = false;
@@ -84,6 +89,14 @@ export class Relay {
       enclosed: () => options.session.answersEnclosure,
       commit: options.outputCommit === true ? this.#commit() : undefined,
     });
+    if (options.repeats !== undefined)
+      this.#rounds = new Rounds({
+        ...options,
+        ...options.repeats,
+        isQuiet: () => this.#isQuiet,
+        resumed: (ref, underWay) => this.#uplink.resumes(ref, underWay),
+        failed: (error) => this.terminate(error),
+      });
     this.#holding = new Holding({
       session: options.session,
       book: options.book,
@@ -121,6 +134,7 @@ export class Relay {
 
   /** True while a cancel request has something of the client's to cancel on the server. */
   get busy(): boolean {
+    this.#rounds?.leave();
     return this.#options.session.busy && !this.#options.session.undoing;
   }
 
@@ -130,6 +144,7 @@ export class Relay {
 
   /** A CancelRequest came. True if it ended a hold; else the caller forwards it. */
   cancelHold(): boolean {
+    this.#rounds?.leave();
     return this.#holding.interrupt('client');
   }
 
@@ -138,6 +153,7 @@ export class Relay {
    * the wrong statement. Returns what to call then.
    */
   delayForCancel(): () => void {
+    this.#rounds?.leave();
     this.#cancels += 1;
     if (this.#waiting === 'no') this.#waiting = 'cancel';
     return () => {
@@ -148,6 +164,7 @@ export class Relay {
 
   /** Ends the session as soon as the server owes nothing; a hold ends at once. */
   drain(error: HoldpointError): void {
+    this.#rounds?.leave();
     if (this.parked || !this.#options.session.busy) this.terminate(error);
     else this.#draining = error;
   }
@@ -155,6 +172,7 @@ export class Relay {
   /** Ends the session with a FATAL error for the client. */
   terminate(error: HoldpointError): void {
     if (this.#ended) return;
+    this.#rounds?.leave();
     this.#holding.interrupt('shutdown');
     if (!this.#clientGone) this.#downlink.last(errorFrom(error, 'FATAL'), error.code === 'log-unwritable');
     this.#end(error);
@@ -162,9 +180,28 @@ export class Relay {
 
   #clientData(chunk: Buffer): void {
     if (this.#ended) return;
+    this.#rounds?.leave();
+    this.#rounds?.comes(chunk);
     this.#fromClient.push(chunk);
     if (this.#waiting === 'no') this.#pull();
     else if (this.#fromClient.pendingBytes > readAheadBytesMax) this.#clientIntake.stop('read-ahead');
+  }
+
+  /** Nothing waits on either side, and nothing is read in part. */
+  get #isQuiet(): boolean {
+    return (
+      this.#waiting === 'no' &&
+      this.#cancels === 0 &&
+      !this.#ended &&
+      !this.#clientGone &&
+      this.#draining === undefined &&
+      this.#fromClient.pendingBytes === 0 &&
+      this.#fromClient.atBoundary &&
+      this.#backlog.pendingBytes === 0 &&
+      this.#clientIntake.isOpen &&
+      this.#uplink.isIdle &&
+      this.#downlink.isIdle
+    );
   }
 
   #resume(): void {
@@ -305,6 +342,7 @@ export class Relay {
 
   #record(gate: Gate): void {
     this.#options.book.passing(gate);
+    this.#rounds?.recorded(gate);
     this.#uplink.recorded(gate.ref, gate.durability === 'disk');
     this.#options.session.dispatched(gate, performance.now());
   }
@@ -328,9 +366,11 @@ export class Relay {
 
   #serverData(chunk: Buffer): void {
     if (this.#ended) return;
+    this.#rounds?.leave();
     try {
       this.#downlink.feed(chunk);
       this.#answered();
+      this.#rounds?.answered();
     } catch (error) {
       this.#fail(error);
     }
@@ -353,6 +393,7 @@ export class Relay {
   /** The client is gone. A hold ends; a write that is under way is heard out, so that its outcome is known. */
   #clientLeft(): void {
     if (this.#clientGone || this.#ended) return;
+    this.#rounds?.leave();
     this.#clientGone = true;
     const held = this.#holding.interrupt('gone');
     const { writing, copying, enclosing } = this.#options.session;
@@ -374,6 +415,7 @@ export class Relay {
 
   #end(error: HoldpointError | undefined): void {
     if (this.#ended) return;
+    this.#rounds?.leave();
     this.#ended = true;
     this.#error = error;
     this.#holding.interrupt('gone');

@@ -125,6 +125,31 @@ export class Uplink {
     return frames;
   }
 
+  /** Nothing waits here, and the server has taken all that it was sent. */
+  get isIdle(): boolean {
+    return (
+      this.#batches.length === 0 && this.#deferred.length === 0 && this.#options.server.writableLength === 0
+    );
+  }
+
+  /**
+   * Records up to `ref` were made elsewhere. `underWay`: the run of the last one, as far as the server does not have it, and
+   * whether its record is in the file.
+   */
+  resumes(ref: number, underWay?: { bytes: Buffer | undefined; isWritten: boolean }): void {
+    this.#ref = Math.max(this.#ref, ref);
+    const bytes = underWay?.bytes;
+    if (bytes !== undefined && underWay?.isWritten === false) {
+      this.begin(performance.now());
+      this.recorded(ref, false);
+      this.add(bytes);
+      this.commit();
+      return;
+    }
+    this.#sentRef = this.#ref;
+    if (bytes !== undefined) this.#send([bytes]);
+  }
+
   /** What was gathered goes to the server: once the log has its records as they must be, in the order it came. */
   commit(): void {
     const frames = this.#run.take();

@@ -420,6 +420,16 @@ export class Frontend {
     return { kind: 'enclose', flush, run: gate.proto === 'simple' };
   }
 
+  /** Bind, Describe or not, Execute and Sync of the gate are on their way: it was not judged here. `now`: since then. */
+  resume(gate: Gate, isDescribed: boolean, now: number): void {
+    this.#state.dispatch(gate);
+    this.#state.portals.set('', gate);
+    this.#state.dispatched(gate, now);
+    if (isDescribed) this.#state.outbox.forward(expected(frontendType.describe));
+    this.#forwardExecute(gate);
+    this.#sync();
+  }
+
   /** Puts a stand-in in the frame's place. */
   refuse(frame: FrameView, error: HoldpointError, gate?: Gate, name = ''): FrontendStep {
     const flush = this.#state.outbox.flush();

@@ -125,6 +125,21 @@ export class Judge {
     return this.#options.catalog.refresh().then(() => undefined);
   }
 
+  /** True if the verdict on the gate's one statement rests on the rules, the statement and the actor alone. */
+  remembers({ statements }: Gate): boolean {
+    return this.#verdicts.knows(this.#options.policy(), statements[0]!);
+  }
+
+  /** Ordinal of the last gate. */
+  get count(): number {
+    return this.#gates;
+  }
+
+  /** So many gates went without being judged again. */
+  repeats(many: number): void {
+    this.#gates += many;
+  }
+
   /** The last gate comes to nothing: its frame is offered again. */
   withdraw(): void {
     this.#gates -= 1;

@@ -5,6 +5,7 @@
 
 import type { NameContext } from '../catalog/names.ts';
 import type { ErrorCode, HoldpointError } from '../errors.ts';
+import type { Policy } from '../policy/rules.ts';
 import type { Analysis, Statement } from '../sql/statement.ts';
 import { type FrameView, typeTable } from '../wire/framer.ts';
 import { backendType, readErrorFields, readParameterStatus } from '../wire/messages/backend.ts';
@@ -16,6 +17,7 @@ import type { Gate } from './gate.ts';
 import { pinnedError } from './reading.ts';
 import { asHoldpointError, floodError, strayError, unexpectedError } from './refusal.ts';
 import { type BoundedRelease, boundedRelease, encloseReleased } from './release.ts';
+import { isRepeatable, isSettled, mayRepeat, repeated } from './repeat.ts';
 import { expectedFramesMax } from './replies.ts';
 import type { Settings } from './settings.ts';
 import { State } from './state.ts';
@@ -24,6 +26,7 @@ import { type BackendStep, dropped, type FrontendStep, forwarded, type SessionOp
 export class Session {
   readonly #state: State;
   readonly #frontend: Frontend;
+  #asides = 0;
 
   constructor(options: SessionOptions) {
     this.#state = new State(options);
@@ -109,6 +112,50 @@ export class Session {
       if (!unreadable.has(known.code)) throw known;
       return this.#frontend.refuse(frame, known);
     }
+  }
+
+  /** How often the server said something that answers nothing asked: errors, notices, settings, notifications. */
+  get asides(): number {
+    return this.#asides;
+  }
+
+  /** True while a plain read that comes now meets what one met that was judged just before. */
+  get settled(): boolean {
+    return isSettled(this.#state);
+  }
+
+  /** True for a gate that may go again without being judged, while `mayRepeat` and nothing else happens here. */
+  isRepeatable(gate: Gate): boolean {
+    return isRepeatable(gate, this.#state);
+  }
+
+  /** See repeat.ts. */
+  mayRepeat(gate: Gate, policy: Policy): boolean {
+    return mayRepeat(gate, policy, this.#state);
+  }
+
+  /** The rules in force. */
+  get policy(): Policy {
+    return this.#state.options.policy();
+  }
+
+  /** Ordinal of the last gate. */
+  get gates(): number {
+    return this.#state.judge.count;
+  }
+
+  /** So many repetitions came and were answered, each with its Sync. */
+  repeated(many: number): void {
+    this.#state.judge.repeats(many);
+    this.#state.segment += many;
+  }
+
+  /** A repetition of the gate is under way since `now`, with this record. Returns its own gate. */
+  repeats(gate: Gate, ref: number, isDescribed: boolean, now: number): Gate {
+    this.#state.judge.repeats(1);
+    const own = repeated(gate, this.#state.judge.count, ref);
+    this.#frontend.resume(own, isDescribed, now);
+    return own;
   }
 
   /** A held gate may go: its frames are now the server's. `now` in monotonic milliseconds. */
@@ -203,6 +250,7 @@ export class Session {
       const step = this.#state.enclosures.onBackend(frame, part);
       if (step !== undefined) return step;
     }
+    if (aside[frame.type] === 1) this.#asides += 1;
     switch (frame.type) {
       case backendType.errorResponse:
         return this.#errorResponse(frame);
@@ -250,6 +298,8 @@ export class Session {
 
 /** The frames of a session after login; CopyData streams by. */
 const judged = typeTable('QPBFEDCHScfX');
+/** ErrorResponse, NoticeResponse, ParameterStatus, NotificationResponse. */
+const aside = typeTable('ENSA');
 /** "there is already a transaction in progress" */
 const blockOpen = '25001';
 const unreadable: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['protocol-violation', 'bad-encoding']);

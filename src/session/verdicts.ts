@@ -47,4 +47,9 @@ export class Verdicts {
     }
     return verdict;
   }
+
+  /** True if the verdict on the one statement is remembered, so that it rests on nothing but what `of` is given. */
+  knows(policy: Policy, statement: Statement): boolean {
+    return this.#known.get(statement)?.policy === policy;
+  }
 }

@@ -1,0 +1,328 @@
+// Lanes: rounds that the addon takes on without the session (native/lane.h), a lane a session. What JavaScript has to do
+// with each is asked of it many at once: whether it may go, its records, and the word to go once they are in the file.
+// Refuses to know what a round means and when it may go. Where there is no hop there are no lanes.
+
+import { Descriptor, hopHere, onRounds, readOf } from './descriptor.ts';
+import type { Hop } from './hop.ts';
+import type { Line } from './line.ts';
+
+/** What a round is like, and what its records say. Bytes are copied when they are handed over. */
+export interface Form {
+  /** As Round of wire has it. */
+  readonly prefix: Uint8Array;
+  readonly suffix: Uint8Array;
+  readonly bindBytes: number;
+  readonly isDescribed: boolean;
+  /** Values that its text has, in front of its parameters; undefined for NULL. */
+  readonly literals: readonly (Uint8Array | undefined)[];
+  /** Type OIDs of all values. */
+  readonly oids: readonly number[];
+  /** What stands between the values of its lines. */
+  readonly stmt: readonly string[];
+  readonly outcome: readonly string[];
+}
+
+/** One of the values of a round. `value`: a view that is written over later; undefined for NULL. */
+export interface LaneValue {
+  readonly index: number;
+  readonly oid: number;
+  readonly salt: Uint8Array;
+  readonly value: Uint8Array | undefined;
+}
+
+/** Records of rounds and of outcomes, in order; an outcome by the seq that it is of. */
+export interface LaneRecords {
+  readonly briefs: readonly ('passed' | number)[];
+  readonly bytesMax: number;
+  readonly make: (block: Buffer, at: number, seq: number, ts: number, mono: number) => number;
+}
+
+/** Where a lane's records go. */
+export interface LaneLog {
+  /** Rounds are taken now. */
+  readonly takes: boolean;
+  /** No outcome is taken any more. */
+  readonly isClosing: boolean;
+  /** The outcome of that record is not wanted. */
+  hasEnded(ref: number): boolean;
+  /** `values`: of each round whose user keeps them. */
+  adopt(records: LaneRecords, values: readonly (readonly LaneValue[] | undefined)[]): void;
+  written(done: (error?: Error) => void): void;
+}
+
+/** Whose lane it is. */
+export interface LaneUser {
+  readonly log: LaneLog;
+  /** The values of its rounds are put aside. */
+  readonly keepsValues: boolean;
+  /** A round of the form in that place may go now, as one went before. */
+  admits(place: number): boolean;
+  /** A round is the server's, `seconds` after it came. */
+  went(seconds: number): void;
+  /** The server did not take all of a round whose record is in the file: the lane is to be shut. */
+  stuck(): void;
+  /** A record could not be written: nothing goes on. */
+  failed(error: Error): void;
+}
+
+/** How a lane stood when it was shut. */
+export interface Standing {
+  /** `staged`: a round waits for its record to be in the file. `stuck`: it is. `flight`: the server has it. */
+  readonly state: 'idle' | 'staged' | 'stuck' | 'flight';
+  /** Begun since the lane was opened. */
+  readonly rounds: number;
+  /** Of the last of them, where there is one: the place of its form, and the seq of its record. */
+  readonly place: number;
+  readonly ref: number;
+  /** Of the one under way: since when, and what the server does not have of it. */
+  readonly milliseconds: number;
+  readonly bytes: Buffer | undefined;
+}
+
+/** Forms that a lane knows at a time; values of a round; bytes of a round, and of the values of a text. */
+export const formsMax = 8;
+export const valuesMax = 32;
+export const roundBytesMax = 4096;
+
+const states = ['idle', 'idle', 'staged', 'stuck', 'flight'] as const;
+const shut: Standing = {
+  state: 'idle',
+  rounds: 0,
+  place: -1,
+  ref: -1,
+  milliseconds: 0,
+  bytes: undefined,
+};
+
+/** Of event kinds in native/lane.h. */
+const voided = 0;
+const round = 1;
+const roundHead = 9;
+const valueHead = 5;
+/** Digits of the numbers in a line, all together, and a commitment with its quotes and comma. */
+const numbersBytes = 7 * 20;
+const commitmentBytes = 46;
+
+/** The lane of one session. */
+export class Lane {
+  readonly #hop: Hop;
+  readonly user: LaneUser;
+  /** The client's descriptor. */
+  readonly fd: number;
+  /** -1 once one of its descriptors is closed. */
+  #number: number;
+  #isOpen = false;
+  /** How it stood when that happened. */
+  #last = shut;
+  readonly #lineBytes: number[] = [];
+  readonly #oids: (readonly number[])[] = [];
+
+  constructor(hop: Hop, number: number, fd: number, user: LaneUser) {
+    this.#hop = hop;
+    this.#number = number;
+    this.fd = fd;
+    this.user = user;
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Rounds of this form may go while it is open; it takes the place of the one there. False if it cannot be had. */
+  learn(place: number, form: Form): boolean {
+    const text = [...form.stmt, ...form.outcome];
+    const head = [
+      form.prefix.length,
+      form.suffix.length,
+      form.bindBytes,
+      form.isDescribed ? 1 : 0,
+      form.literals.length,
+      form.oids.length - form.literals.length,
+      ...text.map((piece) => Buffer.byteLength(piece)),
+      ...form.oids.map((oid) => oid | 0),
+      ...form.literals.map((value) => value?.length ?? -1),
+    ];
+    const bytes = Buffer.concat([
+      Buffer.from(Int32Array.from(head).buffer),
+      form.prefix,
+      form.suffix,
+      Buffer.from(text.join('')),
+      ...form.literals.map((value) => value ?? Buffer.alloc(0)),
+    ]);
+    if (this.#number < 0 || !this.#hop.laneLearn(this.#number, place, bytes)) return false;
+    const values = form.oids.length * commitmentBytes;
+    this.#lineBytes[place] = Buffer.byteLength(text.join('')) + values + numbersBytes;
+    this.#oids[place] = form.oids;
+    return true;
+  }
+
+  /** It has no form any more. */
+  forget(): void {
+    if (this.#number >= 0) this.#hop.laneForget(this.#number);
+  }
+
+  /** Rounds may go from now on. `n`: ordinal of the session's last statement. */
+  open(n: number): void {
+    if (this.#number < 0) return;
+    this.#hop.laneOpen(this.#number, n);
+    this.#isOpen = true;
+  }
+
+  /** No round goes any more. Undefined if it was not open. */
+  shut(): Standing | undefined {
+    if (!this.#isOpen) return undefined;
+    this.#isOpen = false;
+    if (this.#number < 0) return this.#last;
+    const bytes = this.#hop.laneShut(this.#number, told);
+    const [state = 0, rounds = 0, place = -1, ref = -1, micros = 0] = tells;
+    return { state: states[state] ?? 'idle', rounds, place, ref, milliseconds: micros / 1000, bytes };
+  }
+
+  /** One of its descriptors is about to be closed. */
+  cut(): void {
+    if (this.#number < 0) return;
+    const isOpen = this.#isOpen;
+    this.#last = this.shut() ?? shut;
+    this.#isOpen = isOpen;
+    users[this.#number] = undefined;
+    this.#number = -1;
+  }
+
+  /** A round of the form in that place, and its outcome, at most. */
+  lineBytes(place: number): number {
+    return this.#lineBytes[place] ?? 0;
+  }
+
+  oids(place: number): readonly number[] {
+    return this.#oids[place] ?? [];
+  }
+}
+
+const told = Buffer.alloc(5 * 8);
+const tells = new Float64Array(told.buffer, told.byteOffset, 5);
+/** By their numbers. */
+const users: (Lane | undefined)[] = [];
+
+/** A lane between two lines, shut; undefined where there is none. */
+export function laneBetween(client: Line, server: Line, user: LaneUser): Lane | undefined {
+  const hop = hopHere();
+  if (hop === undefined || !(client instanceof Descriptor) || !(server instanceof Descriptor))
+    return undefined;
+  const number = hop.laneTake(client.fd, server.fd);
+  if (number < 0) return undefined;
+  const lane = new Lane(hop, number, client.fd, user);
+  users[number] = lane;
+  for (const end of [client, server]) end.onClosing(() => lane.cut());
+  onRounds(roundsTold);
+  return lane;
+}
+
+/** Events of one log, one after the other. */
+class Gathering {
+  readonly log: LaneLog;
+  readonly #from: number;
+  readonly #isTaking: boolean;
+  readonly briefs: ('passed' | number)[] = [];
+  readonly #values: (readonly LaneValue[] | undefined)[] = [];
+  #bytesMax = 0;
+  /** The lane and the serial of each round. */
+  readonly #going: number[] = [];
+
+  constructor(log: LaneLog, from: number) {
+    this.log = log;
+    this.#from = from;
+    this.#isTaking = log.takes;
+  }
+
+  /** False if the round is not to go. */
+  round(lane: Lane, at: number, ints: Int32Array): boolean {
+    const place = ints[at + 3]!;
+    const { user } = lane;
+    if (!this.#isTaking || !user.admits(place)) return false;
+    if (user.keepsValues) this.#values[this.briefs.length] = valuesAt(at, ints, lane.oids(place));
+    this.briefs.push('passed');
+    this.#bytesMax += lane.lineBytes(place);
+    this.#going.push(ints[at + 2]!, ints[at + 8]!);
+    return true;
+  }
+
+  /** False if it is not to be recorded. */
+  outcome(lane: Lane, at: number, ints: Int32Array, doubles: Float64Array): boolean {
+    const ref = doubles[(at + 4) >> 1]!;
+    if (this.log.isClosing || this.log.hasEnded(ref)) return false;
+    this.briefs.push(ref);
+    this.#bytesMax += lane.lineBytes(ints[at + 3]!);
+    return true;
+  }
+
+  /** Records them, and sees to it that they go. */
+  end(hop: Hop, to: number, since: number): void {
+    const { log, briefs } = this;
+    const from = this.#from;
+    if (briefs.length === 0) return;
+    const make: LaneRecords['make'] = (block, at, seq, ts, mono) =>
+      hop.laneMake(block, at, from, to, seq, ts, mono);
+    log.adopt({ briefs, bytesMax: this.#bytesMax, make }, this.#values);
+    const going = this.#going;
+    if (going.length > 0) log.written((error) => go(hop, going, since, error));
+  }
+}
+
+function go(hop: Hop, going: readonly number[], since: number, error: Error | undefined): void {
+  const lanes = going.filter((_, at) => at % 2 === 0).map((number) => users[number]);
+  if (error !== undefined) {
+    for (const lane of lanes) lane?.user.failed(error);
+    return;
+  }
+  const numbers = Int32Array.from(going);
+  const left = hop.laneGo(Buffer.from(numbers.buffer), lanes.length);
+  const seconds = (performance.now() - since) / 1000;
+  for (const lane of lanes) if (lane?.isOpen === true) lane.user.went(seconds);
+  for (let at = 0; at < left; at += 1) users[numbers[at]!]?.user.stuck();
+}
+
+/** What happened in lanes, in order. A round that does not go comes to its session as if there were no lane. */
+function roundsTold(to: number): void {
+  const hop = hopHere()!;
+  const { rounds } = hop;
+  const ints = new Int32Array(rounds.buffer, rounds.byteOffset, to);
+  const doubles = new Float64Array(rounds.buffer, rounds.byteOffset, to >> 1);
+  const since = performance.now();
+  const returned: { readonly fd: number; readonly at: number }[] = [];
+  let gathering: Gathering | undefined;
+  for (let at = 0; at < to; at += ints[at + 1]!) {
+    const lane = users[ints[at + 2]!]!;
+    if (gathering?.log !== lane.user.log) {
+      gathering?.end(hop, at, since);
+      gathering = new Gathering(lane.user.log, at);
+    }
+    if (ints[at] !== round) {
+      if (!gathering.outcome(lane, at, ints, doubles)) ints[at] = voided;
+    } else if (!gathering.round(lane, at, ints)) {
+      ints[at] = voided;
+      hop.laneUndo(ints[at + 2]!);
+      returned.push({ fd: lane.fd, at });
+    }
+  }
+  gathering?.end(hop, to, since);
+  // Only now: what the sessions do with them may close descriptors.
+  for (const { fd, at } of returned) readOf(fd, ints[at + 6]!, ints[at + 7]!);
+}
+
+function valuesAt(at: number, ints: Int32Array, oids: readonly number[]): LaneValue[] {
+  const values: LaneValue[] = [];
+  let from = at + roundHead;
+  for (const [index, oid] of oids.entries()) {
+    const bytes = ints[from]!;
+    const start = ints.byteOffset + 4 * (from + valueHead);
+    const salt = new Uint8Array(ints.buffer, ints.byteOffset + 4 * (from + 1), 16);
+    values.push({
+      index,
+      oid,
+      salt,
+      value: bytes < 0 ? undefined : new Uint8Array(ints.buffer, start, bytes),
+    });
+    from += valueHead + (bytes > 0 ? Math.ceil(bytes / 4) : 0);
+  }
+  return values;
+}
