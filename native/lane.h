@@ -83,8 +83,9 @@ typedef struct {
   int32_t *of;
   int descriptors;
   int32_t *events;
-  /* Integers of it that are used. */
+  /* Integers of it that are used, and whether there is a round in it, which somebody waits for. */
   int32_t at;
+  bool isAwaited;
   uint64_t now;
   int32_t serial;
   char salts[saltsBytes];
@@ -185,6 +186,7 @@ static bool laneBegins(Lanes *lanes, int number, const char *bytes, int32_t size
     event[7] = size;
     event[8] = lane->serial;
     lanes->at += event[1];
+    lanes->isAwaited = true;
     return true;
   }
   return false;
@@ -418,6 +420,14 @@ fail:
   return NULL;
 }
 
+/* Events become JavaScript's: so many integers, which stay as they are until the next is noted. */
+static int32_t lanesGiven(Lanes *lanes) {
+  const int32_t given = lanes->at;
+  lanes->at = 0;
+  lanes->isAwaited = false;
+  return given;
+}
+
 /* The functions below are called by JavaScript. */
 
 static Lanes *laneArguments(napi_env env, napi_callback_info info, size_t wanted, napi_value *values) {
@@ -580,6 +590,12 @@ static napi_value laneGo(napi_env env, napi_callback_info info) {
     if (lane->state == laneStuck) numbers[left++] = number;
   }
   return laneResult(env, left);
+}
+
+/* lanePending(): events that JavaScript was not told of yet, as it is told of them. */
+static napi_value lanePending(napi_env env, napi_callback_info info) {
+  Lanes *lanes = laneArguments(env, info, 0, NULL);
+  return lanes == NULL ? NULL : laneResult(env, lanesGiven(lanes));
 }
 
 /*

@@ -37,6 +37,7 @@ function keepNothing(log: AuditLog): void {
     append: () => 0,
     appendLate: () => undefined,
     adopt: () => undefined,
+    writeNow: () => true,
     spelling: () => unspelled,
     written: (done: () => void) => done(),
     durable: () => Promise.resolve(),

@@ -187,6 +187,14 @@ export class AuditLog {
     return first;
   }
 
+  /** Writes what was appended now. False where it cannot be known yet that all of it is in the file: see `written`. */
+  writeNow(): boolean {
+    this.#flush();
+    this.#keepPace();
+    const isTaking = !this.#segments.isBroken && this.#standing.stopped === undefined && !this.#isClosed;
+    return isTaking && this.#chain.length === 0 && !this.congested;
+  }
+
   /** What stands between the values of the lines of such a statement, for `adopt`. */
   spelling(body: StatementBody): Spelling {
     return this.#chain.spelling(body);

@@ -20,11 +20,18 @@ let isLooked = false;
 const open: (Descriptor | undefined)[] = [];
 let openCount = 0;
 
-/** What is told of lanes, and goes before what is told of descriptors. Set by lanes.ts. */
-let roundsTold: (rounds: number) => void = () => undefined;
+/** What is told of lanes. Set by lanes.ts. */
+export interface LanesTold {
+  /** Before what is told of descriptors. */
+  rounds(rounds: number): void;
+  /** Behind it. */
+  ended(): void;
+}
 
-export function onRounds(told: typeof roundsTold): void {
-  roundsTold = told;
+let lanes: LanesTold | undefined;
+
+export function onRounds(told: LanesTold): void {
+  lanes = told;
 }
 
 /** What this thread has; undefined where sockets cannot be taken over. */
@@ -253,7 +260,7 @@ export class Descriptor extends EventEmitter {
 
 /** Something of one must not keep the others from theirs. */
 function told(count: number, rounds: number): void {
-  if (rounds > 0) roundsTold(rounds);
+  if (rounds > 0) lanes?.rounds(rounds);
   const { events } = hop!;
   for (let at = 0; at < count * 3; at += 3) {
     const descriptor = open[events[at]!];
@@ -269,6 +276,7 @@ function told(count: number, rounds: number): void {
       });
     }
   }
+  if (rounds > 0) lanes?.ended();
 }
 
 function systemError(call: string, number: number): NodeJS.ErrnoException {

@@ -32,6 +32,8 @@ export interface Hop {
   laneShut(lane: number, told: Buffer): Buffer | undefined;
   laneUndo(lane: number): void;
   laneGo(rounds: Buffer, count: number): number;
+  /** Integers of `rounds` that `told` was not told of yet; from now on they count as told. */
+  lanePending(): number;
   laneMake(
     block: Buffer,
     at: number,

@@ -47,6 +47,8 @@ export interface LaneLog {
   hasEnded(ref: number): boolean;
   /** `values`: of each round whose user keeps them. */
   adopt(records: LaneRecords, values: readonly (readonly LaneValue[] | undefined)[]): void;
+  /** Writes what was adopted; true if all of it is in the file. Else `written` says when it is. */
+  writeNow(): boolean;
   written(done: (error?: Error) => void): void;
 }
 
@@ -171,6 +173,7 @@ export class Lane {
   /** No round goes any more. Undefined if it was not open. */
   shut(): Standing | undefined {
     if (!this.#isOpen) return undefined;
+    if (this.#number >= 0) flush(this.#hop);
     this.#isOpen = false;
     if (this.#number < 0) return this.#last;
     const bytes = this.#hop.laneShut(this.#number, told);
@@ -213,7 +216,7 @@ export function laneBetween(client: Line, server: Line, user: LaneUser): Lane | 
   const lane = new Lane(hop, number, client.fd, user);
   users[number] = lane;
   for (const end of [client, server]) end.onClosing(() => lane.cut());
-  onRounds(roundsTold);
+  onRounds({ rounds, ended });
   return lane;
 }
 
@@ -221,16 +224,19 @@ export function laneBetween(client: Line, server: Line, user: LaneUser): Lane | 
 class Gathering {
   readonly log: LaneLog;
   readonly #from: number;
+  readonly #since: number;
   readonly #isTaking: boolean;
-  readonly briefs: ('passed' | number)[] = [];
+  readonly #briefs: ('passed' | number)[] = [];
   readonly #values: (readonly LaneValue[] | undefined)[] = [];
   #bytesMax = 0;
   /** The lane and the serial of each round. */
   readonly #going: number[] = [];
 
-  constructor(log: LaneLog, from: number) {
+  /** `from`: the first of them; `since`: when they were told. */
+  constructor(log: LaneLog, from: number, since: number) {
     this.log = log;
     this.#from = from;
+    this.#since = since;
     this.#isTaking = log.takes;
   }
 
@@ -239,8 +245,8 @@ class Gathering {
     const place = ints[at + 3]!;
     const { user } = lane;
     if (!this.#isTaking || !user.admits(place)) return false;
-    if (user.keepsValues) this.#values[this.briefs.length] = valuesAt(at, ints, lane.oids(place));
-    this.briefs.push('passed');
+    if (user.keepsValues) this.#values[this.#briefs.length] = valuesAt(at, ints, lane.oids(place));
+    this.#briefs.push('passed');
     this.#bytesMax += lane.lineBytes(place);
     this.#going.push(ints[at + 2]!, ints[at + 8]!);
     return true;
@@ -250,51 +256,63 @@ class Gathering {
   outcome(lane: Lane, at: number, ints: Int32Array, doubles: Float64Array): boolean {
     const ref = doubles[(at + 4) >> 1]!;
     if (this.log.isClosing || this.log.hasEnded(ref)) return false;
-    this.briefs.push(ref);
+    this.#briefs.push(ref);
     this.#bytesMax += lane.lineBytes(ints[at + 3]!);
     return true;
   }
 
-  /** Records them, and sees to it that they go. */
-  end(hop: Hop, to: number, since: number): void {
-    const { log, briefs } = this;
+  /** Chains them. */
+  record(hop: Hop, to: number): void {
+    if (this.#briefs.length === 0) return;
     const from = this.#from;
-    if (briefs.length === 0) return;
     const make: LaneRecords['make'] = (block, at, seq, ts, mono) =>
       hop.laneMake(block, at, from, to, seq, ts, mono);
-    log.adopt({ briefs, bytesMax: this.#bytesMax, make }, this.#values);
-    const going = this.#going;
-    if (going.length > 0) log.written((error) => go(hop, going, since, error));
+    this.log.adopt({ briefs: this.#briefs, bytesMax: this.#bytesMax, make }, this.#values);
+    if (this.#going.length > 0) waiting.push(this);
+  }
+
+  /** Lets the rounds go as soon as their records are in the file. */
+  release(hop: Hop): void {
+    if (this.log.writeNow()) this.#go(hop);
+    else
+      this.log.written((error) => {
+        if (error === undefined) this.#go(hop);
+        else this.#fail(error);
+      });
+  }
+
+  #go(hop: Hop): void {
+    const rounds = Int32Array.from(this.#going);
+    const count = rounds.length / 2;
+    const left = hop.laneGo(Buffer.from(rounds.buffer), count);
+    const seconds = (performance.now() - this.#since) / 1000;
+    for (let at = 0; at < count; at += 1) {
+      const lane = users[this.#going[2 * at]!];
+      if (lane?.isOpen === true) lane.user.went(seconds);
+    }
+    for (let at = 0; at < left; at += 1) users[rounds[at]!]?.user.stuck();
+  }
+
+  #fail(error: Error): void {
+    for (let at = 0; at < this.#going.length; at += 2) users[this.#going[at]!]?.user.failed(error);
   }
 }
 
-function go(hop: Hop, going: readonly number[], since: number, error: Error | undefined): void {
-  const lanes = going.filter((_, at) => at % 2 === 0).map((number) => users[number]);
-  if (error !== undefined) {
-    for (const lane of lanes) lane?.user.failed(error);
-    return;
-  }
-  const numbers = Int32Array.from(going);
-  const left = hop.laneGo(Buffer.from(numbers.buffer), lanes.length);
-  const seconds = (performance.now() - since) / 1000;
-  for (const lane of lanes) if (lane?.isOpen === true) lane.user.went(seconds);
-  for (let at = 0; at < left; at += 1) users[numbers[at]!]?.user.stuck();
-}
+/** Those with rounds in them, of the present call of the addon. */
+let waiting: Gathering[] = [];
 
 /** What happened in lanes, in order. A round that does not go comes to its session as if there were no lane. */
-function roundsTold(to: number): void {
+function rounds(to: number): void {
   const hop = hopHere()!;
-  const { rounds } = hop;
-  const ints = new Int32Array(rounds.buffer, rounds.byteOffset, to);
-  const doubles = new Float64Array(rounds.buffer, rounds.byteOffset, to >> 1);
-  const since = performance.now();
+  const { ints, doubles } = viewsOf(hop);
   const returned: { readonly fd: number; readonly at: number }[] = [];
   let gathering: Gathering | undefined;
+  const since = performance.now();
   for (let at = 0; at < to; at += ints[at + 1]!) {
     const lane = users[ints[at + 2]!]!;
     if (gathering?.log !== lane.user.log) {
-      gathering?.end(hop, at, since);
-      gathering = new Gathering(lane.user.log, at);
+      gathering?.record(hop, at);
+      gathering = new Gathering(lane.user.log, at, since);
     }
     if (ints[at] !== round) {
       if (!gathering.outcome(lane, at, ints, doubles)) ints[at] = voided;
@@ -304,9 +322,38 @@ function roundsTold(to: number): void {
       returned.push({ fd: lane.fd, at });
     }
   }
-  gathering?.end(hop, to, since);
-  // Only now: what the sessions do with them may close descriptors.
+  gathering?.record(hop, to);
   for (const { fd, at } of returned) readOf(fd, ints[at + 6]!, ints[at + 7]!);
+}
+
+/** All that came in the same call was seen: one write has the records of all of it. */
+function ended(): void {
+  const hop = hopHere()!;
+  const all = waiting;
+  waiting = [];
+  for (const gathering of all) gathering.release(hop);
+}
+
+/** Has told what was not yet: outcomes, for rounds are told at once. */
+function flush(hop: Hop): void {
+  const pending = hop.lanePending();
+  if (pending > 0) rounds(pending);
+}
+
+interface Views {
+  readonly hop: Hop;
+  readonly ints: Int32Array;
+  readonly doubles: Float64Array;
+}
+
+let views: Views | undefined;
+
+function viewsOf(hop: Hop): Views {
+  if (views?.hop === hop) return views;
+  const { buffer, byteOffset, length } = hop.rounds;
+  const ints = new Int32Array(buffer, byteOffset, length / 4);
+  views = { hop, ints, doubles: new Float64Array(buffer, byteOffset, length / 8) };
+  return views;
 }
 
 function valuesAt(at: number, ints: Int32Array, oids: readonly number[]): LaneValue[] {
