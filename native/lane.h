@@ -1,8 +1,9 @@
 /*
- * lane: rounds of the extended protocol that need no judgement, since the session has judged the same before and nothing
- * has happened since: Bind, Describe or not, Execute and Sync of a prepared statement that it has a form of, between
- * transactions, and the answer to that. The bytes go on as they came, and the two records of each are made here. What
- * differs from its form in a single byte that the form does not leave open is not taken, and goes to the session.
+ * lane: rounds that need no judgement, since the session has judged the same before and nothing has happened since: Bind,
+ * Describe or not, Execute and Sync of a prepared statement that it has a form of, or the same behind its Parse, or a Query
+ * that differs from the form in the digits of integers; between transactions; and the answer to that. The bytes go on as
+ * they came, and the two records of each are made here. What differs from its form in a single byte that the form does not
+ * leave open is not taken, and goes to the session.
  *
  * A lane decides nothing. JavaScript gives the forms (src/proxy/lane.ts), is asked before each round whether what its form
  * rests on still holds, and says when the record is in the file and the round may go. It takes the lane away before it
@@ -27,14 +28,18 @@
 enum { laneShut, laneIdle, laneStaged, laneStuck, laneFlight };
 
 enum { formsMax = 8, valuesMax = 32, roundBytesMax = 4096 };
+/* Digits of an integer that stays of one type, whatever they are: src/sql/stencil.ts. */
+enum { digitsMax = 9 };
 /* Room for the events of one call of JavaScript, in integers, and for one round of the largest size. */
 enum { laneInts = 1 << 18, roundInts = 16 + roundBytesMax / 2 + 8 * valuesMax };
 /* What an event is; a round that JavaScript does not want becomes `laneVoid`. */
 enum { laneVoid, laneRound, laneOutcome };
 /* Integers in front of a round's values, of an outcome, and in front of each value (its length, its salt). */
-enum { roundHead = 9, outcomeInts = 8, valueHead = 5 };
+enum { roundHead = 10, outcomeInts = 8, valueHead = 5 };
 /* Pieces of the lines of a `stmt` and of an `outcome`; integers in front of the bytes of a form, without its oids. */
-enum { stmtPieces = 6, outcomePieces = 8, formHead = 6 + stmtPieces + outcomePieces };
+enum { stmtPieces = 7, outcomePieces = 8 };
+/* In a form: integers of the head, and pieces in front of those of the lines. */
+enum { formInts = 5, formPieces = 3, formHead = formInts + formPieces + stmtPieces + outcomePieces };
 enum { saltsBytes = 1 << 14 };
 
 typedef struct {
@@ -45,16 +50,23 @@ typedef struct {
 /* What a round is like. */
 typedef struct {
   char *memory;
+  /* A Query; else a Bind and what follows. */
+  bool isQuery;
+  /* A Parse in front of it, or nothing. */
+  Piece lead;
   /* Behind the length of the Bind, up to the first parameter. */
   Piece prefix;
   /* Behind the last one, to the end; so many bytes of it are the Bind's. */
   Piece suffix;
   int32_t bindBytes;
   bool isDescribed;
-  /* Values of the text, which are the same each time, and parameters. */
+  /* Values of the text, which are the same each time, and parameters; of a Query its integers. */
   int32_t literals, parameters;
   uint32_t oids[valuesMax];
-  Piece values[valuesMax];
+  /* The literals; or what stands in a Query in front of, between and behind its integers. */
+  Piece texts[valuesMax + 1];
+  /* Bytes of its text; of a Query it is told by the frame. */
+  int32_t textBytes;
   Piece stmt[stmtPieces], outcome[outcomePieces];
 } Form;
 
@@ -68,6 +80,8 @@ typedef struct {
   int32_t size, room, sent;
   uint64_t since;
   double ref;
+  /* The last one with a Parse since the lane was opened; -1. */
+  int lead;
   /* Ordinal of the last statement in the session; rounds since the lane was opened. */
   int32_t n, rounds;
   /* Of the round, among all of the process: a lane may be another by the time that its record is in the file. */
@@ -133,13 +147,15 @@ static bool laneValue(Lanes *lanes, int32_t **to, const char *value, int32_t byt
  * which must fit what is in it.
  */
 static bool laneMatches(Lanes *lanes, const Form *form, const char *bytes, int32_t size, int32_t **to) {
-  const int32_t length = laneInteger(bytes + 1);
-  if (length < 4 || length > size - 1) return false;
-  const int32_t end = 1 + length;
-  int32_t at = 5 + form->prefix.bytes;
-  if (end < at || memcmp(bytes + 5, form->prefix.text, (size_t)form->prefix.bytes) != 0) return false;
+  const int32_t begin = form->lead.bytes;
+  if (size - begin < 5 || memcmp(bytes, form->lead.text, (size_t)begin) != 0 || bytes[begin] != 'B') return false;
+  const int32_t length = laneInteger(bytes + begin + 1);
+  if (length < 4 || length > size - begin - 1) return false;
+  const int32_t end = begin + 1 + length;
+  int32_t at = begin + 5 + form->prefix.bytes;
+  if (end < at || memcmp(bytes + begin + 5, form->prefix.text, (size_t)form->prefix.bytes) != 0) return false;
   for (int i = 0; i < form->literals; i += 1)
-    if (!laneValue(lanes, to, form->values[i].text, form->values[i].bytes)) return false;
+    if (!laneValue(lanes, to, form->texts[i].text, form->texts[i].bytes)) return false;
   for (int i = 0; i < form->parameters; i += 1) {
     if (end - at < 4) return false;
     const int32_t value = laneInteger(bytes + at);
@@ -152,14 +168,33 @@ static bool laneMatches(Lanes *lanes, const Form *form, const char *bytes, int32
          memcmp(bytes + at, form->suffix.text, (size_t)form->suffix.bytes) == 0;
 }
 
+/* As laneMatches, of a Query: its text is the form's but for the digits of its integers. */
+static bool laneAsks(Lanes *lanes, const Form *form, const char *bytes, int32_t size, int32_t **to) {
+  /* Up to the zero byte behind the text. */
+  const int32_t end = size - 1;
+  int32_t at = 5;
+  if (bytes[0] != 'Q' || laneInteger(bytes + 1) != end || bytes[end] != 0) return false;
+  for (int i = 0;; i += 1) {
+    const Piece piece = form->texts[i];
+    if (end - at < piece.bytes || memcmp(bytes + at, piece.text, (size_t)piece.bytes) != 0) return false;
+    at += piece.bytes;
+    if (i == form->parameters) return at == end;
+    int32_t digits = 0;
+    while (at + digits < end && bytes[at + digits] >= '0' && bytes[at + digits] <= '9') digits += 1;
+    if (digits == 0 || digits > digitsMax || !laneValue(lanes, to, bytes + at, digits)) return false;
+    at += digits;
+  }
+}
+
 /* Takes what a client sent if it is a round and none is under way. `input`: where it lies. */
 static bool laneBegins(Lanes *lanes, int number, const char *bytes, int32_t size, int32_t input) {
   Lane *lane = lanes->all[number];
   int32_t *event = lanes->events + lanes->at;
-  if (lane->state != laneIdle || lane->isClogged || size > roundBytesMax || size < 16 || bytes[0] != 'B') return false;
+  if (lane->state != laneIdle || lane->isClogged || size > roundBytesMax || size < 6) return false;
   for (int i = 0; i < formsMax && lane->forms[i] != NULL; i += 1) {
     int32_t *to = event + roundHead;
-    if (!laneMatches(lanes, lane->forms[i], bytes, size, &to)) continue;
+    const Form *form = lane->forms[i];
+    if (!(form->isQuery ? laneAsks : laneMatches)(lanes, form, bytes, size, &to)) continue;
     if (lane->room < size) {
       char *more = realloc(lane->bytes, (size_t)size);
       if (more == NULL) return false;
@@ -170,6 +205,7 @@ static bool laneBegins(Lanes *lanes, int number, const char *bytes, int32_t size
     lane->size = size;
     lane->sent = 0;
     lane->form = i;
+    if (form->lead.bytes > 0) lane->lead = i;
     lane->since = lanes->now;
     lane->state = laneStaged;
     lane->n += 1;
@@ -181,10 +217,11 @@ static bool laneBegins(Lanes *lanes, int number, const char *bytes, int32_t size
     event[2] = number;
     event[3] = i;
     event[4] = lane->n;
-    event[5] = lane->forms[i]->literals + lane->forms[i]->parameters;
+    event[5] = form->literals + form->parameters;
     event[6] = input;
     event[7] = size;
     event[8] = lane->serial;
+    event[9] = form->isQuery ? size - 6 : form->textBytes;
     lanes->at += event[1];
     lanes->isAwaited = true;
     return true;
@@ -208,10 +245,12 @@ static int32_t laneRows(const char *tag, int32_t bytes) {
 
 /* The rows that an answer tells, if it is whole and what a round is answered with when all is well; else -1. */
 static int32_t laneAnswer(const Form *form, const char *bytes, int32_t size) {
-  static const char bound[] = {'2', 0, 0, 0, 4}, ready[] = {'Z', 0, 0, 0, 5, 'I'};
-  int32_t at = sizeof bound, rows;
+  static const char done[] = {'1', 0, 0, 0, 4, '2', 0, 0, 0, 4}, ready[] = {'Z', 0, 0, 0, 5, 'I'};
+  /* ParseComplete and BindComplete, one of them, or none. */
+  const int32_t skip = form->lead.bytes > 0 ? 0 : 5;
+  int32_t at = form->isQuery ? 0 : (int32_t)sizeof done - skip, rows;
   bool isDescribed = false;
-  if (size < at || memcmp(bytes, bound, sizeof bound) != 0) return -1;
+  if (size < at || memcmp(bytes, done + skip, (size_t)at) != 0) return -1;
   for (;;) {
     if (size - at < 5) return -1;
     const char type = bytes[at];
@@ -303,16 +342,18 @@ static void laneLine(Page *page, const Form *form, const int32_t *event, uint64_
   if (event[0] == laneRound) {
     const Piece *piece = form->stmt;
     lanePiece(page, piece[0]);
-    laneNumber(page, mono);
+    laneNumber(page, (uint64_t)event[9]);
     lanePiece(page, piece[1]);
-    laneNumber(page, (uint64_t)event[4]);
+    laneNumber(page, mono);
     lanePiece(page, piece[2]);
-    laneCommitments(page, form, event);
+    laneNumber(page, (uint64_t)event[4]);
     lanePiece(page, piece[3]);
-    laneNumber(page, seq);
+    laneCommitments(page, form, event);
     lanePiece(page, piece[4]);
-    laneNumber(page, ts);
+    laneNumber(page, seq);
     lanePiece(page, piece[5]);
+    laneNumber(page, ts);
+    lanePiece(page, piece[6]);
     return;
   }
   const Piece *piece = form->outcome;
@@ -376,47 +417,53 @@ static int laneOther(const Lanes *lanes, int descriptor) {
 /* True if there is room for the events of one more descriptor. */
 static bool laneRoom(Lanes *lanes) { return laneInts - lanes->at >= roundInts; }
 
-/* Makes a form of what JavaScript gives: `formHead` integers, oids, lengths of the literals, then all bytes in that order. */
+/*
+ * Makes a form of what JavaScript gives: integers (whether it is a Query; whether it is described; bytes of the suffix that
+ * are the Bind's; of its text; how many literals), the lengths of lead, prefix, suffix and the pieces of the lines, the number
+ * of values and their oids, the lengths of the texts, -1 for NULL; then all bytes in that order.
+ */
 static Form *laneForm(const char *given, size_t size) {
   /* The copy is aligned, which what is given need not be. */
-  char *memory = malloc(size + 1);
+  int32_t *head = malloc(size + 1);
   Form *form = calloc(1, sizeof *form);
-  if (form == NULL || memory == NULL || size < formHead * 4) goto fail;
-  memcpy(memory, given, size);
-  const int32_t *head = (const int32_t *)(void *)memory;
-  const int32_t literals = head[4], parameters = head[5];
-  if (literals < 0 || parameters < 0 || literals > valuesMax || parameters > valuesMax - literals) goto fail;
-  size_t at = 4 * (size_t)(formHead + literals + parameters + literals);
-  size_t literalBytes = 0;
-  if (size < at) goto fail;
-  form->memory = memory;
+  if (form == NULL || head == NULL || size < 4 * (formHead + 1)) goto fail;
+  memcpy(head, given, size);
+  const int32_t values = head[formHead], literals = head[4];
+  if (values < 0 || values > valuesMax || literals < 0 || literals > values) goto fail;
+  form->isQuery = head[0] != 0;
+  form->isDescribed = head[1] != 0;
   form->bindBytes = head[2];
-  form->isDescribed = head[3] != 0;
+  form->textBytes = head[3];
   form->literals = literals;
-  form->parameters = parameters;
-  for (int i = 0; i < literals + parameters; i += 1) form->oids[i] = (uint32_t)head[formHead + i];
-  for (int i = -2; i < stmtPieces + outcomePieces + literals; i += 1) {
-    const int32_t bytes = i < 0                                ? head[i + 2]
-                          : i < stmtPieces + outcomePieces ? head[6 + i]
-                                                           : head[formHead + parameters + literals + i - stmtPieces - outcomePieces];
+  form->parameters = values - literals;
+  const int32_t texts = form->isQuery ? values + 1 : literals;
+  const int32_t *lengths = head + formHead + 1 + values;
+  size_t at = 4 * (size_t)(formHead + 1 + values + texts), textBytes = 0;
+  if (size < at || (form->isQuery && literals > 0)) goto fail;
+  for (int32_t i = 0; i < values; i += 1) form->oids[i] = (uint32_t)head[formHead + 1 + i];
+  for (int32_t i = 0; i < formHead - formInts + texts; i += 1) {
+    const int32_t line = i - formPieces, text = line - stmtPieces - outcomePieces;
+    const int32_t bytes = text < 0 ? head[formInts + i] : lengths[text];
     const size_t taken = bytes > 0 ? (size_t)bytes : 0;
-    if (bytes < -1 || taken > size - at) goto fail;
-    const Piece piece = {memory + at, bytes};
-    if (i == -2) form->prefix = piece;
-    else if (i == -1) form->suffix = piece;
-    else if (i < stmtPieces) form->stmt[i] = piece;
-    else if (i < stmtPieces + outcomePieces) form->outcome[i - stmtPieces] = piece;
-    else form->values[i - stmtPieces - outcomePieces] = piece;
-    if (i >= stmtPieces + outcomePieces) literalBytes += taken;
-    else if (bytes < 0) goto fail;
+    if (bytes < (text < 0 || form->isQuery ? 0 : -1) || taken > size - at) goto fail;
+    const Piece piece = {(const char *)head + at, bytes};
+    if (i == 0) form->lead = piece;
+    else if (i == 1) form->prefix = piece;
+    else if (i == 2) form->suffix = piece;
+    else if (line < stmtPieces) form->stmt[line] = piece;
+    else if (text < 0) form->outcome[line - stmtPieces] = piece;
+    else form->texts[text] = piece;
+    if (text >= 0) textBytes += taken;
     at += taken;
   }
-  if (at != size || literalBytes > roundBytesMax || form->bindBytes < 0 || form->bindBytes > form->suffix.bytes)
+  if (at != size || textBytes > roundBytesMax || form->textBytes < 0 || form->bindBytes < 0 ||
+      form->bindBytes > form->suffix.bytes)
     goto fail;
+  form->memory = (char *)head;
   return form;
 fail:
   free(form);
-  free(memory);
+  free(head);
   return NULL;
 }
 
@@ -529,6 +576,7 @@ static napi_value laneOpens(napi_env env, napi_callback_info info) {
   napi_get_value_int32(env, values[1], &lane->n);
   lane->rounds = 0;
   lane->ref = -1;
+  lane->lead = -1;
   lane->isClogged = false;
   lane->state = laneIdle;
   return NULL;
@@ -537,17 +585,17 @@ static napi_value laneOpens(napi_env env, napi_callback_info info) {
 /*
  * laneShuts(number, told): the session has it again. Returns the bytes of the round under way that the server does not
  * have yet, and tells, as doubles: the state it was in, rounds since it was opened, the form and the record of the last
- * one, and for how many microseconds it has been under way.
+ * one, for how many microseconds it has been under way, and the form of the last one with a Parse.
  */
 static napi_value laneShuts(napi_env env, napi_callback_info info) {
   napi_value values[2], result;
   void *told = NULL, *copy;
   size_t size = 0;
   Lane *lane = laneNumbered(env, info, 2, values);
-  if (lane == NULL || napi_get_buffer_info(env, values[1], &told, &size) != napi_ok || size < 5 * sizeof(double))
+  if (lane == NULL || napi_get_buffer_info(env, values[1], &told, &size) != napi_ok || size < 6 * sizeof(double))
     return NULL;
-  const double tells[5] = {lane->state, lane->rounds, lane->form, lane->ref,
-                           (double)(laneClock() - lane->since) / 1000};
+  const double tells[6] = {lane->state, lane->rounds, lane->form, lane->ref,
+                           (double)(laneClock() - lane->since) / 1000, lane->lead};
   memcpy(told, tells, sizeof tells);
   result = NULL;
   if (lane->state == laneStaged || lane->state == laneStuck)

@@ -10,7 +10,7 @@ type OutcomeBody = Extract<RecordBody, { kind: 'outcome' }>;
 /** The line of a `stmt`, without LF. Throws TypeError on a value that is not of its member's form. */
 export function encodeStatement(body: StatementBody, stamp: Stamp): string {
   const said = saidOf(body, stamp);
-  return `${said.mono}${mono(stamp.mono)},"n":${integer(body.n)}${said.pc}${pc(body.pc)},"prev":"${stamp.prev}"${said.seq}${integer(stamp.seq)}${said.sid}${sid(body.sid)}${said.ts}${ts(stamp.ts)}${said.end}`;
+  return `${said.len}${integer(body.len)}${said.mono}${mono(stamp.mono)},"n":${integer(body.n)}${said.pc}${pc(body.pc)},"prev":"${stamp.prev}"${said.seq}${integer(stamp.seq)}${said.sid}${sid(body.sid)}${said.ts}${ts(stamp.ts)}${said.end}`;
 }
 
 /** What a statement says that the next one of its text says too as a rule, in pieces: each stands in front of the member it is named by. */
@@ -18,6 +18,7 @@ interface Said {
   readonly body: StatementBody;
   readonly boot: string;
   readonly node: string;
+  readonly len: string;
   readonly mono: string;
   readonly pc: string;
   readonly seq: string;
@@ -50,7 +51,6 @@ function isSaid(before: Said | undefined, body: StatementBody, boot: string, nod
     last.dc === body.dc &&
     last.dec === body.dec &&
     last.effects === body.effects &&
-    last.len === body.len &&
     last.lits === body.lits &&
     last.mac === body.mac &&
     last.params === body.params &&
@@ -72,7 +72,7 @@ function say(body: StatementBody, boot: string, node: string): Said {
     body,
     boot,
     node,
-    mono:
+    len:
       words.agent(body.agent) +
       words.boot(boot) +
       words.cls(body.cls) +
@@ -81,10 +81,8 @@ function say(body: StatementBody, boot: string, node: string): Said {
       words.dc(body.dc) +
       words.dec(body.dec) +
       words.effects(body.effects) +
-      `,"kind":"stmt","len":${integer(body.len)}` +
-      words.lits(body.lits) +
-      words.mac(body.mac) +
-      ',"mono":',
+      ',"kind":"stmt","len":',
+    mono: `${words.lits(body.lits)}${words.mac(body.mac)},"mono":`,
     pc: words.node(node) + words.params(body.params),
     seq:
       words.proto(body.proto) +
@@ -118,16 +116,17 @@ export function encodeOutcome(body: OutcomeBody, stamp: Stamp): string {
 
 /** What stands between the values of the lines of one statement's records, for whoever makes many of them. */
 export interface Spelling {
-  /** Of a `stmt`: between `mono`, `n`, the commitments (with their name, or nothing), `seq` and `ts`. */
+  /** Of a `stmt`: between `len`, `mono`, `n`, the commitments (with their name, or nothing), `seq` and `ts`. */
   readonly stmt: readonly string[];
   /** Of the `outcome` of a SELECT that went well: between `dur_us`, `mono`, `ref`, `rows`, `seq`, the rows again and `ts`. */
   readonly outcome: readonly string[];
 }
 
-/** With the LF at the end. `pc` and `n` of the body, `seq` and the times of the stamp count for nothing. */
+/** With the LF at the end. `len`, `pc` and `n` of the body, `seq` and the times of the stamp count for nothing. */
 export function spelling(body: StatementBody, { boot, node, prev }: Stamp): Spelling {
   const said = say(body, boot, node);
   const stmt = [
+    said.len,
     said.mono,
     ',"n":',
     said.pc,

@@ -8,18 +8,28 @@ import type { Line } from './line.ts';
 
 /** What a round is like, and what its records say. Bytes are copied when they are handed over. */
 export interface Form {
-  /** As Round of wire has it. */
-  readonly prefix: Uint8Array;
-  readonly suffix: Uint8Array;
-  readonly bindBytes: number;
-  readonly isDescribed: boolean;
-  /** Values that its text has, in front of its parameters; undefined for NULL. */
-  readonly literals: readonly (Uint8Array | undefined)[];
+  readonly shape: FormShape;
+  /** Bytes of its text; of a Query, counted anew each time. */
+  readonly textBytes: number;
   /** Type OIDs of all values. */
   readonly oids: readonly number[];
   /** What stands between the values of its lines. */
   readonly stmt: readonly string[];
   readonly outcome: readonly string[];
+}
+
+export type FormShape =
+  /** As Round of wire has it. `literals`: values that its text has, which come before its parameters. */
+  | (Round & { readonly literals: readonly Uint8Array[] })
+  /** A Query: what stands in front of, between and behind its integers. */
+  | { readonly query: readonly Uint8Array[] };
+
+interface Round {
+  readonly lead: Uint8Array;
+  readonly prefix: Uint8Array;
+  readonly suffix: Uint8Array;
+  readonly bindBytes: number;
+  readonly isDescribed: boolean;
 }
 
 /** One of the values of a round. `value`: a view that is written over later; undefined for NULL. */
@@ -76,6 +86,8 @@ export interface Standing {
   /** Of the last of them, where there is one: the place of its form, and the seq of its record. */
   readonly place: number;
   readonly ref: number;
+  /** The place of the form of the last one with a Parse; -1. */
+  readonly lead: number;
   /** Of the one under way: since when, and what the server does not have of it. */
   readonly milliseconds: number;
   readonly bytes: Buffer | undefined;
@@ -86,12 +98,16 @@ export const formsMax = 8;
 export const valuesMax = 32;
 export const roundBytesMax = 4096;
 
+const nothing = Buffer.alloc(0);
+const noRound: Round = { lead: nothing, prefix: nothing, suffix: nothing, bindBytes: 0, isDescribed: true };
+
 const states = ['idle', 'idle', 'staged', 'stuck', 'flight'] as const;
 const shut: Standing = {
   state: 'idle',
   rounds: 0,
   place: -1,
   ref: -1,
+  lead: -1,
   milliseconds: 0,
   bytes: undefined,
 };
@@ -99,10 +115,10 @@ const shut: Standing = {
 /** Of event kinds in native/lane.h. */
 const voided = 0;
 const round = 1;
-const roundHead = 9;
+const roundHead = 10;
 const valueHead = 5;
 /** Digits of the numbers in a line, all together, and a commitment with its quotes and comma. */
-const numbersBytes = 7 * 20;
+const numbersBytes = 8 * 20;
 const commitmentBytes = 46;
 
 /** The lane of one session. */
@@ -132,29 +148,24 @@ export class Lane {
 
   /** Rounds of this form may go while it is open; it takes the place of the one there. False if it cannot be had. */
   learn(place: number, form: Form): boolean {
-    const text = [...form.stmt, ...form.outcome];
+    const { shape, oids } = form;
+    const isQuery = 'query' in shape;
+    const round = isQuery ? noRound : shape;
+    const texts = isQuery ? shape.query : shape.literals;
+    const lines = [...form.stmt, ...form.outcome].map((piece) => Buffer.from(piece));
+    const pieces = [round.lead, round.prefix, round.suffix, ...lines];
     const head = [
-      form.prefix.length,
-      form.suffix.length,
-      form.bindBytes,
-      form.isDescribed ? 1 : 0,
-      form.literals.length,
-      form.oids.length - form.literals.length,
-      ...text.map((piece) => Buffer.byteLength(piece)),
-      ...form.oids.map((oid) => oid | 0),
-      ...form.literals.map((value) => value?.length ?? -1),
+      ...[isQuery ? 1 : 0, round.isDescribed ? 1 : 0, round.bindBytes, form.textBytes],
+      isQuery ? 0 : texts.length,
+      ...pieces.map(({ length }) => length),
+      ...[oids.length, ...oids.map((oid) => oid | 0)],
+      ...texts.map(({ length }) => length),
     ];
-    const bytes = Buffer.concat([
-      Buffer.from(Int32Array.from(head).buffer),
-      form.prefix,
-      form.suffix,
-      Buffer.from(text.join('')),
-      ...form.literals.map((value) => value ?? Buffer.alloc(0)),
-    ]);
+    const bytes = Buffer.concat([Buffer.from(Int32Array.from(head).buffer), ...pieces, ...texts]);
     if (this.#number < 0 || !this.#hop.laneLearn(this.#number, place, bytes)) return false;
-    const values = form.oids.length * commitmentBytes;
-    this.#lineBytes[place] = Buffer.byteLength(text.join('')) + values + numbersBytes;
-    this.#oids[place] = form.oids;
+    const said = lines.reduce((sum, { length }) => sum + length, 0);
+    this.#lineBytes[place] = said + oids.length * commitmentBytes + numbersBytes;
+    this.#oids[place] = oids;
     return true;
   }
 
@@ -177,8 +188,8 @@ export class Lane {
     this.#isOpen = false;
     if (this.#number < 0) return this.#last;
     const bytes = this.#hop.laneShut(this.#number, told);
-    const [state = 0, rounds = 0, place = -1, ref = -1, micros = 0] = tells;
-    return { state: states[state] ?? 'idle', rounds, place, ref, milliseconds: micros / 1000, bytes };
+    const [state = 0, rounds = 0, place = -1, ref = -1, micros = 0, lead = -1] = tells;
+    return { state: states[state] ?? 'idle', rounds, place, ref, lead, milliseconds: micros / 1000, bytes };
   }
 
   /** One of its descriptors is about to be closed. */
@@ -201,8 +212,8 @@ export class Lane {
   }
 }
 
-const told = Buffer.alloc(5 * 8);
-const tells = new Float64Array(told.buffer, told.byteOffset, 5);
+const told = Buffer.alloc(6 * 8);
+const tells = new Float64Array(told.buffer, told.byteOffset, 6);
 /** By their numbers. */
 const users: (Lane | undefined)[] = [];
 

@@ -372,7 +372,10 @@ export class Listener {
       log: options.log,
       book,
       // What waits for the disk at every statement is not worth the while.
-      repeats: options.reads === 'kill-safe' ? { book, log: options.log } : undefined,
+      repeats:
+        options.reads === 'kill-safe'
+          ? { book, log: options.log, cutsOf: (sql) => options.analyzer.cutsOf(sql) }
+          : undefined,
       outputCommit: options.reads === 'output-commit',
       statementBytesMax: options.limits.statementBytesMax,
       bindBytesMax: options.limits.bindBytesMax,

@@ -26,7 +26,7 @@ export interface RelayOptions {
   readonly log: RelayLog;
   readonly book: RelayBook;
   /** Where what is repeated is written down; absent: all of it goes through the session. */
-  readonly repeats?: Pick<RoundsOptions, 'book' | 'log'> | undefined;
+  readonly repeats?: Pick<RoundsOptions, 'book' | 'log' | 'cutsOf'> | undefined;
   /** What the server answers waits until its record is on disk. */
   readonly outputCommit?: boolean;
   readonly statementBytesMax: number;

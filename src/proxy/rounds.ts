@@ -1,4 +1,4 @@
-// Rounds: repetitions of a prepared read that go by the session's lane, without the session: it judged the same before, and
+// Rounds: repetitions of a read that go by the session's lane, without the session: it judged the same before, and
 // nothing has happened to it since. Learns them from what the session let pass, takes care that nothing of it is looked at
 // while the lane is open, and tells it then what went meanwhile. Refuses to judge. Source: docs/cost.md; wire.md §2.
 
@@ -6,6 +6,7 @@ import type { Spelling } from '../audit/frequent.ts';
 import type { StatementBody } from '../audit/record.ts';
 import type { HoldpointError } from '../errors.ts';
 import {
+  type FormShape,
   formsMax,
   type Lane,
   type LaneLog,
@@ -18,9 +19,13 @@ import {
 import type { Line } from '../hop/line.ts';
 import type { Policy } from '../policy/rules.ts';
 import type { Gate } from '../session/gate.ts';
+import type { Prepared } from '../session/prepared.ts';
+import type { Repetition } from '../session/repeat.ts';
 import type { Session } from '../session/session.ts';
+import type { Cut } from '../sql/stencil.ts';
+import { typeTable } from '../wire/framer.ts';
 import { frontendType } from '../wire/messages/frontend.ts';
-import { readRound } from '../wire/round.ts';
+import { readOneQuery, readRound } from '../wire/round.ts';
 import type { RepeatBook } from './book.ts';
 
 export interface RoundsLog extends LaneLog {
@@ -36,18 +41,26 @@ export interface RoundsOptions {
   readonly log: RoundsLog;
   /** Nothing waits on either side, and nothing is read in part. */
   readonly isQuiet: () => boolean;
+  /** As of Analyzer. */
+  readonly cutsOf: (sql: Buffer) => readonly Cut[];
   /** The last record of the lane's is `ref`; of a round under way, `bytes` are not the server's yet. */
   readonly resumed: (ref: number, underWay?: { bytes: Buffer | undefined; isWritten: boolean }) => void;
   readonly failed: (error: HoldpointError) => void;
 }
 
 /** What is repeated. */
-interface Repeated {
-  readonly gate: Gate;
+interface Repeated extends Repetition {
   readonly policy: Policy;
+  /** Tells it from others. */
+  readonly key: string;
+}
+
+/** A candidate as the lane is to know it, and as the session knows it. */
+interface Learned {
+  readonly shape: FormShape;
+  readonly oids: readonly number[];
   readonly isDescribed: boolean;
-  readonly prefix: Buffer;
-  readonly suffix: Buffer;
+  readonly prepared: Prepared | undefined;
 }
 
 /** A round on its way through the session, by itself. */
@@ -57,9 +70,11 @@ interface Candidate {
   gate: Gate | undefined;
 }
 
+/** First frames of what may be repeated. */
+const begins = typeTable('PBQ');
 /** Characters of a line's pieces; a longer text is recorded at leisure. */
 const spelledMax = 8192;
-/** Rounds that go through the session after ones whose answers were not for the lane, at most. */
+/** Candidates that are let be after one that came to nothing, at most; one at first. */
 const pauseMax = 256;
 
 export class Rounds implements LaneUser {
@@ -120,7 +135,7 @@ export class Rounds implements LaneUser {
   comes(bytes: Buffer): void {
     const { session, isQuiet } = this.#options;
     this.#candidate = undefined;
-    const isAlone = bytes[0] === frontendType.bind && bytes.length <= roundBytesMax && !this.#isReturning;
+    const isAlone = begins[bytes[0]!] === 1 && bytes.length <= roundBytesMax && !this.#isReturning;
     this.#isReturning = false;
     if (isAlone && isQuiet() && session.settled) {
       this.#hear();
@@ -152,35 +167,41 @@ export class Rounds implements LaneUser {
       this.#forget();
       return;
     }
-    if (candidate !== undefined && this.#pause > 0) {
+    if (isReturning && this.#pause === 0) this.#open();
+    else if (this.#pause > 0) {
       this.#pause -= 1;
-      return;
+      this.#forget();
+    } else if (candidate !== undefined && this.#learn(candidate)) this.#open();
+    else {
+      this.#forget();
+      this.#rest();
     }
-    if (isReturning || (candidate !== undefined && this.#learn(candidate))) this.#open();
-    else this.#forget();
   }
 
-  #take({ state, rounds, place, ref, milliseconds, bytes }: Standing): void {
+  #take({ state, rounds, place, ref, lead, milliseconds, bytes }: Standing): void {
     const { session, resumed } = this.#options;
     if (rounds === 0) return;
+    const parsed = this.#repeated[lead]?.prepared;
     if (state === 'idle') {
-      session.repeated(rounds);
+      session.repeated(rounds, parsed);
       resumed(ref);
       return;
     }
-    // A lane that is left again and again costs more than it saves.
     if (rounds > this.#nextPause) this.#nextPause = 1;
-    else this.#nextPause = Math.min(pauseMax, this.#nextPause * 2);
-    this.#pause = this.#nextPause - 1;
-    session.repeated(rounds - 1);
-    const { gate, isDescribed } = this.#repeated[place]!;
-    session.repeats(gate, ref, isDescribed, performance.now() - milliseconds);
+    else this.#rest();
+    session.repeated(rounds - 1, parsed);
+    session.repeats(this.#repeated[place]!, ref, performance.now() - milliseconds);
     this.#isReturning = true;
     resumed(ref, { bytes, isWritten: state !== 'staged' });
   }
 
+  /** To learn what cannot be repeated, or not for long, costs more than it saves. */
+  #rest(): void {
+    this.#pause = this.#nextPause;
+    this.#nextPause = Math.min(pauseMax, this.#nextPause * 2);
+  }
+
   #open(): void {
-    if (this.#pause > 0) return;
     this.#lane?.open(this.#options.session.gates);
   }
 
@@ -188,26 +209,53 @@ export class Rounds implements LaneUser {
   #learn({ bytes, gate, policy }: Candidate): boolean {
     const { client, server, session, book, log } = this.#options;
     if (gate === undefined || policy !== session.policy || !session.isRepeatable(gate)) return false;
-    const round = readRound(bytes);
-    const alike = round && book.alike(gate);
-    if (round === undefined || alike === undefined) return false;
+    const alike = book.alike(gate);
+    if (alike === undefined) return false;
     const { body, literals, keepsValues } = alike;
+    const learned =
+      bytes[0] === frontendType.query ? this.#query(bytes, literals) : this.#round(bytes, gate, literals);
     const spelling = log.spelling(body);
-    const pieces = [...spelling.stmt, ...spelling.outcome];
-    if (pieces.reduce((sum, piece) => sum + piece.length, 0) > spelledMax) return false;
-    if (literals.length + round.parameters > valuesMax) return false;
-    if (literals.reduce((sum, { length }) => sum + length, 0) > roundBytesMax) return false;
+    const said = [...spelling.stmt, ...spelling.outcome].reduce((sum, piece) => sum + piece.length, 0);
+    if (learned === undefined || said > spelledMax || learned.oids.length > valuesMax) return false;
     this.#lane ??= laneBetween(client, server, this);
-    const { prefix, suffix, isDescribed } = round;
-    const known = this.#repeated.findIndex((one) => one.prefix.equals(prefix) && one.suffix.equals(suffix));
+    const { shape, oids } = learned;
+    const key = keyOf(shape);
+    const known = this.#repeated.findIndex((one) => one.key === key);
     const place = known >= 0 ? known : this.#learned % formsMax;
-    const parameters = Array.from({ length: round.parameters }, (_, at) => gate.parameterTypes[at] ?? 0);
-    const oids = [...literals.map(() => 0), ...parameters];
-    if (this.#lane?.learn(place, { ...round, literals, oids, ...spelling }) !== true) return false;
+    if (this.#lane?.learn(place, { shape, oids, textBytes: body.len, ...spelling }) !== true) return false;
     if (known < 0) this.#learned += 1;
     this.#keepsValues = keepsValues;
-    this.#repeated[place] = { gate, policy, isDescribed, prefix, suffix };
+    const { isDescribed, prepared } = learned;
+    this.#repeated[place] = { gate, policy, key, isDescribed, prepared };
     return true;
+  }
+
+  #round(bytes: Buffer, { parameterTypes }: Gate, literals: readonly Buffer[]): Learned | undefined {
+    const round = readRound(bytes);
+    if (round === undefined || literals.reduce((sum, { length }) => sum + length, 0) > roundBytesMax)
+      return undefined;
+    const prepared = round.lead.length > 0 ? this.#options.session.unnamed : undefined;
+    if (round.lead.length > 0 && prepared === undefined) return undefined;
+    const parameters = Array.from({ length: round.parameters }, (_, at) => parameterTypes[at] ?? 0);
+    const oids = [...literals.map(() => 0), ...parameters];
+    return { shape: { ...round, literals }, oids, isDescribed: round.isDescribed, prepared };
+  }
+
+  /** A Query whose literals are integers, or that has none. */
+  #query(bytes: Buffer, literals: readonly Buffer[]): Learned | undefined {
+    const sql = readOneQuery(bytes);
+    if (sql === undefined) return undefined;
+    const cuts = literals.length > 0 ? this.#options.cutsOf(sql) : [];
+    if (cuts.length !== literals.length) return undefined;
+    if (
+      !cuts.every(
+        ({ kind, start, end }, at) => kind === 'integer' && sql.subarray(start, end).equals(literals[at]!),
+      )
+    )
+      return undefined;
+    const query = cuts.map(({ start }, at) => sql.subarray(cuts[at - 1]?.end ?? 0, start));
+    query.push(sql.subarray(cuts.at(-1)?.end ?? 0));
+    return { shape: { query }, oids: cuts.map(() => 0), isDescribed: false, prepared: undefined };
   }
 
   #forget(): void {
@@ -225,4 +273,9 @@ export class Rounds implements LaneUser {
     this.#forget();
     return false;
   }
+}
+
+function keyOf(shape: FormShape): string {
+  const pieces = 'query' in shape ? shape.query : [shape.lead, shape.prefix, shape.suffix];
+  return pieces.map((piece) => Buffer.from(piece).toString('latin1')).join('\0\0');
 }

@@ -43,6 +43,7 @@ import {
   unseenPortalError,
   writesError,
 } from './refusal.ts';
+import type { Repetition } from './repeat.ts';
 import { expected } from './replies.ts';
 import { begins } from './segment.ts';
 import type { State } from './state.ts';
@@ -420,11 +421,16 @@ export class Frontend {
     return { kind: 'enclose', flush, run: gate.proto === 'simple' };
   }
 
-  /** Bind, Describe or not, Execute and Sync of the gate are on their way: it was not judged here. `now`: since then. */
-  resume(gate: Gate, isDescribed: boolean, now: number): void {
+  /** All frames of the gate are on their way since `now`, and were not judged here. */
+  resume(gate: Gate, { isDescribed, prepared }: Repetition, now: number): void {
+    if (prepared !== undefined) {
+      const staged = this.#state.mirror.stage('', prepared, this.#state.segment);
+      this.#state.outbox.forward(expected(frontendType.parse, undefined, staged));
+    }
     this.#state.dispatch(gate);
-    this.#state.portals.set('', gate);
+    if (gate.proto === 'extended') this.#state.portals.set('', gate);
     this.#state.dispatched(gate, now);
+    if (gate.proto === 'simple') return;
     if (isDescribed) this.#state.outbox.forward(expected(frontendType.describe));
     this.#forwardExecute(gate);
     this.#sync();

@@ -4,6 +4,7 @@
 
 import type { Policy } from '../policy/rules.ts';
 import { createGate, type Gate } from './gate.ts';
+import type { Prepared } from './prepared.ts';
 import type { State } from './state.ts';
 
 /** True while nothing is owed, begun or in doubt: a plain read that comes now meets what one met that was judged now. */
@@ -35,11 +36,12 @@ export function isRepeatable(gate: Gate, { judge, options }: State): boolean {
   const [text] = own;
   const [statement] = statements;
   return (
-    gate.proto === 'extended' &&
     gate.state === 'ok' &&
     gate.durability === 'kill' &&
     gate.reserved === undefined &&
     !gate.again &&
+    gate.tags.length === 1 &&
+    gate.tags[0]!.startsWith('SELECT ') &&
     gate.behind.length === 0 &&
     own.length === 1 &&
     statements.length === 1 &&
@@ -68,7 +70,22 @@ export function mayRepeat(gate: Gate, policy: Policy, { options }: State): boole
   );
 }
 
+/** A repetition, as its frames tell it from others. */
+export interface Repetition {
+  /** What judged the like of it. */
+  readonly gate: Gate;
+  /** Of a Bind: its portal is described. */
+  readonly isDescribed: boolean;
+  /** What the unnamed statement is from its Parse on; undefined where there is no Parse in front. */
+  readonly prepared: Prepared | undefined;
+}
+
 /** The gate of a repetition that is under way. */
-export function repeated(gate: Gate, n: number, ref: number): Gate {
+export function repeated({ gate }: Repetition, n: number, ref: number): Gate {
   return { ...createGate({ ...gate, n, parameters: [] }), ref };
+}
+
+/** The unnamed statement was parsed meanwhile, and is this. */
+export function noteParsed({ mirror, segment }: State, prepared: Prepared): void {
+  mirror.confirm(mirror.stage('', prepared, segment));
 }

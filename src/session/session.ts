@@ -14,10 +14,11 @@ import { attribute, notified } from './answers.ts';
 import type { EnclosureStep } from './enclosure.ts';
 import { Frontend } from './frontend.ts';
 import type { Gate } from './gate.ts';
+import type { Prepared } from './prepared.ts';
 import { pinnedError } from './reading.ts';
 import { asHoldpointError, floodError, strayError, unexpectedError } from './refusal.ts';
 import { type BoundedRelease, boundedRelease, encloseReleased } from './release.ts';
-import { isRepeatable, isSettled, mayRepeat, repeated } from './repeat.ts';
+import { isRepeatable, isSettled, mayRepeat, noteParsed, type Repetition, repeated } from './repeat.ts';
 import { expectedFramesMax } from './replies.ts';
 import type { Settings } from './settings.ts';
 import { State } from './state.ts';
@@ -144,18 +145,23 @@ export class Session {
     return this.#state.judge.count;
   }
 
-  /** So many repetitions came and were answered, each with its Sync. */
-  repeated(many: number): void {
-    this.#state.judge.repeats(many);
-    this.#state.segment += many;
+  /** What the unnamed statement is; undefined where that cannot be told. */
+  get unnamed(): Prepared | undefined {
+    const found = this.#state.mirror.candidates('', this.#state.segment);
+    return found === undefined || found === 'open' || found.length !== 1 ? undefined : found[0];
   }
 
-  /** A repetition of the gate is under way since `now`, with this record. Returns its own gate. */
-  repeats(gate: Gate, ref: number, isDescribed: boolean, now: number): Gate {
+  /** So many repetitions came and were answered; `parsed`: what the last Parse among them made the unnamed statement. */
+  repeated(many: number, parsed: Prepared | undefined): void {
+    this.#state.judge.repeats(many);
+    this.#state.segment += many;
+    if (parsed !== undefined) noteParsed(this.#state, parsed);
+  }
+
+  /** A repetition is under way since `now`, with this record. */
+  repeats(repetition: Repetition, ref: number, now: number): void {
     this.#state.judge.repeats(1);
-    const own = repeated(gate, this.#state.judge.count, ref);
-    this.#frontend.resume(own, isDescribed, now);
-    return own;
+    this.#frontend.resume(repeated(repetition, this.#state.judge.count, ref), repetition, now);
   }
 
   /** A held gate may go: its frames are now the server's. `now` in monotonic milliseconds. */

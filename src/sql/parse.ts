@@ -9,7 +9,7 @@ import { Generations } from './generations.ts';
 import { refusal } from './limits.ts';
 import { Pool } from './pool.ts';
 import type { Analysis } from './statement.ts';
-import { stencilOf } from './stencil.ts';
+import { type Cut, stencilOf } from './stencil.ts';
 import { Stencils } from './stencils.ts';
 import { hasFewTokens, readable, type Token, unpacked } from './tokens.ts';
 
@@ -121,6 +121,15 @@ export class Analyzer {
     if (engine.broken) this.#reload();
     this.#keep(key, analysis);
     return analysis;
+  }
+
+  /**
+   * The literals of a text on whose values none of its facts rest: the same facts hold for each text that differs in
+   * them, cut out as they are. None where nobody can say, or there are none. Views of nothing.
+   */
+  cutsOf(sql: Buffer): readonly Cut[] {
+    const stencil = stencilOf(sql.toString('latin1'));
+    return stencil !== undefined && this.#stencils.knows(stencil) ? stencil.cuts : [];
   }
 
   /** False for some 30 ms after a text broke the engine: then there are no trees to be had, whatever the text. */

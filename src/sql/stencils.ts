@@ -47,6 +47,12 @@ export class Stencils {
     return { kind: 'statements', statements: [statement] };
   }
 
+  /** True if the facts of a text that has it rest on none of the values cut out. */
+  knows({ key }: Stencil): boolean {
+    const known = this.#known.get(key);
+    return known !== undefined && known !== 'nothing';
+  }
+
   /**
    * Has a text's trees classified and remembers what that came to, if it came to it without the values. `text` as in
    * `stencilOf`.

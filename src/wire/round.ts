@@ -1,11 +1,13 @@
-// Round: what a client sends to run a prepared statement once: Bind to the unnamed portal, Describe of it or not, Execute
-// of all its rows, Sync. Parts it into what is the same each time and the parameters. Pure; refuses to judge anything.
-// Source: the manual, "Message Formats" (Bind, Describe, Execute, Sync).
+// Round: what a client sends to run a statement once: Bind to the unnamed portal, Describe of it or not, Execute of all its
+// rows, Sync; in front of that the Parse of the unnamed statement, where it is that. Parts it into what is the same each
+// time and the parameters. Pure; refuses to judge anything. Source: the manual, "Message Formats".
 
 import { frontendType } from './messages/frontend.ts';
 
 /** Views of the bytes that were given. */
 export interface Round {
+  /** The Parse, or nothing. */
+  readonly lead: Buffer;
   /** Behind the length of the Bind, up to the first parameter. */
   readonly prefix: Buffer;
   /** Behind the last one, to the end. */
@@ -16,13 +18,18 @@ export interface Round {
   readonly isDescribed: boolean;
 }
 
-/** Undefined for whatever is not exactly one whole round. */
+/**
+ * Undefined for whatever is not exactly one whole round of a named statement, or of the unnamed one behind its Parse: by itself
+ * it is whatever was parsed last.
+ */
 export function readRound(bytes: Buffer): Round | undefined {
-  if (bytes.length < 6 || bytes[0] !== frontendType.bind) return undefined;
-  const end = 1 + bytes.readInt32BE(1);
-  if (bytes[5] !== 0 || end > bytes.length) return undefined;
-  const name = bytes.indexOf(0, 6);
-  const formats = name < 0 ? undefined : short(bytes, name + 1, end);
+  const begin = behindParse(bytes);
+  if (begin === undefined || bytes.length < begin + 7 || bytes[begin] !== frontendType.bind) return undefined;
+  const end = begin + 1 + bytes.readInt32BE(begin + 1);
+  if (bytes[begin + 5] !== 0 || end > bytes.length) return undefined;
+  const name = bytes.indexOf(0, begin + 6);
+  if (name < 0 || begin > 0 !== (name === begin + 6)) return undefined;
+  const formats = short(bytes, name + 1, end);
   if (formats === undefined) return undefined;
   const counted = name + 3 + 2 * formats;
   const parameters = short(bytes, counted, end);
@@ -41,12 +48,33 @@ export function readRound(bytes: Buffer): Round | undefined {
   const rest = bytes.subarray(end);
   const isDescribed = rest.equals(described);
   if (!isDescribed && !rest.equals(executed)) return undefined;
-  const prefix = bytes.subarray(5, from);
-  return { prefix, suffix: bytes.subarray(to), bindBytes: end - to, parameters, isDescribed };
+  return {
+    lead: bytes.subarray(0, begin),
+    prefix: bytes.subarray(begin + 5, from),
+    suffix: bytes.subarray(to),
+    bindBytes: end - to,
+    parameters,
+    isDescribed,
+  };
+}
+
+/** Where what follows a Parse of the unnamed statement begins; 0 where there is none; undefined where it is another's. */
+function behindParse(bytes: Buffer): number | undefined {
+  if (bytes[0] !== frontendType.parse) return 0;
+  if (bytes.length < 6 || bytes[5] !== 0) return undefined;
+  const end = 1 + bytes.readInt32BE(1);
+  return end < 6 || end > bytes.length ? undefined : end;
 }
 
 function short(bytes: Buffer, at: number, end: number): number | undefined {
   return at + 2 > end ? undefined : bytes.readUInt16BE(at);
+}
+
+/** The text of what is exactly one Query; undefined for whatever is not. */
+export function readOneQuery(bytes: Buffer): Buffer | undefined {
+  const { length } = bytes;
+  if (length < 6 || bytes[0] !== frontendType.query || 1 + bytes.readInt32BE(1) !== length) return undefined;
+  return bytes.indexOf(0, 5) === length - 1 ? bytes.subarray(5, length - 1) : undefined;
 }
 
 /** Execute of the unnamed portal without a limit, Sync. */

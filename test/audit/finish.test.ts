@@ -2,7 +2,6 @@
 // those that the verifier computes.
 
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Addon, loadAddon } from '../../src/addon.ts';
@@ -11,7 +10,6 @@ import { GrowingTree } from '../../src/audit/growing.ts';
 import { commit, leafHash, originHash } from '../../verify/src/leaf.ts';
 import { CompactTree, hashBytes, peakCount, rootOf } from '../../verify/src/merkle.ts';
 
-const _root = join(import.meta.dirname, '../..');
 const isBuilt = process.platform === 'linux' && ['x64', 'arm64'].includes(process.arch);
 const native = loadAddon<Addon & Finish>('finish');
 const ways = Object.entries({ here, ...(native && { native }) });
