@@ -80,8 +80,8 @@ typedef struct {
   int32_t size, room, sent;
   uint64_t since;
   double ref;
-  /* The last one with a Parse since the lane was opened; -1. */
-  int lead;
+  /* The last one with a Parse since the lane was opened, and the last before the round; -1. */
+  int lead, leadBefore;
   /* Ordinal of the last statement in the session; rounds since the lane was opened. */
   int32_t n, rounds;
   /* Of the round, among all of the process: a lane may be another by the time that its record is in the file. */
@@ -205,6 +205,7 @@ static bool laneBegins(Lanes *lanes, int number, const char *bytes, int32_t size
     lane->size = size;
     lane->sent = 0;
     lane->form = i;
+    lane->leadBefore = lane->lead;
     if (form->lead.bytes > 0) lane->lead = i;
     lane->since = lanes->now;
     lane->state = laneStaged;
@@ -610,6 +611,7 @@ static napi_value laneUndo(napi_env env, napi_callback_info info) {
   Lane *lane = laneNumbered(env, info, 1, &value);
   if (lane == NULL || lane->state != laneStaged) return NULL;
   lane->state = laneIdle;
+  lane->lead = lane->leadBefore;
   lane->n -= 1;
   lane->rounds -= 1;
   return NULL;
