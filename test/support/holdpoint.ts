@@ -89,6 +89,8 @@ export interface Guard {
   ): Promise<void>;
   /** Approves what waits, once something does. */
   approveNext(): Promise<string>;
+  /** Reads the rules again, as on SIGHUP. */
+  reload(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -156,7 +158,8 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
     ...(options.publicUrl === undefined ? {} : { publicUrl: options.publicUrl }),
     ...(like === undefined ? {} : { publicUrl: like.publicUrl }),
   });
-  const config = parseConfig(text, { file: join(dataDir, 'holdpoint.yaml'), env: {} });
+  const read = () => parseConfig(text, { file: join(dataDir, 'holdpoint.yaml'), env: {} });
+  const config = read();
   const reports: string[] = [];
   const links: string[] = [];
   const running = await assemble({
@@ -195,6 +198,7 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
     },
     registry: running.registry,
     ...approver,
+    reload: () => running.reload(read()),
     async close() {
       await running.close();
       if (options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true });
