@@ -9,10 +9,11 @@ import type { JWK } from 'jose';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeAuditorKey } from '../../src/cli/auditor-key.ts';
-import { query, terminate } from '../../src/wire/messages/frontend.ts';
+import { query } from '../../src/wire/messages/frontend.ts';
 import type { GuardOptions } from '../support/holdpoint.ts';
 import { comparable, type Played, play, type Trail, trailOf, valuesOf } from '../support/lane.ts';
 import { createDatabase, type TestDatabase } from '../support/postgres.ts';
+import type { RawClient } from '../support/raw.ts';
 import { roundRules, roundTables, type Script, scriptOf } from '../support/rounds.ts';
 import { type Line, records, verified } from '../support/trail.ts';
 import { startTwin, type Twin, type TwinGuard } from '../support/twin.ts';
@@ -76,7 +77,7 @@ interface Told {
 async function told(at: number, batch: readonly Script[], audit: Audit): Promise<Told> {
   const dataDir = mkdtempSync(join(folder, 'guard-'));
   const guard = await twins[at]!.start({ url: databases[at]!.url, rules, dataDir, audit });
-  await known(guard);
+  const keeping = await keeper(guard);
   const played: Played[] = [];
   let next = 0;
   const worker = async (): Promise<void> => {
@@ -92,6 +93,7 @@ async function told(at: number, batch: readonly Script[], audit: Audit): Promise
     }
   };
   await Promise.all(Array.from({ length: together }, worker));
+  keeping.destroy();
   await guard.close();
   expect(await verified(guard.auditDir), natives[at]).toMatchObject({ code: 0 });
   const log = records(guard.auditDir);
@@ -99,13 +101,16 @@ async function told(at: number, batch: readonly Script[], audit: Audit): Promise
   return { played, log, values };
 }
 
-/** Until the catalog is read what a statement names is unknown: whoever names something waits for it. */
-async function known(guard: TwinGuard): Promise<void> {
+/**
+ * A client of a guard that has read the catalog, which it keeps while the client is there. Until then what a statement names
+ * is unknown: whoever names something waits for it.
+ */
+async function keeper(guard: TwinGuard): Promise<RawClient> {
   const client = await guard.connect();
+  client.patienceMs = 60_000;
   client.send(query('select count(*) from r'));
   await client.until('Z');
-  client.send(terminate());
-  await client.untilClosed();
+  return client;
 }
 
 function nameOf({ seed, writes }: Script): string {
