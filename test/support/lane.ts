@@ -39,6 +39,9 @@ export async function play(script: Script, client: RawClient): Promise<Played> {
     const many = owed;
     owed = 0;
     await client.until('Z', many);
+    // Else all that follows would be sent before the answer to what came before it.
+    if (client.replies.some(({ letter }) => letter === 'Z'))
+      throw new Error('more was answered than was asked');
   };
   for (const { bytes, cuts, until, readies } of script.writes) {
     if (client.closed) break;

@@ -76,7 +76,7 @@ export interface Write {
    * connection. `gone`: nothing, and the client closes its socket.
    */
   readonly until: 'ready' | 'nothing' | 'answer' | 'closed' | 'gone';
-  /** Syncs and Queries in it, which are answered by a ReadyForQuery each; where they end. */
+  /** Where what is answered by a ReadyForQuery ends: Syncs, Queries and function calls. */
   readonly readies: readonly number[];
   readonly label: string;
 }
@@ -417,8 +417,8 @@ class Writer {
     let at = 0;
     for (const frame of frames) {
       at += frame.length;
-      // Only whole frames of ours begin with these letters: what is broken is told apart by its label.
-      if ((frame[0] === 0x51 || frame[0] === 0x53) && frame.length >= 5) readies.push(at);
+      // What is broken begins with other letters.
+      if (frame[0] === 0x51 || frame[0] === 0x53 || frame[0] === 0x46) readies.push(at);
     }
     // A Query takes the place of the statement without a name.
     if (frames.some((frame) => frame[0] === 0x51)) this.prepared.delete('');
@@ -805,14 +805,20 @@ const interruptions: readonly ((writer: Writer, slot: number) => void)[] = [
     // A Query ahead of the Sync: of a round that cannot fail, since what follows an error is skipped up to the Sync.
     const kind = kinds.find(({ text }) => text === 'select 1 as one')!;
     if (writer.inTransaction) return;
-    const name = writer.named(kind);
+    writer.prepare('s1', kind);
     writer.count(kind, 1, false);
     writer.write(`a Query ahead of the Sync: ${kind.text}`, [
-      writer.bind(name, kind, []),
+      writer.bind('s1', kind, []),
       execute(''),
       query('select 7'),
       sync(),
     ]);
+    // PostgreSQL itself fails at the next Parse after that.
+    writer.write('a Parse behind it', [parse('', 'select 1'), sync()]);
+  },
+  (writer) => {
+    // Answered by an error and a ReadyForQuery of its own.
+    writer.write('a function call', [functionCall(1)], { moves: writer.inTransaction });
   },
   (writer) => {
     // What a driver without names sends each time.
@@ -869,7 +875,6 @@ const interruptions: readonly ((writer: Writer, slot: number) => void)[] = [
       [execute('nobody'), sync()],
       [describe('P', 'nobody'), sync()],
       [rawFrame('D', Buffer.from('Q\0')), sync()],
-      [functionCall(1), sync()],
     ]);
     writer.count(kind, 1, false);
     writer.write(`a round that is broken: ${kind.text}`, [writer.chance(0.7) ? broken : good, ...behind], {
