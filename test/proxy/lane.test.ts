@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeAuditorKey } from '../../src/cli/auditor-key.ts';
 import { query } from '../../src/wire/messages/frontend.ts';
 import type { GuardOptions } from '../support/holdpoint.ts';
-import { comparable, type Played, play, type Trail, trailOf, valuesOf } from '../support/lane.ts';
+import { comparable, loginsOf, type Played, play, type Trail, trailOf, valuesOf } from '../support/lane.ts';
 import { createDatabase, type TestDatabase } from '../support/postgres.ts';
 import type { RawClient } from '../support/raw.ts';
 import { roundRules, roundTables, type Script, scriptOf } from '../support/rounds.ts';
@@ -77,7 +77,9 @@ interface Told {
 async function told(at: number, batch: readonly Script[], audit: Audit): Promise<Told> {
   const dataDir = mkdtempSync(join(folder, 'guard-'));
   const guard = await twins[at]!.start({ url: databases[at]!.url, rules, dataDir, audit });
+  const loginOf = loginsOf();
   const keeping = await keeper(guard);
+  loginOf(keeping);
   const played: Played[] = [];
   let next = 0;
   const worker = async (): Promise<void> => {
@@ -86,7 +88,8 @@ async function told(at: number, batch: readonly Script[], audit: Audit): Promise
       next += 1;
       const script = batch[index]!;
       try {
-        played[index] = await play(script, await guard.connect());
+        const client = await guard.connect();
+        played[index] = await play(script, client, loginOf(client));
       } catch (cause) {
         throw new Error(`${natives[at]}: ${nameOf(script)}: ${(cause as Error).message}`, { cause });
       }
@@ -165,7 +168,7 @@ function commonOf(trails: readonly Trail[]): readonly Trail[] {
 }
 
 function compareRecords(script: Script, [one, other]: readonly [Told, Told], index: number): void {
-  const trails = [one, other].map(({ log, played }) => trailOf(log, played[index]!.port));
+  const trails = [one, other].map(({ log, played }) => trailOf(log, played[index]!.login));
   for (const { outcomes, statements } of trails)
     outcomes.forEach((list, at) => {
       if (list.length !== 1)

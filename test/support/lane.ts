@@ -9,23 +9,39 @@ import type { RawClient } from './raw.ts';
 import type { Script } from './rounds.ts';
 import type { Line } from './trail.ts';
 
+/** A client as the log names it: a port may be given out again, so that several have it, one after another. */
+export interface Login {
+  readonly port: number;
+  /** How many with the same port there were before it. */
+  readonly nth: number;
+}
+
+/** Numbers the clients of one guard, each as soon as it is there. */
+export function loginsOf(): (client: RawClient) => Login {
+  const before = new Map<number, number>();
+  return ({ socket }) => {
+    const port = socket.localPort!;
+    const nth = before.get(port) ?? 0;
+    before.set(port, nth + 1);
+    return { port, nth };
+  };
+}
+
 /** What became of a script. */
 export interface Played {
   /** Everything that the client got behind its login. */
   readonly bytes: Buffer;
   /** Where in it each write began, to say what a difference belongs to. */
   readonly begins: readonly number[];
-  /** The client's port, by which the log names it. */
-  readonly port: number;
+  readonly login: Login;
 }
 
 /** How long a piece of a write stays alone where no answer can be waited for. */
 const momentMs = 2;
 const patienceMs = 60_000;
 
-export async function play(script: Script, client: RawClient): Promise<Played> {
+export async function play(script: Script, client: RawClient, login: Login): Promise<Played> {
   client.patienceMs = patienceMs;
-  const port = client.socket.localPort!;
   const chunks: Buffer[] = [];
   let got = 0;
   client.socket.on('data', (chunk: Buffer) => {
@@ -63,7 +79,7 @@ export async function play(script: Script, client: RawClient): Promise<Played> {
     else if (until === 'closed') await client.untilClosed();
   }
   client.destroy();
-  return { bytes: Buffer.concat(chunks), begins, port };
+  return { bytes: Buffer.concat(chunks), begins, login };
 }
 
 /** The client's bytes without the process numbers in notifications, which name the session. */
@@ -86,9 +102,9 @@ export interface Trail {
 
 const different = ['seq', 'prev', 'ts', 'mono', 'node', 'boot', 'sid', 'db', 'mac', 'dur_us', 'ref'];
 
-/** The session of the client that had this port. */
-export function trailOf(log: readonly Line[], port: number): Trail {
-  const session = log.find(({ kind, client }) => kind === 'auth' && client === `127.0.0.1:${port}`);
+/** The session of the client. */
+export function trailOf(log: readonly Line[], { port, nth }: Login): Trail {
+  const session = log.filter(({ kind, client }) => kind === 'auth' && client === `127.0.0.1:${port}`)[nth];
   if (session === undefined) throw new Error(`the log knows no session from port ${port}`);
   const statements = log
     .filter(({ kind, sid }) => kind === 'stmt' && sid === session.sid)
