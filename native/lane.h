@@ -3,7 +3,7 @@
  * Describe or not, Execute and Sync of a prepared statement that it has a form of, or the same behind its Parse, or a Query
  * that differs from the form in the digits of integers; between transactions; and the answer to that. The bytes go on as
  * they came, and the two records of each are made here. What differs from its form in a single byte that the form does not
- * leave open is not taken, and goes to the session.
+ * leave open is not taken, and goes to the session. A form holds where it was learned: between transactions, or within one.
  *
  * A lane decides nothing. JavaScript gives the forms (src/proxy/lane.ts), is asked before each round whether what its form
  * rests on still holds, and says when the record is in the file and the round may go. It takes the lane away before it
@@ -27,7 +27,7 @@
  * its record is, and the kernel took part of it. `flight`: the server has it. */
 enum { laneShut, laneIdle, laneStaged, laneStuck, laneFlight };
 
-enum { formsMax = 8, valuesMax = 32, roundBytesMax = 4096 };
+enum { formsMax = 16, valuesMax = 32, roundBytesMax = 4096 };
 /* Digits of an integer that stays of one type, whatever they are: src/sql/stencil.ts. */
 enum { digitsMax = 9 };
 /* Room for the events of one call of JavaScript, in integers, and for one round of the largest size. */
@@ -39,7 +39,7 @@ enum { roundHead = 10, outcomeInts = 8, valueHead = 5 };
 /* Pieces of the lines of a `stmt` and of an `outcome`; integers in front of the bytes of a form, without its oids. */
 enum { stmtPieces = 7, outcomePieces = 8 };
 /* In a form: integers of the head, and pieces in front of those of the lines. */
-enum { formInts = 5, formPieces = 3, formHead = formInts + formPieces + stmtPieces + outcomePieces };
+enum { formInts = 8, formPieces = 4, formHead = formInts + formPieces + stmtPieces + outcomePieces };
 enum { saltsBytes = 1 << 14 };
 
 typedef struct {
@@ -60,6 +60,11 @@ typedef struct {
   Piece suffix;
   int32_t bindBytes;
   bool isDescribed;
+  /* Transaction status before and behind it: I or T. */
+  char from, to;
+  /* What the command tag is, and whether a number follows. */
+  Piece tag;
+  bool isCounted;
   /* Values of the text, which are the same each time, and parameters; of a Query its integers. */
   int32_t literals, parameters;
   uint32_t oids[valuesMax];
@@ -73,6 +78,8 @@ typedef struct {
 typedef struct {
   int state;
   int client, server;
+  /* Transaction status of the last answer. */
+  char status;
   Form *forms[formsMax];
   /* Of the round that is under way: its form, its bytes and how many of them went, its time and its record. */
   int form;
@@ -191,9 +198,11 @@ static bool laneBegins(Lanes *lanes, int number, const char *bytes, int32_t size
   Lane *lane = lanes->all[number];
   int32_t *event = lanes->events + lanes->at;
   if (lane->state != laneIdle || lane->isClogged || size > roundBytesMax || size < 6) return false;
+  if (lane->n == INT32_MAX) return false;
   for (int i = 0; i < formsMax && lane->forms[i] != NULL; i += 1) {
     int32_t *to = event + roundHead;
     const Form *form = lane->forms[i];
+    if (form->from != lane->status) continue;
     if (!(form->isQuery ? laneAsks : laneMatches)(lanes, form, bytes, size, &to)) continue;
     if (lane->room < size) {
       char *more = realloc(lane->bytes, (size_t)size);
@@ -230,12 +239,13 @@ static bool laneBegins(Lanes *lanes, int number, const char *bytes, int32_t size
   return false;
 }
 
-/* The rows that a tag `SELECT 12` tells; -1 if it is another, or not spelled as a server spells it. */
-static int32_t laneRows(const char *tag, int32_t bytes) {
-  static const char select[] = "SELECT ";
-  const int32_t head = sizeof select - 1;
+/* The rows that a tag like `SELECT 12` tells; -1 if it is another, or not spelled as a server spells it. */
+static int32_t laneRows(const Form *form, const char *tag, int32_t bytes) {
+  const int32_t head = form->tag.bytes;
   int32_t rows = 0;
-  if (bytes < head + 2 || bytes > head + 10 || memcmp(tag, select, (size_t)head) != 0 || tag[bytes - 1] != 0) return -1;
+  if (bytes <= head || memcmp(tag, form->tag.text, (size_t)head) != 0 || tag[bytes - 1] != 0) return -1;
+  if (!form->isCounted) return bytes == head + 1 ? 0 : -1;
+  if (bytes < head + 2 || bytes > head + 10) return -1;
   if (tag[head] == '0' && bytes != head + 2) return -1;
   for (int32_t at = head; at < bytes - 1; at += 1) {
     if (tag[at] < '0' || tag[at] > '9') return -1;
@@ -246,7 +256,7 @@ static int32_t laneRows(const char *tag, int32_t bytes) {
 
 /* The rows that an answer tells, if it is whole and what a round is answered with when all is well; else -1. */
 static int32_t laneAnswer(const Form *form, const char *bytes, int32_t size) {
-  static const char done[] = {'1', 0, 0, 0, 4, '2', 0, 0, 0, 4}, ready[] = {'Z', 0, 0, 0, 5, 'I'};
+  static const char done[] = {'1', 0, 0, 0, 4, '2', 0, 0, 0, 4}, ready[] = {'Z', 0, 0, 0, 5};
   /* ParseComplete and BindComplete, one of them, or none. */
   const int32_t skip = form->lead.bytes > 0 ? 0 : 5;
   int32_t at = form->isQuery ? 0 : (int32_t)sizeof done - skip, rows;
@@ -258,16 +268,20 @@ static int32_t laneAnswer(const Form *form, const char *bytes, int32_t size) {
     const int32_t length = laneInteger(bytes + at + 1);
     if (length < 4 || length > size - at - 1) return -1;
     if (type == 'C') {
-      rows = laneRows(bytes + at + 5, length - 4);
+      rows = laneRows(form, bytes + at + 5, length - 4);
       at += 1 + length;
       break;
     }
-    if (form->isDescribed && !isDescribed ? type != 'T' && type != 'n' : type != 'D') return -1;
-    isDescribed = true;
+    /* A Query describes what has rows; a Bind is described if that was asked for, also what has none. */
+    const bool describes = type == 'T' || (type == 'n' && !form->isQuery);
+    if (describes ? isDescribed || !(form->isDescribed || form->isQuery) : type != 'D') return -1;
+    if (type == 'D' && (form->isDescribed || form->isQuery) && !isDescribed) return -1;
+    isDescribed = isDescribed || describes;
     at += 1 + length;
   }
   if (form->isDescribed && !isDescribed) return -1;
-  return size - at == (int32_t)sizeof ready && memcmp(bytes + at, ready, sizeof ready) == 0 ? rows : -1;
+  if (size - at != (int32_t)sizeof ready + 1 || memcmp(bytes + at, ready, sizeof ready) != 0) return -1;
+  return bytes[size - 1] == form->to ? rows : -1;
 }
 
 /*
@@ -286,6 +300,7 @@ static bool laneEnds(Lanes *lanes, int number, const char *bytes, int32_t size, 
   *rest = size - (int32_t)sent;
   lane->isClogged = *rest > 0;
   lane->state = laneIdle;
+  lane->status = lane->forms[lane->form]->to;
   int32_t *event = lanes->events + lanes->at;
   const uint64_t micros = (lanes->now - lane->since) / 1000;
   event[0] = laneOutcome;
@@ -371,7 +386,7 @@ static void laneLine(Page *page, const Form *form, const int32_t *event, uint64_
   lanePiece(page, piece[4]);
   laneNumber(page, seq);
   lanePiece(page, piece[5]);
-  laneNumber(page, (uint64_t)event[7]);
+  if (form->isCounted) laneNumber(page, (uint64_t)event[7]);
   lanePiece(page, piece[6]);
   laneNumber(page, ts);
   lanePiece(page, piece[7]);
@@ -420,8 +435,8 @@ static bool laneRoom(Lanes *lanes) { return laneInts - lanes->at >= roundInts; }
 
 /*
  * Makes a form of what JavaScript gives: integers (whether it is a Query; whether it is described; bytes of the suffix that
- * are the Bind's; of its text; how many literals), the lengths of lead, prefix, suffix and the pieces of the lines, the number
- * of values and their oids, the lengths of the texts, -1 for NULL; then all bytes in that order.
+ * are the Bind's; of its text; how many literals; status before and behind; whether its tag counts), the lengths of lead,
+ * prefix, suffix, tag and the pieces of the lines, the number of values and their oids, the lengths of the texts, -1 for NULL; then all bytes in that order.
  */
 static Form *laneForm(const char *given, size_t size) {
   /* The copy is aligned, which what is given need not be. */
@@ -435,6 +450,9 @@ static Form *laneForm(const char *given, size_t size) {
   form->isDescribed = head[1] != 0;
   form->bindBytes = head[2];
   form->textBytes = head[3];
+  form->from = (char)head[5];
+  form->to = (char)head[6];
+  form->isCounted = head[7] != 0;
   form->literals = literals;
   form->parameters = values - literals;
   const int32_t texts = form->isQuery ? values + 1 : literals;
@@ -451,6 +469,7 @@ static Form *laneForm(const char *given, size_t size) {
     if (i == 0) form->lead = piece;
     else if (i == 1) form->prefix = piece;
     else if (i == 2) form->suffix = piece;
+    else if (i == 3) form->tag = piece;
     else if (line < stmtPieces) form->stmt[line] = piece;
     else if (text < 0) form->outcome[line - stmtPieces] = piece;
     else form->texts[text] = piece;
@@ -569,12 +588,18 @@ static napi_value laneForgetAll(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
-/* laneOpens(number, n): rounds may begin; `n` is the ordinal of the last statement before. */
+/* laneOpens(number, n, status): rounds may begin; `n`: ordinal of the last statement before; transaction status now. */
 static napi_value laneOpens(napi_env env, napi_callback_info info) {
-  napi_value values[2];
-  Lane *lane = laneNumbered(env, info, 2, values);
+  napi_value values[3];
+  Lane *lane = laneNumbered(env, info, 3, values);
+  double n = INT32_MAX;
+  int32_t status = 0;
   if (lane == NULL || lane->state != laneShut) return NULL;
-  napi_get_value_int32(env, values[1], &lane->n);
+  napi_get_value_double(env, values[1], &n);
+  napi_get_value_int32(env, values[2], &status);
+  /* What cannot be counted any more begins no round. */
+  lane->n = n >= 0 && n < INT32_MAX ? (int32_t)n : INT32_MAX;
+  lane->status = (char)status;
   lane->rounds = 0;
   lane->ref = -1;
   lane->lead = -1;
@@ -586,17 +611,19 @@ static napi_value laneOpens(napi_env env, napi_callback_info info) {
 /*
  * laneShuts(number, told): the session has it again. Returns the bytes of the round under way that the server does not
  * have yet, and tells, as doubles: the state it was in, rounds since it was opened, the form and the record of the last
- * one, for how many microseconds it has been under way, and the form of the last one with a Parse.
+ * one, for how many microseconds it has been under way, the form of the last one with a Parse, and the transaction status of
+ * the last answer.
  */
 static napi_value laneShuts(napi_env env, napi_callback_info info) {
   napi_value values[2], result;
   void *told = NULL, *copy;
   size_t size = 0;
   Lane *lane = laneNumbered(env, info, 2, values);
-  if (lane == NULL || napi_get_buffer_info(env, values[1], &told, &size) != napi_ok || size < 6 * sizeof(double))
+  if (lane == NULL || napi_get_buffer_info(env, values[1], &told, &size) != napi_ok || size < 7 * sizeof(double))
     return NULL;
-  const double tells[6] = {lane->state, lane->rounds, lane->form, lane->ref,
-                           (double)(laneClock() - lane->since) / 1000, lane->lead};
+  const double tells[7] = {lane->state, lane->rounds, lane->form, lane->ref,
+                           (double)(laneClock() - lane->since) / 1000, lane->lead,
+                           lane->status};
   memcpy(told, tells, sizeof tells);
   result = NULL;
   if (lane->state == laneStaged || lane->state == laneStuck)

@@ -196,10 +196,10 @@ export class Chain {
     return first;
   }
 
-  /** What stands between the values of the lines of such a statement. */
-  spelling(body: StatementBody): Spelling {
+  /** What stands between the values of the lines of such a statement, whose command tag begins like that. */
+  spelling(body: StatementBody, tag: string): Spelling {
     const { origin, boot } = this.#at;
-    return spelling(body, { seq: 0, prev: this.#blank, ts: 0, mono: 0, node: origin, boot });
+    return spelling(body, tag, { seq: 0, prev: this.#blank, ts: 0, mono: 0, node: origin, boot });
   }
 
   /** The lines that were not taken yet. */

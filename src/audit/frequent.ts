@@ -2,6 +2,7 @@
 // canonical form. What line.ts does for any kind takes four times as long, and most of what a read costs the log is this.
 // Pure; that it says exactly what the general way says is tested.
 
+import { canonicalString } from '../../verify/src/jcs.ts';
 import type { RecordBody, Stamp, StatementBody } from './record.ts';
 import { growing, integer, opening, saying, sayingList, sayingMany } from './words.ts';
 
@@ -118,12 +119,12 @@ export function encodeOutcome(body: OutcomeBody, stamp: Stamp): string {
 export interface Spelling {
   /** Of a `stmt`: between `len`, `mono`, `n`, the commitments (with their name, or nothing), `seq` and `ts`. */
   readonly stmt: readonly string[];
-  /** Of the `outcome` of a SELECT that went well: between `dur_us`, `mono`, `ref`, `rows`, `seq`, the rows again and `ts`. */
+  /** Of the `outcome` of one that went well: between `dur_us`, `mono`, `ref`, `rows`, `seq`, the end of its tag and `ts`. */
   readonly outcome: readonly string[];
 }
 
-/** With the LF at the end. `len`, `pc` and `n` of the body, `seq` and the times of the stamp count for nothing. */
-export function spelling(body: StatementBody, { boot, node, prev }: Stamp): Spelling {
+/** With the LF at the end. `tag`: how its command tag begins. `len`, `pc` and `n` of the body, `seq` and the times of the stamp count for nothing. */
+export function spelling(body: StatementBody, tag: string, { boot, node, prev }: Stamp): Spelling {
   const said = say(body, boot, node);
   const stmt = [
     said.len,
@@ -140,7 +141,7 @@ export function spelling(body: StatementBody, { boot, node, prev }: Stamp): Spel
     `${ended.node(node)},"prev":"${prev}","ref":`,
     ',"rows":',
     ',"seq":',
-    `${ended.st('ok')},"tags":["SELECT `,
+    `${ended.st('ok')},"tags":[${canonicalString(tag).slice(0, -1)}`,
     '"],"ts":',
     ',"v":1}\n',
   ];

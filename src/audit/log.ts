@@ -196,8 +196,8 @@ export class AuditLog {
   }
 
   /** What stands between the values of the lines of such a statement, for `adopt`. */
-  spelling(body: StatementBody): Spelling {
-    return this.#chain.spelling(body);
+  spelling(body: StatementBody, tag: string): Spelling {
+    return this.#chain.spelling(body, tag);
   }
 
   /**

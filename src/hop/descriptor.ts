@@ -41,7 +41,11 @@ export function hopHere(): Hop | undefined {
 
 /** What was read of a descriptor comes once more, as if it came now. */
 export function readOf(fd: number, start: number, count: number): void {
-  open[fd]?.read(start, count);
+  try {
+    open[fd]?.read(start, count);
+  } catch (error) {
+    throwLater(error);
+  }
 }
 
 /** True where sockets can be taken over on this thread. */
@@ -271,12 +275,16 @@ function told(count: number, rounds: number): void {
       else if (start >= unsent) descriptor.rest(start - unsent, events[at + 2]!);
       else descriptor.read(start, events[at + 2]!);
     } catch (error) {
-      process.nextTick(() => {
-        throw error;
-      });
+      throwLater(error);
     }
   }
   if (rounds > 0) lanes?.ended();
+}
+
+function throwLater(error: unknown): void {
+  process.nextTick(() => {
+    throw error;
+  });
 }
 
 function systemError(call: string, number: number): NodeJS.ErrnoException {

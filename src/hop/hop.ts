@@ -27,7 +27,7 @@ export interface Hop {
   laneTake(client: number, server: number): number;
   laneLearn(lane: number, place: number, form: Buffer): boolean;
   laneForget(lane: number): void;
-  laneOpen(lane: number, n: number): void;
+  laneOpen(lane: number, n: number, status: number): void;
   /** Undefined if there is nothing that the server does not have. */
   laneShut(lane: number, told: Buffer): Buffer | undefined;
   laneUndo(lane: number): void;

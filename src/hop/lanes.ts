@@ -9,6 +9,12 @@ import type { Line } from './line.ts';
 /** What a round is like, and what its records say. Bytes are copied when they are handed over. */
 export interface Form {
   readonly shape: FormShape;
+  /** Transaction status before and behind it. */
+  readonly from: Status;
+  readonly to: Status;
+  /** Its command tag, up to the number that ends it, if one does. */
+  readonly tag: string;
+  readonly isCounted: boolean;
   /** Bytes of its text; of a Query, counted anew each time. */
   readonly textBytes: number;
   /** Type OIDs of all values. */
@@ -17,6 +23,9 @@ export interface Form {
   readonly stmt: readonly string[];
   readonly outcome: readonly string[];
 }
+
+/** Between transactions, or within one. */
+export type Status = 'I' | 'T';
 
 export type FormShape =
   /** As Round of wire has it. `literals`: values that its text has, which come before its parameters. */
@@ -55,11 +64,13 @@ export interface LaneLog {
   readonly isClosing: boolean;
   /** The outcome of that record is not wanted. */
   hasEnded(ref: number): boolean;
-  /** `values`: of each round whose user keeps them. */
-  adopt(records: LaneRecords, values: readonly (readonly LaneValue[] | undefined)[]): void;
+  /** Returns the seq of the first. `values`: of each round whose user keeps them. */
+  adopt(records: LaneRecords, values: readonly (readonly LaneValue[] | undefined)[]): number;
   /** Writes what was adopted; true if all of it is in the file. Else `written` says when it is. */
   writeNow(): boolean;
   written(done: (error?: Error) => void): void;
+  /** Settles once record `seq` and all before it are on disk. */
+  durable(seq: number): Promise<void>;
 }
 
 /** Whose lane it is. */
@@ -67,8 +78,11 @@ export interface LaneUser {
   readonly log: LaneLog;
   /** The values of its rounds are put aside. */
   readonly keepsValues: boolean;
-  /** A round of the form in that place may go now, as one went before. */
-  admits(place: number): boolean;
+  /**
+   * Whether a round of the form in that place may go now, as one went before: `no`, or once its record is in the file
+   * (`kill`) or on disk (`disk`).
+   */
+  admits(place: number): 'no' | 'kill' | 'disk';
   /** A round is the server's, `seconds` after it came. */
   went(seconds: number): void;
   /** The server did not take all of a round whose record is in the file: the lane is to be shut. */
@@ -88,18 +102,20 @@ export interface Standing {
   readonly ref: number;
   /** The place of the form of the last one with a Parse; -1. */
   readonly lead: number;
+  /** Of the last answer. */
+  readonly status: Status;
   /** Of the one under way: since when, and what the server does not have of it. */
   readonly milliseconds: number;
   readonly bytes: Buffer | undefined;
 }
 
 /** Forms that a lane knows at a time; values of a round; bytes of a round, and of the values of a text. */
-export const formsMax = 8;
+export const formsMax = 16;
 export const valuesMax = 32;
 export const roundBytesMax = 4096;
 
 const nothing = Buffer.alloc(0);
-const noRound: Round = { lead: nothing, prefix: nothing, suffix: nothing, bindBytes: 0, isDescribed: true };
+const noRound: Round = { lead: nothing, prefix: nothing, suffix: nothing, bindBytes: 0, isDescribed: false };
 
 const states = ['idle', 'idle', 'staged', 'stuck', 'flight'] as const;
 const shut: Standing = {
@@ -108,6 +124,7 @@ const shut: Standing = {
   place: -1,
   ref: -1,
   lead: -1,
+  status: 'I',
   milliseconds: 0,
   bytes: undefined,
 };
@@ -153,10 +170,10 @@ export class Lane {
     const round = isQuery ? noRound : shape;
     const texts = isQuery ? shape.query : shape.literals;
     const lines = [...form.stmt, ...form.outcome].map((piece) => Buffer.from(piece));
-    const pieces = [round.lead, round.prefix, round.suffix, ...lines];
+    const pieces = [round.lead, round.prefix, round.suffix, Buffer.from(form.tag), ...lines];
     const head = [
       ...[isQuery ? 1 : 0, round.isDescribed ? 1 : 0, round.bindBytes, form.textBytes],
-      isQuery ? 0 : texts.length,
+      ...[isQuery ? 0 : texts.length, form.from.charCodeAt(0), form.to.charCodeAt(0), form.isCounted ? 1 : 0],
       ...pieces.map(({ length }) => length),
       ...[oids.length, ...oids.map((oid) => oid | 0)],
       ...texts.map(({ length }) => length),
@@ -174,10 +191,10 @@ export class Lane {
     if (this.#number >= 0) this.#hop.laneForget(this.#number);
   }
 
-  /** Rounds may go from now on. `n`: ordinal of the session's last statement. */
-  open(n: number): void {
+  /** Rounds may go from now on. `n`: ordinal of the session's last statement; `status`: of its transaction. */
+  open(n: number, status: Status): void {
     if (this.#number < 0) return;
-    this.#hop.laneOpen(this.#number, n);
+    this.#hop.laneOpen(this.#number, n, status.charCodeAt(0));
     this.#isOpen = true;
   }
 
@@ -188,8 +205,10 @@ export class Lane {
     this.#isOpen = false;
     if (this.#number < 0) return this.#last;
     const bytes = this.#hop.laneShut(this.#number, told);
-    const [state = 0, rounds = 0, place = -1, ref = -1, micros = 0, lead = -1] = tells;
-    return { state: states[state] ?? 'idle', rounds, place, ref, lead, milliseconds: micros / 1000, bytes };
+    const [state = 0, rounds = 0, place = -1, ref = -1, micros = 0, lead = -1, code = 0] = tells;
+    const status = code === 'T'.charCodeAt(0) ? 'T' : 'I';
+    const milliseconds = micros / 1000;
+    return { state: states[state] ?? 'idle', rounds, place, ref, lead, status, milliseconds, bytes };
   }
 
   /** One of its descriptors is about to be closed. */
@@ -212,8 +231,8 @@ export class Lane {
   }
 }
 
-const told = Buffer.alloc(6 * 8);
-const tells = new Float64Array(told.buffer, told.byteOffset, 6);
+const told = Buffer.alloc(7 * 8);
+const tells = new Float64Array(told.buffer, told.byteOffset, 7);
 /** By their numbers. */
 const users: (Lane | undefined)[] = [];
 
@@ -231,35 +250,76 @@ export function laneBetween(client: Line, server: Line, user: LaneUser): Lane | 
   return lane;
 }
 
+/** Rounds that go together, which came at `since`. */
+class Going {
+  readonly #since: number;
+  /** The lane of each, and its number and the serial of its round. */
+  readonly #lanes: Lane[] = [];
+  readonly #rounds: number[] = [];
+
+  constructor(since: number) {
+    this.#since = since;
+  }
+
+  get isEmpty(): boolean {
+    return this.#lanes.length === 0;
+  }
+
+  add(lane: Lane, number: number, serial: number): void {
+    this.#lanes.push(lane);
+    this.#rounds.push(number, serial);
+  }
+
+  /** Their records are as they must be. */
+  go(hop: Hop): void {
+    const rounds = Int32Array.from(this.#rounds);
+    const left = hop.laneGo(Buffer.from(rounds.buffer), this.#lanes.length);
+    const seconds = (performance.now() - this.#since) / 1000;
+    for (const lane of this.#here) if (lane.isOpen) lane.user.went(seconds);
+    for (let at = 0; at < left; at += 1) users[rounds[at]!]?.user.stuck();
+  }
+
+  fail(error: Error): void {
+    for (const { user } of this.#here) user.failed(error);
+  }
+
+  /** Those that were not cut meanwhile: another may have the number. */
+  get #here(): readonly Lane[] {
+    return this.#lanes.filter((lane, at) => users[this.#rounds[2 * at]!] === lane);
+  }
+}
+
 /** Events of one log, one after the other. */
 class Gathering {
   readonly log: LaneLog;
   readonly #from: number;
-  readonly #since: number;
   readonly #isTaking: boolean;
   readonly #briefs: ('passed' | number)[] = [];
   readonly #values: (readonly LaneValue[] | undefined)[] = [];
   #bytesMax = 0;
-  /** The lane and the serial of each round. */
-  readonly #going: number[] = [];
+  /** By what their records are to be before. */
+  readonly #going: Record<'kill' | 'disk', Going>;
+  /** The seq of the last of all. */
+  #last = -1;
 
   /** `from`: the first of them; `since`: when they were told. */
   constructor(log: LaneLog, from: number, since: number) {
     this.log = log;
     this.#from = from;
-    this.#since = since;
     this.#isTaking = log.takes;
+    this.#going = { kill: new Going(since), disk: new Going(since) };
   }
 
   /** False if the round is not to go. */
   round(lane: Lane, at: number, ints: Int32Array): boolean {
     const place = ints[at + 3]!;
     const { user } = lane;
-    if (!this.#isTaking || !user.admits(place)) return false;
+    const how = this.#isTaking ? user.admits(place) : 'no';
+    if (how === 'no') return false;
     if (user.keepsValues) this.#values[this.#briefs.length] = valuesAt(at, ints, lane.oids(place));
     this.#briefs.push('passed');
     this.#bytesMax += lane.lineBytes(place);
-    this.#going.push(ints[at + 2]!, ints[at + 8]!);
+    this.#going[how].add(lane, ints[at + 2]!, ints[at + 8]!);
     return true;
   }
 
@@ -278,34 +338,23 @@ class Gathering {
     const from = this.#from;
     const make: LaneRecords['make'] = (block, at, seq, ts, mono) =>
       hop.laneMake(block, at, from, to, seq, ts, mono);
-    this.log.adopt({ briefs: this.#briefs, bytesMax: this.#bytesMax, make }, this.#values);
-    if (this.#going.length > 0) waiting.push(this);
+    const records = { briefs: this.#briefs, bytesMax: this.#bytesMax, make };
+    this.#last = this.log.adopt(records, this.#values) + this.#briefs.length - 1;
+    const { kill, disk } = this.#going;
+    if (!kill.isEmpty || !disk.isEmpty) waiting.push(this);
   }
 
-  /** Lets the rounds go as soon as their records are in the file. */
+  /** Lets the rounds go as soon as their records are as they must be. */
   release(hop: Hop): void {
-    if (this.log.writeNow()) this.#go(hop);
-    else
-      this.log.written((error) => {
-        if (error === undefined) this.#go(hop);
-        else this.#fail(error);
-      });
-  }
-
-  #go(hop: Hop): void {
-    const rounds = Int32Array.from(this.#going);
-    const count = rounds.length / 2;
-    const left = hop.laneGo(Buffer.from(rounds.buffer), count);
-    const seconds = (performance.now() - this.#since) / 1000;
-    for (let at = 0; at < count; at += 1) {
-      const lane = users[this.#going[2 * at]!];
-      if (lane?.isOpen === true) lane.user.went(seconds);
-    }
-    for (let at = 0; at < left; at += 1) users[rounds[at]!]?.user.stuck();
-  }
-
-  #fail(error: Error): void {
-    for (let at = 0; at < this.#going.length; at += 2) users[this.#going[at]!]?.user.failed(error);
+    const { kill, disk } = this.#going;
+    if (this.log.writeNow()) kill.go(hop);
+    else if (!kill.isEmpty)
+      this.log.written((error) => (error === undefined ? kill.go(hop) : kill.fail(error)));
+    if (disk.isEmpty) return;
+    this.log.durable(this.#last).then(
+      () => disk.go(hop),
+      (error: Error) => disk.fail(error),
+    );
   }
 }
 

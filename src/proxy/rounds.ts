@@ -1,4 +1,4 @@
-// Rounds: repetitions of a read that go by the session's lane, without the session: it judged the same before, and
+// Rounds: repetitions of a statement that go by the session's lane, without the session: it judged the same before, and
 // nothing has happened to it since. Learns them from what the session let pass, takes care that nothing of it is looked at
 // while the lane is open, and tells it then what went meanwhile. Refuses to judge. Source: docs/cost.md; wire.md §2.
 
@@ -14,23 +14,25 @@ import {
   laneBetween,
   roundBytesMax,
   type Standing,
+  type Status,
   valuesMax,
 } from '../hop/lanes.ts';
 import type { Line } from '../hop/line.ts';
 import type { Policy } from '../policy/rules.ts';
 import type { Gate } from '../session/gate.ts';
 import type { Prepared } from '../session/prepared.ts';
-import type { Repetition } from '../session/repeat.ts';
+import { durabilityOf, type Repetition, tagOf, wroteBehind } from '../session/repeat.ts';
 import type { Session } from '../session/session.ts';
 import type { Cut } from '../sql/stencil.ts';
 import { typeTable } from '../wire/framer.ts';
 import { frontendType } from '../wire/messages/frontend.ts';
 import { readOneQuery, readRound } from '../wire/round.ts';
 import type { RepeatBook } from './book.ts';
+import type { UnderWay } from './uplink.ts';
 
 export interface RoundsLog extends LaneLog {
-  /** What stands between the values of the lines of such a statement. */
-  spelling(body: StatementBody): Spelling;
+  /** What stands between the values of the lines of such a statement, whose command tag begins like that. */
+  spelling(body: StatementBody, tag: string): Spelling;
 }
 
 export interface RoundsOptions {
@@ -43,8 +45,8 @@ export interface RoundsOptions {
   readonly isQuiet: () => boolean;
   /** As of Analyzer. */
   readonly cutsOf: (sql: Buffer) => readonly Cut[];
-  /** The last record of the lane's is `ref`; of a round under way, `bytes` are not the server's yet. */
-  readonly resumed: (ref: number, underWay?: { bytes: Buffer | undefined; isWritten: boolean }) => void;
+  /** The last record of the lane's is `ref`. */
+  readonly resumed: (ref: number, underWay?: UnderWay) => void;
   readonly failed: (error: HoldpointError) => void;
 }
 
@@ -67,6 +69,7 @@ interface Learned {
 interface Candidate {
   readonly bytes: Buffer;
   readonly policy: Policy;
+  readonly from: string;
   gate: Gate | undefined;
 }
 
@@ -89,6 +92,9 @@ export class Rounds implements LaneUser {
   #keepsValues = false;
   /** What the session had heard besides answers when all that is repeated was judged. */
   #asides = 0;
+  /** Of the transaction that is open: whether it has written, and its statements so far, as the lane knows it. */
+  #wrote = false;
+  #gates = 0;
   /** Rounds that still go through the session, and how many will the next time. */
   #pause = 0;
   #nextPause = 1;
@@ -105,12 +111,16 @@ export class Rounds implements LaneUser {
     return this.#keepsValues;
   }
 
-  admits(place: number): boolean {
+  admits(place: number): 'no' | 'kill' | 'disk' {
     const { session, book } = this.#options;
-    const { gate, policy } = this.#repeated[place]!;
-    if (!session.mayRepeat(gate, policy)) return false;
+    const repetition = this.#repeated[place]!;
+    const { gate, policy, from } = repetition;
+    const durability = durabilityOf(repetition, this.#wrote);
+    if (durability === undefined || !session.mayRepeat(gate, policy)) return 'no';
     book.passed(gate);
-    return true;
+    this.#wrote = wroteBehind(repetition, this.#wrote);
+    this.#gates = from === 'I' ? 1 : this.#gates + 1;
+    return durability;
   }
 
   went(seconds: number): void {
@@ -139,7 +149,7 @@ export class Rounds implements LaneUser {
     this.#isReturning = false;
     if (isAlone && isQuiet() && session.settled) {
       this.#hear();
-      this.#candidate = { bytes, policy: session.policy, gate: undefined };
+      this.#candidate = { bytes, policy: session.policy, from: session.transactionStatus, gate: undefined };
     } else this.#forget();
   }
 
@@ -178,21 +188,24 @@ export class Rounds implements LaneUser {
     }
   }
 
-  #take({ state, rounds, place, ref, lead, milliseconds, bytes }: Standing): void {
+  #take({ state, rounds, place, ref, lead, status, milliseconds, bytes }: Standing): void {
     const { session, resumed } = this.#options;
     if (rounds === 0) return;
     const parsed = this.#repeated[lead]?.prepared;
+    const wrote = this.#wrote;
     if (state === 'idle') {
-      session.repeated(rounds, parsed);
+      session.repeated({ many: rounds, parsed, status, wrote, gates: this.#gates });
       resumed(ref);
       return;
     }
     if (rounds > this.#nextPause) this.#nextPause = 1;
     else this.#rest();
-    session.repeated(rounds - 1, parsed);
-    session.repeats(this.#repeated[place]!, ref, performance.now() - milliseconds);
+    const repetition = this.#repeated[place]!;
+    session.repeated({ many: rounds - 1, parsed, status, wrote, gates: this.#gates - 1 });
+    session.repeats(repetition, ref, performance.now() - milliseconds);
     this.#isReturning = true;
-    resumed(ref, { bytes, isWritten: state !== 'staged' });
+    const isDurable = repetition.gate.durability === 'disk';
+    resumed(ref, { bytes, isWritten: state !== 'staged', isDurable });
   }
 
   /** To learn what cannot be repeated, or not for long, costs more than it saves. */
@@ -202,31 +215,38 @@ export class Rounds implements LaneUser {
   }
 
   #open(): void {
-    this.#lane?.open(this.#options.session.gates);
+    const { gates, wrote, transactionGates, transactionStatus } = this.#options.session;
+    this.#wrote = wrote;
+    this.#gates = transactionGates;
+    this.#lane?.open(gates, statusOf(transactionStatus));
   }
 
   /** False if it cannot be repeated by the lane. */
-  #learn({ bytes, gate, policy }: Candidate): boolean {
+  #learn({ bytes, gate, policy, ...before }: Candidate): boolean {
     const { client, server, session, book, log } = this.#options;
     if (gate === undefined || policy !== session.policy || !session.isRepeatable(gate)) return false;
     const alike = book.alike(gate);
-    if (alike === undefined) return false;
+    const tag = tagOf(gate);
+    if (alike === undefined || tag === undefined) return false;
+    const from = statusOf(before.from);
+    const to = statusOf(session.transactionStatus);
     const { body, literals, keepsValues } = alike;
     const learned =
       bytes[0] === frontendType.query ? this.#query(bytes, literals) : this.#round(bytes, gate, literals);
-    const spelling = log.spelling(body);
+    const spelling = log.spelling({ ...body, tx: from }, tag.text);
     const said = [...spelling.stmt, ...spelling.outcome].reduce((sum, piece) => sum + piece.length, 0);
     if (learned === undefined || said > spelledMax || learned.oids.length > valuesMax) return false;
     this.#lane ??= laneBetween(client, server, this);
     const { shape, oids } = learned;
-    const key = keyOf(shape);
+    const key = `${from}${keyOf(shape)}`;
     const known = this.#repeated.findIndex((one) => one.key === key);
     const place = known >= 0 ? known : this.#learned % formsMax;
-    if (this.#lane?.learn(place, { shape, oids, textBytes: body.len, ...spelling }) !== true) return false;
+    const form = { shape, oids, from, to, tag: tag.text, isCounted: tag.isCounted, textBytes: body.len };
+    if (this.#lane?.learn(place, { ...form, ...spelling }) !== true) return false;
     if (known < 0) this.#learned += 1;
     this.#keepsValues = keepsValues;
     const { isDescribed, prepared } = learned;
-    this.#repeated[place] = { gate, policy, key, isDescribed, prepared };
+    this.#repeated[place] = { gate, policy, key, from, to, isDescribed, prepared };
     return true;
   }
 
@@ -273,6 +293,10 @@ export class Rounds implements LaneUser {
     this.#forget();
     return false;
   }
+}
+
+function statusOf(status: string): Status {
+  return status === 'T' ? 'T' : 'I';
 }
 
 function keyOf(shape: FormShape): string {

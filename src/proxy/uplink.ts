@@ -33,6 +33,13 @@ export interface UplinkOptions {
   readonly failed: (error: HoldpointError) => void;
 }
 
+/** A run that was begun elsewhere: see `resumes`. */
+export interface UnderWay {
+  readonly bytes: Buffer | undefined;
+  readonly isWritten: boolean;
+  readonly isDurable: boolean;
+}
+
 /** A run that waits for the log, or behind one that does. */
 interface Batch {
   readonly frames: readonly Buffer[];
@@ -133,15 +140,15 @@ export class Uplink {
   }
 
   /**
-   * Records up to `ref` were made elsewhere. `underWay`: the run of the last one, as far as the server does not have it, and
-   * whether its record is in the file.
+   * Records up to `ref` were made elsewhere. `underWay`: the run of the last one, as far as the server does not have it, whether
+   * its record is as it must be, and whether that is on disk.
    */
-  resumes(ref: number, underWay?: { bytes: Buffer | undefined; isWritten: boolean }): void {
+  resumes(ref: number, underWay?: UnderWay): void {
     this.#ref = Math.max(this.#ref, ref);
     const bytes = underWay?.bytes;
     if (bytes !== undefined && underWay?.isWritten === false) {
       this.begin(performance.now());
-      this.recorded(ref, false);
+      this.recorded(ref, underWay.isDurable);
       this.add(bytes);
       this.commit();
       return;

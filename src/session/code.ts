@@ -29,6 +29,11 @@ export class HiddenCode {
     this.#ran = ran;
   }
 
+  /** Such code was sent in a transaction that may be open. */
+  get open(): boolean {
+    return this.#open;
+  }
+
   /** It may have changed settings that the server has not reported yet. */
   get unreported(): boolean {
     return this.#unreported;

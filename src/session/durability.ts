@@ -54,12 +54,12 @@ function ends({ effects, command }: Statement): boolean {
 }
 
 /** COMMIT, and whatever ends a transaction and is not known to be a ROLLBACK. */
-function commits(statement: Statement): boolean {
+export function commits(statement: Statement): boolean {
   return ends(statement) && statement.command !== 'ROLLBACK';
 }
 
 /** True if what it does may outlive the session. READ ONLY stops the rest of what is unproven. */
-function writes({ effects }: Statement, readOnly: boolean): boolean {
+export function writes({ effects }: Statement, readOnly: boolean): boolean {
   return effects.some((effect) => !passing.has(effect) && !(readOnly && effect === 'unproven'));
 }
 
@@ -103,6 +103,16 @@ export class Barrier {
   executes(gate: Gate | undefined): boolean {
     if (gate === undefined) this.#blind = true;
     return this.#wrote && (gate === undefined || gate.statements.some(commits));
+  }
+
+  /** The transaction that may be open has written. */
+  get wrote(): boolean {
+    return this.#wrote;
+  }
+
+  /** What `judge` did not see of it. */
+  noteWrote(wrote: boolean): void {
+    this.#wrote = wrote;
   }
 
   /** The server has answered everything; `status` as in ReadyForQuery. */

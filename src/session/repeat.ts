@@ -3,19 +3,69 @@
 // again. Pure; refuses to know how they go.
 
 import type { Policy } from '../policy/rules.ts';
+import type { Effect, Statement } from '../sql/statement.ts';
+import { commits, writes } from './durability.ts';
 import { createGate, type Gate } from './gate.ts';
 import type { Prepared } from './prepared.ts';
 import type { State } from './state.ts';
 
-/** True while nothing is owed, begun or in doubt: a plain read that comes now meets what one met that was judged now. */
+/** Between transactions, or within one of the client's. */
+export type RepeatStatus = 'I' | 'T';
+
+/** What is repeated, as its frames tell it from others. */
+export interface Repetition {
+  /** What judged the like of it. */
+  readonly gate: Gate;
+  /** Transaction status before and behind it. */
+  readonly from: RepeatStatus;
+  readonly to: RepeatStatus;
+  /** Of a Bind: its portal is described. */
+  readonly isDescribed: boolean;
+  /** What the unnamed statement is from its Parse on; undefined where there is no Parse in front. */
+  readonly prepared: Prepared | undefined;
+}
+
+/** What repetitions left behind that their session did not see. */
+export interface Repetitions {
+  readonly many: number;
+  /** What the last Parse among them made the unnamed statement; undefined where there was none. */
+  readonly parsed: Prepared | undefined;
+  readonly status: RepeatStatus;
+  /** Of the transaction that is open: whether it has written, and its statements so far. */
+  readonly wrote: boolean;
+  readonly gates: number;
+}
+
+/** Effects that are done with when their statement is, but for what its transaction undoes. */
+const plain: ReadonlySet<Effect> = new Set<Effect>([
+  'read',
+  'lock-rows',
+  'insert',
+  'update',
+  'update-all',
+  'delete',
+  'sequence',
+]);
+
+/** What begins and ends a transaction, by its command, and the tags that a server answers all of it with. */
+const transactions: ReadonlySet<string> = new Set(['BEGIN', 'COMMIT', 'ROLLBACK']);
+const counted = /^(?:SELECT|UPDATE|DELETE|INSERT 0) (?=\d+$)/;
+
+/**
+ * True while nothing is owed, begun or in doubt but a transaction block of the client's: what comes now meets what one met
+ * that was judged now.
+ */
 export function isSettled(state: State): boolean {
-  const { replies, outcomes, enclosures, outbox, settings, code, options } = state;
+  const { replies, outcomes, enclosures, outbox, settings, code, portals, options } = state;
+  const isBetween = outcomes.status === 'I';
   return (
+    (isBetween || outcomes.status === 'T') &&
+    // Its end would bring another search_path back, or run code that waits for it.
+    (isBetween || (!settings.pathMoved && !code.open && portals.size === 0)) &&
     !replies.outstanding &&
     !replies.unsynced &&
     !replies.unclear &&
     !replies.discarding &&
-    outcomes.status === 'I' &&
     outcomes.size === 0 &&
     enclosures.current === undefined &&
     !enclosures.segment.ours &&
@@ -28,28 +78,28 @@ export function isSettled(state: State): boolean {
 }
 
 /**
- * True for a gate that ended well and that the rules let pass as it is, of one statement that reads and nothing besides, whose
- * verdict rests on the rules, the statement and the catalog alone.
+ * True for a gate that ended well and that the rules let pass as it is, of one statement that reads or changes rows and does
+ * nothing besides, or begins or ends a transaction; whose verdict rests on the rules, the statement and the catalog alone.
  */
-export function isRepeatable(gate: Gate, { judge, options }: State): boolean {
+export function isRepeatable(gate: Gate, { judge, options, settings }: State): boolean {
   const { own, statements, verdict } = gate;
   const [text] = own;
   const [statement] = statements;
   return (
     gate.state === 'ok' &&
-    gate.durability === 'kill' &&
+    gate.durability !== 'output' &&
     gate.reserved === undefined &&
     !gate.again &&
-    gate.tags.length === 1 &&
-    gate.tags[0]!.startsWith('SELECT ') &&
+    tagOf(gate) !== undefined &&
     gate.behind.length === 0 &&
     own.length === 1 &&
     statements.length === 1 &&
     text!.names.length === 0 &&
+    text!.settings.length === 0 &&
     text!.shows === undefined &&
     !text!.secret &&
-    statement!.effects.length === 1 &&
-    statement!.effects[0] === 'read' &&
+    (statement!.effects.every((effect) => plain.has(effect)) ||
+      (isTransaction(statement!) && !settings.pathMoved)) &&
     verdict.action === 'pass' &&
     verdict.enclosure === undefined &&
     verdict.shadow === undefined &&
@@ -60,32 +110,61 @@ export function isRepeatable(gate: Gate, { judge, options }: State): boolean {
   );
 }
 
+function isTransaction({ effects, command }: Statement): boolean {
+  return effects.length === 1 && effects[0] === 'transaction' && transactions.has(command);
+}
+
+/** The tag of a repeatable gate, up to the number that ends it, if one does; undefined where it is none of those. */
+export function tagOf({ tags }: Gate): { readonly text: string; readonly isCounted: boolean } | undefined {
+  const [tag = ''] = tags;
+  if (tags.length !== 1) return undefined;
+  const text = counted.exec(tag)?.[0];
+  if (text !== undefined) return { text, isCounted: true };
+  return transactions.has(tag) ? { text: tag, isCounted: false } : undefined;
+}
+
 /** True while what a repeatable gate was judged by still holds, which the session is not told of. `policy`: of then. */
 export function mayRepeat(gate: Gate, policy: Policy, { options }: State): boolean {
   return (
     options.catalog.reach === gate.explainedBy &&
     options.catalog.pending === undefined &&
     options.policy() === policy &&
-    (options.escort === undefined || options.escort.idle)
+    (options.escort === undefined || options.escort.idle) &&
+    (options.locked?.() === undefined || !gate.statements.some(writesRows))
   );
 }
 
-/** A repetition, as its frames tell it from others. */
-export interface Repetition {
-  /** What judged the like of it. */
-  readonly gate: Gate;
-  /** Of a Bind: its portal is described. */
-  readonly isDescribed: boolean;
-  /** What the unnamed statement is from its Parse on; undefined where there is no Parse in front. */
-  readonly prepared: Prepared | undefined;
+function writesRows(statement: Statement): boolean {
+  return writes(statement, false);
+}
+
+/**
+ * What the record of a repetition needs before it goes: as Barrier says of its gate, were it asked; `undefined`: that its gate
+ * be judged again. `wrote`: its transaction has written before.
+ */
+export function durabilityOf({ gate }: Repetition, wrote: boolean): 'kill' | 'disk' | undefined {
+  if (gate.durability === 'disk') return 'disk';
+  return wrote && gate.statements.some(commits) ? undefined : 'kill';
+}
+
+/** Whether a transaction has written behind a repetition. */
+export function wroteBehind({ gate, from }: Repetition, wrote: boolean): boolean {
+  return (from === 'T' && wrote) || gate.statements.some(writesRows);
+}
+
+/** The session takes over what repetitions did meanwhile. */
+export function noteRepeated(state: State, repetitions: Repetitions): void {
+  const { mirror, judge, outcomes, barrier } = state;
+  const { many, parsed, status, wrote, gates } = repetitions;
+  judge.repeats(many);
+  state.segment += many;
+  if (parsed !== undefined) mirror.confirm(mirror.stage('', parsed, state.segment));
+  outcomes.status = status;
+  barrier.noteWrote(status === 'T' && wrote);
+  state.transactionGates = status === 'T' ? gates : 0;
 }
 
 /** The gate of a repetition that is under way. */
 export function repeated({ gate }: Repetition, n: number, ref: number): Gate {
   return { ...createGate({ ...gate, n, parameters: [] }), ref };
-}
-
-/** The unnamed statement was parsed meanwhile, and is this. */
-export function noteParsed({ mirror, segment }: State, prepared: Prepared): void {
-  mirror.confirm(mirror.stage('', prepared, segment));
 }

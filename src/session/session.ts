@@ -18,7 +18,15 @@ import type { Prepared } from './prepared.ts';
 import { pinnedError } from './reading.ts';
 import { asHoldpointError, floodError, strayError, unexpectedError } from './refusal.ts';
 import { type BoundedRelease, boundedRelease, encloseReleased } from './release.ts';
-import { isRepeatable, isSettled, mayRepeat, noteParsed, type Repetition, repeated } from './repeat.ts';
+import {
+  isRepeatable,
+  isSettled,
+  mayRepeat,
+  noteRepeated,
+  type Repetition,
+  type Repetitions,
+  repeated,
+} from './repeat.ts';
 import { expectedFramesMax } from './replies.ts';
 import type { Settings } from './settings.ts';
 import { State } from './state.ts';
@@ -120,7 +128,7 @@ export class Session {
     return this.#asides;
   }
 
-  /** True while a plain read that comes now meets what one met that was judged just before. */
+  /** True while what comes now meets what one met that was judged just before. */
   get settled(): boolean {
     return isSettled(this.#state);
   }
@@ -151,11 +159,14 @@ export class Session {
     return found === undefined || found === 'open' || found.length !== 1 ? undefined : found[0];
   }
 
-  /** So many repetitions came and were answered; `parsed`: what the last Parse among them made the unnamed statement. */
-  repeated(many: number, parsed: Prepared | undefined): void {
-    this.#state.judge.repeats(many);
-    this.#state.segment += many;
-    if (parsed !== undefined) noteParsed(this.#state, parsed);
+  /** The transaction that is open has written. */
+  get wrote(): boolean {
+    return this.#state.barrier.wrote;
+  }
+
+  /** Repetitions came and were answered. */
+  repeated(repetitions: Repetitions): void {
+    noteRepeated(this.#state, repetitions);
   }
 
   /** A repetition is under way since `now`, with this record. */
