@@ -329,7 +329,8 @@ const kinds: readonly Kind[] = [
     values: (random) => [written('SLOT'), integer(random, 1, 12), words(random)],
   },
   {
-    text: 'update w set v = $2 where slot = $1 and id <= $3 returning id',
+    // One row: in which order several come depends on where they lie.
+    text: 'update w set v = $2 where slot = $1 and id = $3 returning id',
     oids: [],
     columns: 1,
     plain: false,
