@@ -60,7 +60,7 @@ typedef struct {
   Piece suffix;
   int32_t bindBytes;
   bool isDescribed;
-  /* Transaction status before and behind it: I or T. */
+  /* Where it stands, and where it leads: I between transactions, T within one, W within one that has written. */
   char from, to;
   /* What the command tag is, and whether a number follows. */
   Piece tag;
@@ -78,7 +78,7 @@ typedef struct {
 typedef struct {
   int state;
   int client, server;
-  /* Transaction status of the last answer. */
+  /* Where the session stands behind the last answer, as forms have it. */
   char status;
   Form *forms[formsMax];
   /* Of the round that is under way: its form, its bytes and how many of them went, its time and its record. */
@@ -281,7 +281,7 @@ static int32_t laneAnswer(const Form *form, const char *bytes, int32_t size) {
   }
   if (form->isDescribed && !isDescribed) return -1;
   if (size - at != (int32_t)sizeof ready + 1 || memcmp(bytes + at, ready, sizeof ready) != 0) return -1;
-  return bytes[size - 1] == form->to ? rows : -1;
+  return bytes[size - 1] == (form->to == 'I' ? 'I' : 'T') ? rows : -1;
 }
 
 /*
@@ -588,7 +588,7 @@ static napi_value laneForgetAll(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
-/* laneOpens(number, n, status): rounds may begin; `n`: ordinal of the last statement before; transaction status now. */
+/* laneOpens(number, n, status): rounds may begin; `n`: ordinal of the last statement before; `status`: as forms have it. */
 static napi_value laneOpens(napi_env env, napi_callback_info info) {
   napi_value values[3];
   Lane *lane = laneNumbered(env, info, 3, values);
@@ -611,8 +611,8 @@ static napi_value laneOpens(napi_env env, napi_callback_info info) {
 /*
  * laneShuts(number, told): the session has it again. Returns the bytes of the round under way that the server does not
  * have yet, and tells, as doubles: the state it was in, rounds since it was opened, the form and the record of the last
- * one, for how many microseconds it has been under way, the form of the last one with a Parse, and the transaction status of
- * the last answer.
+ * one, for how many microseconds it has been under way, the form of the last one with a Parse, and where it
+ * stands behind the last answer.
  */
 static napi_value laneShuts(napi_env env, napi_callback_info info) {
   napi_value values[2], result;

@@ -16,6 +16,8 @@ export interface Count {
 export interface TargetMetrics {
   /** A statement got its verdict; `refuse` is a text that never came to a rule (syntax, size, encoding). */
   statement(cls: StatementClass, verdict: Action | 'refuse'): void;
+  /** One of them went as one did before, without the session's having a look at it again. */
+  readonly repeated: Count;
   /** An ErrorResponse of Holdpoint's own went to a client. `sqlstate` must come from the error table, not from an agent. */
   refusal(sqlstate: string): void;
   /** `level` is the level of the evidence given. */
@@ -246,6 +248,11 @@ function targetMetrics(
     'class',
     'verdict',
   ]);
+  const repeated = tally(
+    'holdpoint_repeated_total',
+    'Statements that passed as one like them did before, without being judged again.',
+    ['target'],
+  );
   const refusals = tally('holdpoint_refusals_total', "Errors of Holdpoint's own sent to clients.", [
     'target',
     'sqlstate',
@@ -297,6 +304,7 @@ function targetMetrics(
         counts.set(cls, (counts.get(cls) ?? new Map()).set(verdict, count));
         count.inc();
       },
+      repeated: repeated.cell({ target }),
       refusal: (sqlstate) => refusals.cell({ target, sqlstate }).inc(),
       decision: (decision, level) => decisions.cell({ target, decision, level }).inc(),
       upstreamErrors: upstreamErrors.cell({ target }),

@@ -40,6 +40,7 @@ test('every metric of the contract is there before anything happened', async () 
     'holdpoint_parse_cache_misses_total counter',
     'holdpoint_parse_seconds histogram',
     'holdpoint_refusals_total counter',
+    'holdpoint_repeated_total counter',
     'holdpoint_request_wait_seconds histogram',
     'holdpoint_requests_pending gauge',
     'holdpoint_reviews_owed gauge',

@@ -397,6 +397,7 @@ function proxyListener(parts: Parts): Listener {
         const counts = metrics.target(target);
         return {
           statement: counts.statement,
+          repeated: counts.repeated,
           refusal: counts.refusal,
           overhead: (seconds) => metrics.overheadSeconds.observe(seconds),
         };

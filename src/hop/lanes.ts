@@ -9,7 +9,7 @@ import type { Line } from './line.ts';
 /** What a round is like, and what its records say. Bytes are copied when they are handed over. */
 export interface Form {
   readonly shape: FormShape;
-  /** Transaction status before and behind it. */
+  /** Where it stands, and where it leads. */
   readonly from: Status;
   readonly to: Status;
   /** Its command tag, up to the number that ends it, if one does. */
@@ -24,8 +24,8 @@ export interface Form {
   readonly outcome: readonly string[];
 }
 
-/** Between transactions, or within one. */
-export type Status = 'I' | 'T';
+/** Between transactions, within one, or within one that has written. */
+export type Status = 'I' | 'T' | 'W';
 
 export type FormShape =
   /** As Round of wire has it. `literals`: values that its text has, which come before its parameters. */
@@ -102,7 +102,7 @@ export interface Standing {
   readonly ref: number;
   /** The place of the form of the last one with a Parse; -1. */
   readonly lead: number;
-  /** Of the last answer. */
+  /** Behind the last answer. */
   readonly status: Status;
   /** Of the one under way: since when, and what the server does not have of it. */
   readonly milliseconds: number;
@@ -191,7 +191,7 @@ export class Lane {
     if (this.#number >= 0) this.#hop.laneForget(this.#number);
   }
 
-  /** Rounds may go from now on. `n`: ordinal of the session's last statement; `status`: of its transaction. */
+  /** Rounds may go from now on. `n`: ordinal of the session's last statement; `status`: where it stands. */
   open(n: number, status: Status): void {
     if (this.#number < 0) return;
     this.#hop.laneOpen(this.#number, n, status.charCodeAt(0));
@@ -206,7 +206,7 @@ export class Lane {
     if (this.#number < 0) return this.#last;
     const bytes = this.#hop.laneShut(this.#number, told);
     const [state = 0, rounds = 0, place = -1, ref = -1, micros = 0, lead = -1, code = 0] = tells;
-    const status = code === 'T'.charCodeAt(0) ? 'T' : 'I';
+    const status = String.fromCharCode(code) as Status;
     const milliseconds = micros / 1000;
     return { state: states[state] ?? 'idle', rounds, place, ref, lead, status, milliseconds, bytes };
   }

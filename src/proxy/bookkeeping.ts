@@ -44,6 +44,8 @@ export interface BookLog {
 /** What the book tells the metrics. */
 export interface BookMetrics {
   statement(statementClass: StatementClass, verdict: Action | 'refuse'): void;
+  /** Statements that went without being judged again. */
+  readonly repeated?: { inc(): void };
   refusal(sqlstate: string): void;
   overhead(seconds: number): void;
 }
@@ -120,6 +122,7 @@ export class SessionBook implements RelayBook, RepeatBook {
 
   passed(gate: Gate): void {
     this.#count(gate, 'pass');
+    this.#options.metrics.repeated?.inc();
   }
 
   alike(gate: Gate): Alike | undefined {

@@ -14,14 +14,13 @@ import {
   laneBetween,
   roundBytesMax,
   type Standing,
-  type Status,
   valuesMax,
 } from '../hop/lanes.ts';
 import type { Line } from '../hop/line.ts';
 import type { Policy } from '../policy/rules.ts';
 import type { Gate } from '../session/gate.ts';
 import type { Prepared } from '../session/prepared.ts';
-import { durabilityOf, type Repetition, tagOf, wroteBehind } from '../session/repeat.ts';
+import { type RepeatStatus, type Repetition, tagOf } from '../session/repeat.ts';
 import type { Session } from '../session/session.ts';
 import type { Cut } from '../sql/stencil.ts';
 import { typeTable } from '../wire/framer.ts';
@@ -69,7 +68,7 @@ interface Learned {
 interface Candidate {
   readonly bytes: Buffer;
   readonly policy: Policy;
-  readonly from: string;
+  readonly from: RepeatStatus;
   gate: Gate | undefined;
 }
 
@@ -92,8 +91,7 @@ export class Rounds implements LaneUser {
   #keepsValues = false;
   /** What the session had heard besides answers when all that is repeated was judged. */
   #asides = 0;
-  /** Of the transaction that is open: whether it has written, and its statements so far, as the lane knows it. */
-  #wrote = false;
+  /** Statements so far of the transaction that is open. */
   #gates = 0;
   /** Rounds that still go through the session, and how many will the next time. */
   #pause = 0;
@@ -113,14 +111,11 @@ export class Rounds implements LaneUser {
 
   admits(place: number): 'no' | 'kill' | 'disk' {
     const { session, book } = this.#options;
-    const repetition = this.#repeated[place]!;
-    const { gate, policy, from } = repetition;
-    const durability = durabilityOf(repetition, this.#wrote);
-    if (durability === undefined || !session.mayRepeat(gate, policy)) return 'no';
+    const { gate, policy, from } = this.#repeated[place]!;
+    if (!session.mayRepeat(gate, policy)) return 'no';
     book.passed(gate);
-    this.#wrote = wroteBehind(repetition, this.#wrote);
     this.#gates = from === 'I' ? 1 : this.#gates + 1;
-    return durability;
+    return gate.durability === 'kill' ? 'kill' : 'disk';
   }
 
   went(seconds: number): void {
@@ -149,7 +144,7 @@ export class Rounds implements LaneUser {
     this.#isReturning = false;
     if (isAlone && isQuiet() && session.settled) {
       this.#hear();
-      this.#candidate = { bytes, policy: session.policy, from: session.transactionStatus, gate: undefined };
+      this.#candidate = { bytes, policy: session.policy, from: session.repeatStatus, gate: undefined };
     } else this.#forget();
   }
 
@@ -192,16 +187,15 @@ export class Rounds implements LaneUser {
     const { session, resumed } = this.#options;
     if (rounds === 0) return;
     const parsed = this.#repeated[lead]?.prepared;
-    const wrote = this.#wrote;
     if (state === 'idle') {
-      session.repeated({ many: rounds, parsed, status, wrote, gates: this.#gates });
+      session.repeated({ many: rounds, parsed, status, gates: this.#gates });
       resumed(ref);
       return;
     }
     if (rounds > this.#nextPause) this.#nextPause = 1;
     else this.#rest();
     const repetition = this.#repeated[place]!;
-    session.repeated({ many: rounds - 1, parsed, status, wrote, gates: this.#gates - 1 });
+    session.repeated({ many: rounds - 1, parsed, status, gates: this.#gates - 1 });
     session.repeats(repetition, ref, performance.now() - milliseconds);
     this.#isReturning = true;
     const isDurable = repetition.gate.durability === 'disk';
@@ -215,25 +209,23 @@ export class Rounds implements LaneUser {
   }
 
   #open(): void {
-    const { gates, wrote, transactionGates, transactionStatus } = this.#options.session;
-    this.#wrote = wrote;
+    const { gates, transactionGates, repeatStatus } = this.#options.session;
     this.#gates = transactionGates;
-    this.#lane?.open(gates, statusOf(transactionStatus));
+    this.#lane?.open(gates, repeatStatus);
   }
 
   /** False if it cannot be repeated by the lane. */
-  #learn({ bytes, gate, policy, ...before }: Candidate): boolean {
+  #learn({ bytes, gate, policy, from }: Candidate): boolean {
     const { client, server, session, book, log } = this.#options;
     if (gate === undefined || policy !== session.policy || !session.isRepeatable(gate)) return false;
     const alike = book.alike(gate);
     const tag = tagOf(gate);
     if (alike === undefined || tag === undefined) return false;
-    const from = statusOf(before.from);
-    const to = statusOf(session.transactionStatus);
     const { body, literals, keepsValues } = alike;
     const learned =
       bytes[0] === frontendType.query ? this.#query(bytes, literals) : this.#round(bytes, gate, literals);
-    const spelling = log.spelling({ ...body, tx: from }, tag.text);
+    const to = session.repeatStatus;
+    const spelling = log.spelling({ ...body, tx: from === 'I' ? 'I' : 'T' }, tag.text);
     const said = [...spelling.stmt, ...spelling.outcome].reduce((sum, piece) => sum + piece.length, 0);
     if (learned === undefined || said > spelledMax || learned.oids.length > valuesMax) return false;
     this.#lane ??= laneBetween(client, server, this);
@@ -293,10 +285,6 @@ export class Rounds implements LaneUser {
     this.#forget();
     return false;
   }
-}
-
-function statusOf(status: string): Status {
-  return status === 'T' ? 'T' : 'I';
 }
 
 function keyOf(shape: FormShape): string {

@@ -54,7 +54,7 @@ function ends({ effects, command }: Statement): boolean {
 }
 
 /** COMMIT, and whatever ends a transaction and is not known to be a ROLLBACK. */
-export function commits(statement: Statement): boolean {
+function commits(statement: Statement): boolean {
   return ends(statement) && statement.command !== 'ROLLBACK';
 }
 

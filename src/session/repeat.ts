@@ -4,19 +4,19 @@
 
 import type { Policy } from '../policy/rules.ts';
 import type { Effect, Statement } from '../sql/statement.ts';
-import { commits, writes } from './durability.ts';
+import { writes } from './durability.ts';
 import { createGate, type Gate } from './gate.ts';
 import type { Prepared } from './prepared.ts';
 import type { State } from './state.ts';
 
-/** Between transactions, or within one of the client's. */
-export type RepeatStatus = 'I' | 'T';
+/** Between transactions, within one of the client's, or within one that has written. */
+export type RepeatStatus = 'I' | 'T' | 'W';
 
 /** What is repeated, as its frames tell it from others. */
 export interface Repetition {
   /** What judged the like of it. */
   readonly gate: Gate;
-  /** Transaction status before and behind it. */
+  /** Where it stands, and where it leads. */
   readonly from: RepeatStatus;
   readonly to: RepeatStatus;
   /** Of a Bind: its portal is described. */
@@ -31,8 +31,7 @@ export interface Repetitions {
   /** What the last Parse among them made the unnamed statement; undefined where there was none. */
   readonly parsed: Prepared | undefined;
   readonly status: RepeatStatus;
-  /** Of the transaction that is open: whether it has written, and its statements so far. */
-  readonly wrote: boolean;
+  /** Statements so far of the transaction that is open. */
   readonly gates: number;
 }
 
@@ -138,30 +137,22 @@ function writesRows(statement: Statement): boolean {
   return writes(statement, false);
 }
 
-/**
- * What the record of a repetition needs before it goes: as Barrier says of its gate, were it asked; `undefined`: that its gate
- * be judged again. `wrote`: its transaction has written before.
- */
-export function durabilityOf({ gate }: Repetition, wrote: boolean): 'kill' | 'disk' | undefined {
-  if (gate.durability === 'disk') return 'disk';
-  return wrote && gate.statements.some(commits) ? undefined : 'kill';
-}
-
-/** Whether a transaction has written behind a repetition. */
-export function wroteBehind({ gate, from }: Repetition, wrote: boolean): boolean {
-  return (from === 'T' && wrote) || gate.statements.some(writesRows);
+/** Where a settled session stands. */
+export function statusOf({ outcomes, barrier }: State): RepeatStatus {
+  if (outcomes.status === 'I') return 'I';
+  return barrier.wrote ? 'W' : 'T';
 }
 
 /** The session takes over what repetitions did meanwhile. */
 export function noteRepeated(state: State, repetitions: Repetitions): void {
   const { mirror, judge, outcomes, barrier } = state;
-  const { many, parsed, status, wrote, gates } = repetitions;
+  const { many, parsed, status, gates } = repetitions;
   judge.repeats(many);
   state.segment += many;
   if (parsed !== undefined) mirror.confirm(mirror.stage('', parsed, state.segment));
-  outcomes.status = status;
-  barrier.noteWrote(status === 'T' && wrote);
-  state.transactionGates = status === 'T' ? gates : 0;
+  outcomes.status = status === 'I' ? 'I' : 'T';
+  barrier.noteWrote(status === 'W');
+  state.transactionGates = status === 'I' ? 0 : gates;
 }
 
 /** The gate of a repetition that is under way. */

@@ -23,9 +23,11 @@ import {
   isSettled,
   mayRepeat,
   noteRepeated,
+  type RepeatStatus,
   type Repetition,
   type Repetitions,
   repeated,
+  statusOf,
 } from './repeat.ts';
 import { expectedFramesMax } from './replies.ts';
 import type { Settings } from './settings.ts';
@@ -159,9 +161,9 @@ export class Session {
     return found === undefined || found === 'open' || found.length !== 1 ? undefined : found[0];
   }
 
-  /** The transaction that is open has written. */
-  get wrote(): boolean {
-    return this.#state.barrier.wrote;
+  /** Where it stands, once settled. */
+  get repeatStatus(): RepeatStatus {
+    return statusOf(this.#state);
   }
 
   /** Repetitions came and were answered. */

@@ -9,6 +9,7 @@ import type { JWK } from 'jose';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeAuditorKey } from '../../src/cli/auditor-key.ts';
+import { hasHop } from '../../src/hop/descriptor.ts';
 import { query } from '../../src/wire/messages/frontend.ts';
 import type { GuardOptions } from '../support/holdpoint.ts';
 import { comparable, loginsOf, type Played, play, type Trail, trailOf, valuesOf } from '../support/lane.ts';
@@ -71,6 +72,8 @@ interface Told {
   readonly played: readonly Played[];
   readonly log: readonly Line[];
   readonly values: ReadonlyMap<number, readonly string[]>;
+  /** Statements that went without being judged again. */
+  readonly repeated: number;
 }
 
 /** Plays the scripts, several at a time, at a guard of the twin's that is started and ended for them. */
@@ -97,11 +100,12 @@ async function told(at: number, batch: readonly Script[], audit: Audit): Promise
   };
   await Promise.all(Array.from({ length: together }, worker));
   keeping.destroy();
+  const repeated = await guard.repeated();
   await guard.close();
   expect(await verified(guard.auditDir), natives[at]).toMatchObject({ code: 0 });
   const log = records(guard.auditDir);
   const values = audit.values === 'auditor' ? await valuesOf(guard.auditDir, auditorFile, log) : new Map();
-  return { played, log, values };
+  return { played, log, values, repeated };
 }
 
 /**
@@ -210,6 +214,11 @@ describe('random scripts', () => {
         compareBytes(script, [both[0].played[index]!, both[1].played[index]!]);
         compareRecords(script, both, index);
       });
+      // Else nothing was compared.
+      const isTaken = hasHop() && audit.values !== 'clear' && audit.reads === undefined;
+      expect(both.map(({ repeated }) => repeated > batch.length)).toEqual(
+        natives.map((native) => native === 'on' && isTaken),
+      );
     },
     600_000,
   );

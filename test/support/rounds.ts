@@ -884,6 +884,47 @@ const interruptions: readonly ((writer: Writer, slot: number) => void)[] = [
   },
 ];
 
+/** The same statements again and again, with other values: queries, changes of one row, whole transactions of both. */
+function loop(writer: Writer, slot: number): void {
+  const n = () => writer.between(-9, 70);
+  const texts = [
+    () => `select a, b from r where id = ${n()}`,
+    () => `select count(*) from r where a < ${n()} and id > ${n()}`,
+    () => 'select v from t order by id',
+    () => `select b from r where id in (${n()}, ${n()}) order by id -- ${writer.between(0, 1)}`,
+    () => `select a, '${writer.between(0, 9)}' from r where id = 7`,
+    () => `select 7 / ${writer.between(0, 4)}`,
+  ];
+  const changes = [
+    () => `update w set v = 'new' where slot = ${slot} and id = ${writer.between(0, 6)}`,
+    () =>
+      `update w set v = v || ${writer.between(0, 9)} where slot = ${slot} and id = ${writer.between(1, 5)}`,
+    () => `insert into w values (${slot}, ${writer.between(5, 9)}, 'more') on conflict do nothing`,
+    () => `insert into w values (${slot}, ${writer.between(4, 12)}, 'maybe twice')`,
+    () => `select v from w where slot = ${slot} and id = ${writer.between(1, 5)} for update`,
+  ];
+  const chosen = [writer.pick(texts), writer.pick(texts), writer.pick(changes), writer.pick(changes)];
+  const ask = (text: string) => writer.write(`query ${text}`, [query(text)], { moves: writer.inTransaction });
+  const inside = writer.inTransaction ? 0 : writer.between(0, 4);
+  if (inside === 0) {
+    // Within a transaction a change that fails would end all.
+    const some = writer.inTransaction ? chosen.slice(0, 2) : chosen;
+    for (let at = writer.between(4, 16); at > 0; at -= 1) ask(writer.pick(some)());
+    return;
+  }
+  const end = writer.pick(['commit', 'commit', 'end', 'rollback']);
+  for (let at = inside + 1; at > 0; at -= 1) {
+    writer.write('query begin', [query('begin')], { moves: true });
+    for (let each = writer.between(1, 5); each > 0; each -= 1) {
+      const text = writer.pick(chosen)();
+      writer.write(`query ${text}`, [query(text)], { moves: true });
+    }
+    const last = writer.chance(0.9) ? end : writer.pick(['commit', 'rollback', 'commit and chain']);
+    writer.write(`query ${last}`, [query(last)], { moves: true });
+    if (last === 'commit and chain') writer.write('query rollback', [query('rollback')], { moves: true });
+  }
+}
+
 /** BEGIN, rounds and some of the rest, and its end. */
 function transaction(writer: Writer): void {
   if (writer.inTransaction) return;
@@ -997,6 +1038,7 @@ export function scriptOf(seed: number): Script {
   for (let at = writer.between(3, 7); at > 0; at -= 1) {
     writer.burst(writer.between(4, 16));
     if (writer.chance(0.7)) writer.pick(interruptions)(writer, slot);
+    if (writer.chance(0.4)) loop(writer, slot);
   }
   ending(writer);
   return { seed, slot, ...writer.script };

@@ -17,6 +17,8 @@ type Done = { readonly id: number; readonly told?: Told; readonly error?: string
 
 export interface TwinGuard extends Told {
   connect(parameters?: Record<string, string>): Promise<RawClient>;
+  /** Statements that went without being judged again. */
+  repeated(): Promise<number>;
   /** Reads the rules again; resolves when they are in force. */
   reload(): Promise<void>;
   /** Drains and seals the log, as on SIGTERM. Its folder stays if it was given. */
@@ -66,6 +68,10 @@ export function startTwin(native: 'on' | 'off'): Twin {
           const client = await RawClient.connect('127.0.0.1', port);
           await client.login({ user: 'claude', password: 'agent secret', database: 'shop', parameters });
           return client;
+        },
+        async repeated() {
+          const text = await (await fetch(`${guard.http}/metrics`)).text();
+          return Number(/^holdpoint_repeated_total\{[^}]*\} (\d+)$/m.exec(text)![1]);
         },
         async reload() {
           await told({ what: 'reload', port });
