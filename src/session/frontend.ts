@@ -100,7 +100,7 @@ export class Frontend {
     if ('kind' in own) return own;
     const resolved = resolveNames(own, this.#state.mirror, this.#state.segment);
     if (resolved.open && this.#mayWait) return barrier;
-    const wait = this.#awaitsCatalog(resolved.statements);
+    const wait = this.#awaitsCatalog(resolved.statements, []);
     if (wait !== undefined) return wait;
     const listing = this.#list(own);
     if (listing instanceof Promise) return { kind: 'later', ready: listing };
@@ -118,7 +118,7 @@ export class Frontend {
     const statements = this.#facts(frame, read.sql, offered, read.name);
     if ('kind' in statements) return statements;
     const { statements: resolved } = resolveNames(statements, this.#state.mirror, this.#state.segment);
-    const wait = this.#awaitsCatalog(resolved);
+    const wait = this.#awaitsCatalog(resolved, read.parameterOids);
     if (wait !== undefined) return wait;
     const explained = this.#state.judge.explain(resolved, read.parameterOids);
     const parsing = explained.some((statement) => statement.parsing === true);
@@ -179,7 +179,7 @@ export class Frontend {
     const own = chosen?.statements ?? [unknownName(read.statement)];
     const resolved = resolveNames(own, this.#state.mirror, this.#state.segment);
     if (resolved.open && this.#mayWait) return barrier;
-    const wait = this.#awaitsCatalog(resolved.statements);
+    const wait = this.#awaitsCatalog(resolved.statements, chosen?.parameterOids ?? []);
     if (wait !== undefined) return wait;
     const parameters: Parameter[] = read.parameters.map((value, at) => ({
       oid: chosen?.parameterOids[at] ?? 0,
@@ -240,7 +240,7 @@ export class Frontend {
       if (now.open || !sameBehind(gate.behind, now.behind)) return this.refuse(frame, changedError());
     }
     if (gate !== undefined && gate.explainedBy !== this.#state.options.catalog.reach) {
-      const wait = this.#awaitsCatalog(gate.resolved);
+      const wait = this.#awaitsCatalog(gate.resolved, gate.parameterTypes);
       if (wait !== undefined) return wait;
       // Its code is looked up by name when it runs, and is not what it was when it was bound.
       const change = this.#state.judge.changeOf(gate);
@@ -322,9 +322,12 @@ export class Frontend {
   }
 
   /** What becomes of a frame whose names cannot be looked up yet, though they soon can. */
-  #awaitsCatalog(statements: readonly Statement[]): FrontendStep | undefined {
+  #awaitsCatalog(
+    statements: readonly Statement[],
+    parameterTypes: readonly number[],
+  ): FrontendStep | undefined {
     if (this.#state.settings.defining && this.#mayWait && statements.some(usesNames)) return barrier;
-    const ready = this.#state.judge.awaits(statements);
+    const ready = this.#state.judge.awaits(statements, parameterTypes);
     return ready === undefined ? undefined : { kind: 'later', ready };
   }
 

@@ -83,8 +83,11 @@ export class Judge {
   }
 
   /** Until when the names in the statements cannot be looked up; undefined if they can. */
-  awaits(statements: readonly Statement[]): Promise<void> | undefined {
-    return statements.some(usesNames) ? this.#options.catalog.pending : undefined;
+  awaits(statements: readonly Statement[], parameterTypes: readonly number[]): Promise<void> | undefined {
+    // A declared type is the catalog's to explain, as a name is.
+    return statements.some(usesNames) || parameterTypes.some((oid) => oid !== 0)
+      ? this.#options.catalog.pending
+      : undefined;
   }
 
   /** A text with its verdict. Copies what it must keep while a person thinks; otherwise the views die with the frame. */
