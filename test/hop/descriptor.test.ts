@@ -2,7 +2,6 @@
 // for this platform there is nothing to test, and the proxy runs without it.
 
 import { once } from 'node:events';
-import net from 'node:net';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
@@ -11,48 +10,12 @@ import { Descriptor, hasHop } from '../../src/hop/descriptor.ts';
 import { loadHop } from '../../src/hop/hop.ts';
 import type { Line } from '../../src/hop/line.ts';
 import { takeOver } from '../../src/hop/takeover.ts';
+import { atClosing, closeAll, connected } from './pair.ts';
 
 const root = join(import.meta.dirname, '../..');
 const isBuilt = process.platform === 'linux' && ['x64', 'arm64'].includes(process.arch);
 
-/** A connection: the far end a socket of Node's, the near end taken over. */
-interface Pair {
-  readonly far: net.Socket;
-  readonly socket: net.Socket;
-  near(): Line;
-}
-
-let closing: (() => void)[] = [];
-
-afterEach(() => {
-  for (const close of closing) close();
-  closing = [];
-});
-
-async function connected(): Promise<Pair> {
-  const server = net.createServer({ pauseOnConnect: true });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const far = net.connect({ port: (server.address() as net.AddressInfo).port, host: '127.0.0.1' });
-  const [[socket]] = (await Promise.all([once(server, 'connection'), once(far, 'connect')])) as [
-    [net.Socket],
-    unknown,
-  ];
-  server.close();
-  far.on('error', () => undefined);
-  closing.push(() => far.destroy());
-  return {
-    far,
-    socket,
-    near: () => {
-      const { line, head } = takeOver(socket, Buffer.alloc(0));
-      expect(line).toBeInstanceOf(Descriptor);
-      expect(head.length).toBe(0);
-      closing.push(() => line.destroy());
-      return line;
-    },
-  };
-}
+afterEach(closeAll);
 
 /** Everything that is read until the end. */
 async function whole(line: Pick<Line, 'on'>): Promise<Buffer> {
@@ -324,7 +287,7 @@ describe('taking over', () => {
     await expect.poll(() => socket.readableLength).toBe(4);
     far.end('three');
     const { line, head } = takeOver(socket, Buffer.from('zero '));
-    closing.push(() => line.destroy());
+    atClosing(() => line.destroy());
     expect(line).toBeInstanceOf(Descriptor);
     const read = whole(line);
     line.resume();
