@@ -100,6 +100,14 @@ static void note(Hop *hop, int *count, int fd, int at, int bytes) {
   *count += 1;
 }
 
+/* What an answer leaves to be written goes in front: nothing that JavaScript says of the same call may come before it. */
+static void noteRest(Hop *hop, int *count, int fd, int at, int bytes) {
+  memmove(hop->events + eventInts, hop->events, (size_t)(*count * eventInts) * sizeof(int32_t));
+  int first = 0;
+  note(hop, &first, fd, at, bytes);
+  *count += 1;
+}
+
 static void late(uv_timer_t *timer) {
   Hop *hop = uv_handle_get_data((uv_handle_t *)timer);
   hop->isTimed = false;
@@ -129,7 +137,7 @@ static void ready(uv_poll_t *poll, int status, int events) {
     }
     int32_t rest = 0;
     if (bytes > 0 && laneReads(&hop->lanes, fd, hop->input + at, (int32_t)bytes, at, &rest)) {
-      if (rest > 0) note(hop, &count, laneOther(&hop->lanes, fd), unsent + at + (int)bytes - rest, rest);
+      if (rest > 0) noteRest(hop, &count, laneOther(&hop->lanes, fd), unsent + at + (int)bytes - rest, rest);
     } else {
       note(hop, &count, fd, at, (int)bytes);
     }

@@ -266,13 +266,16 @@ export class Descriptor extends EventEmitter {
 function told(count: number, rounds: number): void {
   if (rounds > 0) lanes?.rounds(rounds);
   const { events } = hop!;
-  for (let at = 0; at < count * 3; at += 3) {
+  let at = 0;
+  // They come first, and go before anything else is written to the same descriptors.
+  for (; at < count * 3 && events[at + 1]! >= unsent; at += 3)
+    open[events[at]!]?.rest(events[at + 1]! - unsent, events[at + 2]!);
+  for (; at < count * 3; at += 3) {
     const descriptor = open[events[at]!];
     if (descriptor === undefined) continue;
     try {
       const start = events[at + 1]!;
       if (start === writable) descriptor.flush();
-      else if (start >= unsent) descriptor.rest(start - unsent, events[at + 2]!);
       else descriptor.read(start, events[at + 2]!);
     } catch (error) {
       throwLater(error);

@@ -1007,6 +1007,36 @@ describe.skipIf(!isBuilt)('somebody who does not read', () => {
     expect(await way.answers(answer())).toBe('client');
   });
 
+  test('as a client: what is written to it when an answer was taken in part comes behind all of that', async () => {
+    const way = await Way.make();
+    const bytes = round();
+    way.lane.learn(0, formOf(bytes));
+    way.lane.open(0, 'I');
+    way.client.pause();
+    // As a notice of ours, for something that came while the answer was on its way.
+    way.nearClient.on('data', () => way.nearClient.write(Buffer.from('a notice')));
+    way.nearServer.on('data', (chunk: Buffer) => way.nearClient.write(chunk));
+    const given: Buffer[] = [];
+    while (way.nearClient.writableLength === 0) {
+      expect(await way.sends(bytes)).toBe('server');
+      given.push(answer([`${given.length}`.padEnd(30_000, '.')]));
+      const { length } = way.log.records;
+      const { bytes: before } = way.ofClient;
+      way.client.write('x');
+      way.server.write(given.at(-1)!);
+      // Both are readable before the loop looks at either, in that order.
+      const until = performance.now() + 10;
+      while (performance.now() < until);
+      await way.until(() => way.ofClient.bytes > before);
+      if (way.ofServer.bytes > 0) break;
+      await way.until(() => way.log.records.length > length);
+    }
+    way.client.resume();
+    const all = await way.sentToClient();
+    for (const [at, each] of given.entries())
+      expect(all.includes(each), `${at} of ${given.length}`).toBe(true);
+  });
+
   test('as a server: the lane is stuck, and has what the server does not have', async () => {
     const way = await Way.make();
     const bytes = round([Buffer.alloc(4000, 'x')]);
