@@ -383,4 +383,20 @@ describe('a repeatable gate may be repeated', () => {
       false,
     );
   });
+
+  test.each([
+    ['read'],
+    ['lock-rows', 'read'],
+    ['insert'],
+    ['update'],
+    ['delete', 'read'],
+    ['sequence'],
+    ['transaction'],
+  ])('while nothing may be changed, only if a session that judges it lets it pass: %s', (...effects) => {
+    const statements = [but(gate.statements[0]!, { effects })];
+    const locked = { options: { ...options, locked: () => 'a review is overdue' } } as unknown as State;
+    // What Judge does not deny then.
+    const isHarmless = effects.every((effect) => effect === 'read' || effect === 'transaction');
+    expect(mayRepeat(but(gate, { statements }), defaultRules, locked)).toBe(isHarmless);
+  });
 });
