@@ -258,7 +258,7 @@ describe('in a session', () => {
   test('repetitions count as statements, and the next one has the number behind them', () => {
     const { talk, gate } = ended();
     const before = talk.session.gates;
-    talk.session.repeated({ many: 5, parsed: undefined, status: 'I', wrote: false, gates: 0 });
+    talk.session.repeated({ many: 5, parsed: undefined, status: 'I', gates: 0 });
     expect(talk.session.gates).toBe(before + 5);
     expect(talk.session.settled).toBe(true);
     talk.client(bind('', 's'), execute(''), sync());
