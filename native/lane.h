@@ -293,7 +293,9 @@ static bool laneEnds(Lanes *lanes, int number, const char *bytes, int32_t size, 
   *rest = 0;
   if (lane->state != laneFlight) return false;
   const int32_t rows = laneAnswer(lane->forms[lane->form], bytes, size);
-  if (rows < 0) return false;
+  const uint64_t micros = (lanes->now - lane->since) / 1000;
+  /* What took longer than an event can say is for the session to say. */
+  if (rows < 0 || micros > INT32_MAX) return false;
   const ssize_t sent = send(lane->client, bytes, (size_t)size, MSG_NOSIGNAL | MSG_DONTWAIT);
   /* The client is gone, or reads nothing: that is the session's to deal with. */
   if (sent <= 0) return false;
@@ -302,13 +304,12 @@ static bool laneEnds(Lanes *lanes, int number, const char *bytes, int32_t size, 
   lane->state = laneIdle;
   lane->status = lane->forms[lane->form]->to;
   int32_t *event = lanes->events + lanes->at;
-  const uint64_t micros = (lanes->now - lane->since) / 1000;
   event[0] = laneOutcome;
   event[1] = outcomeInts;
   event[2] = number;
   event[3] = lane->form;
   memcpy(event + 4, &lane->ref, sizeof lane->ref);
-  event[6] = micros > INT32_MAX ? INT32_MAX : (int32_t)micros;
+  event[6] = (int32_t)micros;
   event[7] = rows;
   lanes->at += outcomeInts;
   return true;

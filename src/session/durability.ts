@@ -59,7 +59,7 @@ function commits(statement: Statement): boolean {
 }
 
 /** True if what it does may outlive the session. READ ONLY stops the rest of what is unproven. */
-export function writes({ effects }: Statement, readOnly: boolean): boolean {
+function writes({ effects }: Statement, readOnly: boolean): boolean {
   return effects.some((effect) => !passing.has(effect) && !(readOnly && effect === 'unproven'));
 }
 

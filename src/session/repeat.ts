@@ -4,8 +4,8 @@
 
 import type { Policy } from '../policy/rules.ts';
 import type { Effect, Statement } from '../sql/statement.ts';
-import { writes } from './durability.ts';
 import { createGate, type Gate } from './gate.ts';
+import { changesNothing } from './judge.ts';
 import type { Prepared } from './prepared.ts';
 import type { State } from './state.ts';
 
@@ -129,12 +129,8 @@ export function mayRepeat(gate: Gate, policy: Policy, { options }: State): boole
     options.catalog.pending === undefined &&
     options.policy() === policy &&
     (options.escort === undefined || options.escort.idle) &&
-    (options.locked?.() === undefined || !gate.statements.some(writesRows))
+    (options.locked?.() === undefined || gate.statements.every(changesNothing))
   );
-}
-
-function writesRows(statement: Statement): boolean {
-  return writes(statement, false);
 }
 
 /** Where a settled session stands. */

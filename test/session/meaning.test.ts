@@ -44,6 +44,9 @@ test('while the catalog is read, a statement that names something waits, and one
   const session = new Transcript({ catalog: catalogOf(undefined, Promise.resolve()) });
   expect(session.client(call)).toEqual(['later']);
   expect(session.client(parse('', 'SELECT f()'))).toEqual(['later']);
+  // What a type is has to be looked up too.
+  expect(session.client(parse('', 'SELECT $1', [23]))).toEqual(['later']);
+  expect(session.client(parse('', 'SELECT $1', [0]))).toEqual(['pass']);
   expect(session.client(query('BEGIN'))).toEqual(['pass!']);
 });
 
