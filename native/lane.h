@@ -1,11 +1,11 @@
 /*
  * lane: rounds that need no judgement, since the session has judged the same before and nothing has happened since: Bind,
  * Describe or not, Execute and Sync of a prepared statement that it has a form of, or the same behind its Parse, or a Query
- * that differs from the form in the digits of integers; between transactions; and the answer to that. The bytes go on as
- * they came, and the two records of each are made here. What differs from its form in a single byte that the form does not
- * leave open is not taken, and goes to the session. A form holds where it was learned: between transactions, or within one.
+ * that differs from the form in the digits of integers; and the answer to that. The bytes go on as they came, and the two
+ * records of each are made here. What differs from its form in a single byte that the form does not leave open is not taken,
+ * and goes to the session. A form holds where it was learned: between transactions, or within one.
  *
- * A lane decides nothing. JavaScript gives the forms (src/proxy/lane.ts), is asked before each round whether what its form
+ * A lane decides nothing. JavaScript gives the forms (src/proxy/rounds.ts), is asked before each round whether what its form
  * rests on still holds, and says when the record is in the file and the round may go. It takes the lane away before it
  * looks at the session for any other reason, and is told then what is under way.
  *
@@ -36,7 +36,7 @@ enum { laneInts = 1 << 18, roundInts = 16 + roundBytesMax / 2 + 8 * valuesMax };
 enum { laneVoid, laneRound, laneOutcome };
 /* Integers in front of a round's values, of an outcome, and in front of each value (its length, its salt). */
 enum { roundHead = 10, outcomeInts = 8, valueHead = 5 };
-/* Pieces of the lines of a `stmt` and of an `outcome`; integers in front of the bytes of a form, without its oids. */
+/* Pieces of the lines of a `stmt` and of an `outcome`. */
 enum { stmtPieces = 7, outcomePieces = 8 };
 /* In a form: integers of the head, and pieces in front of those of the lines. */
 enum { formInts = 8, formPieces = 4, formHead = formInts + formPieces + stmtPieces + outcomePieces };

@@ -272,22 +272,37 @@ class Going {
 
   /** Their records are as they must be. */
   go(hop: Hop): void {
-    const rounds = Int32Array.from(this.#rounds);
-    const left = hop.laneGo(Buffer.from(rounds.buffer), this.#lanes.length);
+    const count = this.#lanes.length;
+    if (count === 0) return;
+    const { numbers, bytes } = numbersOf(this.#rounds);
+    const left = hop.laneGo(bytes, count);
+    const stuck = left > 0 ? [...numbers.subarray(0, left)] : [];
     const seconds = (performance.now() - this.#since) / 1000;
-    for (const lane of this.#here) if (lane.isOpen) lane.user.went(seconds);
-    for (let at = 0; at < left; at += 1) users[rounds[at]!]?.user.stuck();
+    for (let at = 0; at < count; at += 1) {
+      const lane = this.#lanes[at]!;
+      if (lane.isOpen && users[this.#rounds[2 * at]!] === lane) lane.user.went(seconds);
+    }
+    for (const number of stuck) users[number]?.user.stuck();
   }
 
   fail(error: Error): void {
-    for (const { user } of this.#here) user.failed(error);
-  }
-
-  /** Those that were not cut meanwhile: another may have the number. */
-  get #here(): readonly Lane[] {
-    return this.#lanes.filter((lane, at) => users[this.#rounds[2 * at]!] === lane);
+    // Whoever was cut meanwhile is not meant: another may have the number.
+    for (const [at, lane] of this.#lanes.entries())
+      if (users[this.#rounds[2 * at]!] === lane) lane.user.failed(error);
   }
 }
+
+/** Integers as the addon takes them; written over by the next. */
+function numbersOf(rounds: readonly number[]): { numbers: Int32Array; bytes: Buffer } {
+  if (passing.numbers.length < rounds.length) {
+    const numbers = new Int32Array(2 * rounds.length);
+    passing = { numbers, bytes: Buffer.from(numbers.buffer) };
+  }
+  for (let at = 0; at < rounds.length; at += 1) passing.numbers[at] = rounds[at]!;
+  return passing;
+}
+
+let passing = { numbers: new Int32Array(0), bytes: Buffer.alloc(0) };
 
 /** Events of one log, one after the other. */
 class Gathering {
@@ -297,8 +312,9 @@ class Gathering {
   readonly #briefs: ('passed' | number)[] = [];
   readonly #values: (readonly LaneValue[] | undefined)[] = [];
   #bytesMax = 0;
-  /** By what their records are to be before. */
-  readonly #going: Record<'kill' | 'disk', Going>;
+  /** By what their records are to be before: in the file, or on disk. */
+  readonly #kill: Going;
+  readonly #disk: Going;
   /** The seq of the last of all. */
   #last = -1;
 
@@ -307,7 +323,8 @@ class Gathering {
     this.log = log;
     this.#from = from;
     this.#isTaking = log.takes;
-    this.#going = { kill: new Going(since), disk: new Going(since) };
+    this.#kill = new Going(since);
+    this.#disk = new Going(since);
   }
 
   /** False if the round is not to go. */
@@ -319,7 +336,7 @@ class Gathering {
     if (user.keepsValues) this.#values[this.#briefs.length] = valuesAt(at, ints, lane.oids(place));
     this.#briefs.push('passed');
     this.#bytesMax += lane.lineBytes(place);
-    this.#going[how].add(lane, ints[at + 2]!, ints[at + 8]!);
+    (how === 'kill' ? this.#kill : this.#disk).add(lane, ints[at + 2]!, ints[at + 8]!);
     return true;
   }
 
@@ -340,13 +357,13 @@ class Gathering {
       hop.laneMake(block, at, from, to, seq, ts, mono);
     const records = { briefs: this.#briefs, bytesMax: this.#bytesMax, make };
     this.#last = this.log.adopt(records, this.#values) + this.#briefs.length - 1;
-    const { kill, disk } = this.#going;
-    if (!kill.isEmpty || !disk.isEmpty) waiting.push(this);
+    if (!this.#kill.isEmpty || !this.#disk.isEmpty) waiting.push(this);
   }
 
   /** Lets the rounds go as soon as their records are as they must be. */
   release(hop: Hop): void {
-    const { kill, disk } = this.#going;
+    const kill = this.#kill;
+    const disk = this.#disk;
     if (this.log.writeNow()) kill.go(hop);
     else if (!kill.isEmpty)
       this.log.written((error) => (error === undefined ? kill.go(hop) : kill.fail(error)));

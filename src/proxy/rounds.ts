@@ -93,8 +93,11 @@ export class Rounds implements LaneUser {
   #asides = 0;
   /** Statements so far of the transaction that is open. */
   #gates = 0;
-  /** Rounds that still go through the session, and how many will the next time. */
-  #pause = 0;
+  /**
+   * Candidates that are still let be, and how many will the next time. The first ones are: many sessions run a statement or
+   * two, and what is learned takes memory.
+   */
+  #pause = 2;
   #nextPause = 1;
 
   constructor(options: RoundsOptions) {

@@ -129,7 +129,7 @@ export function mayRepeat(gate: Gate, policy: Policy, { options }: State): boole
     options.catalog.pending === undefined &&
     options.policy() === policy &&
     (options.escort === undefined || options.escort.idle) &&
-    (options.locked?.() === undefined || gate.statements.every(changesNothing))
+    (gate.statements.every(changesNothing) || options.locked?.() === undefined)
   );
 }
 

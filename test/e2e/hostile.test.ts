@@ -16,7 +16,7 @@ let client: RawClient;
 
 beforeAll(async () => {
   database = await createDatabase();
-  guard = await startGuard({ url: database.url });
+  guard = await startGuard({ url: database.url, audit: { values: 'none' } });
   direct = new pg.Client({ connectionString: database.url });
   await direct.connect();
   await direct.query('create table canary as select generate_series(1, 10) as n');

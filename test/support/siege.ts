@@ -67,7 +67,13 @@ export async function besiege(options: SiegeOptions): Promise<Siege> {
   await direct.query('reset role');
   const { rows } = await direct.query("select current_setting('server_version_num')::int / 10000 as major");
   const guarding = (hold: GuardOptions['hold']): Promise<Guard> =>
-    startGuard({ ...rest, url: url(role), hold: { waitMs, pendingMax: 1000, ...hold } });
+    startGuard({
+      ...rest,
+      url: url(role),
+      hold: { waitMs, pendingMax: 1000, ...hold },
+      // What is repeated goes by the lane then, as it does by default.
+      audit: { values: 'none', ...rest.audit },
+    });
   const guard = await guarding(rest.hold);
   let patient: Promise<Guard> | undefined;
   return {
