@@ -100,7 +100,7 @@ export interface Standing {
   /** Of the last of them, where there is one: the place of its form, and the seq of its record. */
   readonly place: number;
   readonly ref: number;
-  /** The place of the form of the last one with a Parse; -1. */
+  /** The place of the form of the last one that was answered and had a Parse; -1. */
   readonly lead: number;
   /** Behind the last answer. */
   readonly status: Status;

@@ -190,13 +190,13 @@ export class Rounds implements LaneUser {
     const { session, resumed } = this.#options;
     if (rounds === 0) return;
     const parsed = this.#repeated[lead]?.prepared;
+    if (rounds > this.#nextPause) this.#nextPause = 1;
+    else if (state !== 'idle') this.#rest();
     if (state === 'idle') {
       session.repeated({ many: rounds, parsed, status, gates: this.#gates });
       resumed(ref);
       return;
     }
-    if (rounds > this.#nextPause) this.#nextPause = 1;
-    else this.#rest();
     const repetition = this.#repeated[place]!;
     session.repeated({ many: rounds - 1, parsed, status, gates: this.#gates - 1 });
     session.repeats(repetition, ref, performance.now() - milliseconds);

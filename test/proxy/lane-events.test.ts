@@ -274,6 +274,9 @@ describe.each(['on', 'off'] as const)('native %s', (native) => {
     const [client] = await readers(1, at, 'select v from watched where id = $1');
     client!.send(query('listen ch'));
     await client!.until('Z');
+    // By the lane, before anything comes in between.
+    for (let each = 1; each < 10; each += 1)
+      expect(outcomeOf(await round(client!, String(each)))).toBe(`row ${each}`);
     const told: string[] = [];
     const many = 50;
     const notifying = (async () => {

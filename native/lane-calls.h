@@ -1,0 +1,223 @@
+/*
+ * lane-calls: lanes as JavaScript has them; what the arguments are stands in src/hop/hop.ts too. Source: Node-API.
+ */
+#ifndef HOLDPOINT_LANE_CALLS_H
+#define HOLDPOINT_LANE_CALLS_H
+#include <node_api.h>
+#include "lane.h"
+
+static Lanes *laneArguments(napi_env env, napi_callback_info info, size_t wanted, napi_value *values) {
+  void *data = NULL;
+  size_t count = wanted;
+  if (napi_get_cb_info(env, info, &count, values, NULL, &data) != napi_ok || count < wanted) {
+    napi_throw_type_error(env, NULL, "wrong arguments");
+    return NULL;
+  }
+  return data;
+}
+
+/* The lane whose number is the first argument; NULL if there is none. */
+static Lane *laneNumbered(napi_env env, napi_callback_info info, size_t wanted, napi_value *values) {
+  int32_t number = -1;
+  Lanes *lanes = laneArguments(env, info, wanted, values);
+  if (lanes == NULL || napi_get_value_int32(env, values[0], &number) != napi_ok) return NULL;
+  return number >= 0 && number < lanes->count ? lanes->all[number] : NULL;
+}
+
+static napi_value laneResult(napi_env env, int32_t number) {
+  napi_value result;
+  napi_create_int32(env, number, &result);
+  return result;
+}
+
+/* laneTake(client, server): the number of a new lane between two descriptors, shut; -1 if there is none to be had. */
+static napi_value laneTake(napi_env env, napi_callback_info info) {
+  napi_value values[2];
+  int32_t ends[2] = {-1, -1};
+  int number = 0;
+  Lanes *lanes = laneArguments(env, info, 2, values);
+  if (lanes == NULL) return NULL;
+  for (int i = 0; i < 2; i += 1) {
+    napi_get_value_int32(env, values[i], &ends[i]);
+    if (ends[i] < 0) return laneResult(env, -1);
+    if (ends[i] >= lanes->descriptors) {
+      const int many = ends[i] * 2 + 64;
+      int32_t *more = realloc(lanes->of, (size_t)many * sizeof *more);
+      if (more == NULL) return laneResult(env, -1);
+      memset(more + lanes->descriptors, 0, (size_t)(many - lanes->descriptors) * sizeof *more);
+      lanes->of = more;
+      lanes->descriptors = many;
+    }
+    if (lanes->of[ends[i]] != 0) return laneResult(env, -1);
+  }
+  while (number < lanes->count && lanes->all[number] != NULL) number += 1;
+  if (number == lanes->count) {
+    const int many = lanes->count * 2 + 64;
+    Lane **more = realloc(lanes->all, (size_t)many * sizeof *more);
+    if (more == NULL) return laneResult(env, -1);
+    memset(more + lanes->count, 0, (size_t)(many - lanes->count) * sizeof *more);
+    lanes->all = more;
+    lanes->count = many;
+  }
+  Lane *lane = calloc(1, sizeof *lane);
+  if (lane == NULL) return laneResult(env, -1);
+  lane->client = ends[0];
+  lane->server = ends[1];
+  lanes->all[number] = lane;
+  lanes->of[ends[0]] = number * 2 + 1;
+  lanes->of[ends[1]] = number * 2 + 2;
+  return laneResult(env, number);
+}
+
+/* laneLearn(number, place, form): the form in that place, from now on. False if it cannot be had. Only while it is shut. */
+static napi_value laneLearn(napi_env env, napi_callback_info info) {
+  napi_value values[3], result;
+  int32_t place = -1;
+  void *bytes = NULL;
+  size_t size = 0;
+  Lane *lane = laneNumbered(env, info, 3, values);
+  Form *form = NULL;
+  if (lane != NULL && lane->state == laneShut && napi_get_value_int32(env, values[1], &place) == napi_ok && place >= 0 &&
+      place < formsMax && (place == 0 || lane->forms[place - 1] != NULL) && napi_get_buffer_info(env, values[2], &bytes, &size) == napi_ok)
+    form = laneForm(bytes, size);
+  if (form != NULL) {
+    if (lane->forms[place] != NULL) free(lane->forms[place]->memory);
+    free(lane->forms[place]);
+    lane->forms[place] = form;
+  }
+  napi_get_boolean(env, form != NULL, &result);
+  return result;
+}
+
+/* laneForgetAll(number): it has no form any more. Only while it is shut. */
+static napi_value laneForgetAll(napi_env env, napi_callback_info info) {
+  napi_value value;
+  Lane *lane = laneNumbered(env, info, 1, &value);
+  if (lane != NULL && lane->state == laneShut) laneForget(lane);
+  return NULL;
+}
+
+/* laneOpens(number, n, status): rounds may begin; `n`: ordinal of the last statement before; `status`: as forms have it. */
+static napi_value laneOpens(napi_env env, napi_callback_info info) {
+  napi_value values[3];
+  Lane *lane = laneNumbered(env, info, 3, values);
+  double n = INT32_MAX;
+  int32_t status = 0;
+  if (lane == NULL || lane->state != laneShut) return NULL;
+  napi_get_value_double(env, values[1], &n);
+  napi_get_value_int32(env, values[2], &status);
+  /* What cannot be counted any more begins no round. */
+  lane->n = n >= 0 && n < INT32_MAX ? (int32_t)n : INT32_MAX;
+  lane->status = (char)status;
+  lane->rounds = 0;
+  lane->ref = -1;
+  lane->lead = -1;
+  lane->isClogged = false;
+  lane->state = laneIdle;
+  return NULL;
+}
+
+/*
+ * laneShuts(number, told): the session has it again. Returns the bytes of the round under way that the server does not
+ * have yet, and tells, as doubles: the state it was in, rounds since it was opened, the form and the record of the last
+ * one, for how many microseconds it has been under way, the form of the last one that was answered and had
+ * a Parse, and where it stands behind the last answer.
+ */
+static napi_value laneShuts(napi_env env, napi_callback_info info) {
+  napi_value values[2], result;
+  void *told = NULL, *copy;
+  size_t size = 0;
+  Lane *lane = laneNumbered(env, info, 2, values);
+  if (lane == NULL || napi_get_buffer_info(env, values[1], &told, &size) != napi_ok || size < 7 * sizeof(double))
+    return NULL;
+  const double tells[7] = {lane->state, lane->rounds, lane->form, lane->ref,
+                           (double)(laneClock() - lane->since) / 1000,
+                           lane->state == laneIdle ? lane->lead : lane->leadBefore,
+                           lane->status};
+  memcpy(told, tells, sizeof tells);
+  result = NULL;
+  if (lane->state == laneStaged || lane->state == laneStuck)
+    napi_create_buffer_copy(env, (size_t)(lane->size - lane->sent), lane->bytes + lane->sent, &copy, &result);
+  lane->state = laneShut;
+  return result;
+}
+
+/* laneUndo(number): the round that was staged just now is none; its bytes go to the session. */
+static napi_value laneUndo(napi_env env, napi_callback_info info) {
+  napi_value value;
+  Lane *lane = laneNumbered(env, info, 1, &value);
+  if (lane == NULL || lane->state != laneStaged) return NULL;
+  lane->state = laneIdle;
+  lane->lead = lane->leadBefore;
+  lane->n -= 1;
+  lane->rounds -= 1;
+  return NULL;
+}
+
+/*
+ * laneGo(rounds, count): the records of so many rounds are in the file; two integers each, the lane and the serial. Returns
+ * how many of them the kernel did not take whole; their lanes' numbers then come first.
+ */
+static napi_value laneGo(napi_env env, napi_callback_info info) {
+  napi_value values[2];
+  int32_t *numbers = NULL, count = 0, left = 0;
+  size_t bytes = 0;
+  Lanes *lanes = laneArguments(env, info, 2, values);
+  if (lanes == NULL || napi_get_buffer_info(env, values[0], (void **)&numbers, &bytes) != napi_ok ||
+      napi_get_value_int32(env, values[1], &count) != napi_ok || (size_t)count * 8 > bytes)
+    return NULL;
+  for (int32_t i = 0; i < count; i += 1) {
+    const int32_t number = numbers[2 * i];
+    Lane *lane = number >= 0 && number < lanes->count ? lanes->all[number] : NULL;
+    /* Shut meanwhile: then the session sees to it. */
+    if (lane == NULL || lane->state != laneStaged || lane->serial != numbers[2 * i + 1]) continue;
+    const ssize_t sent = send(lane->server, lane->bytes, (size_t)lane->size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    lane->sent = sent > 0 ? (int32_t)sent : 0;
+    lane->state = lane->sent == lane->size ? laneFlight : laneStuck;
+    if (lane->state == laneStuck) numbers[left++] = number;
+  }
+  return laneResult(env, left);
+}
+
+/* lanePending(): events that JavaScript was not told of yet, as it is told of them. */
+static napi_value lanePending(napi_env env, napi_callback_info info) {
+  Lanes *lanes = laneArguments(env, info, 0, NULL);
+  return lanes == NULL ? NULL : laneResult(env, lanesGiven(lanes));
+}
+
+/*
+ * laneMake(block, at, from, to, seq, ts, mono): writes the lines of the events between `from` and `to` into `block` at `at`,
+ * each with its LF, the first with that seq, and notes the seqs of rounds. Returns where they end. Throws if there is no
+ * room.
+ */
+static napi_value laneMake(napi_env env, napi_callback_info info) {
+  napi_value values[7];
+  void *block = NULL;
+  size_t size = 0;
+  int32_t numbers[3] = {0};
+  double stamps[3] = {0};
+  Lanes *lanes = laneArguments(env, info, 7, values);
+  if (lanes == NULL) return NULL;
+  for (int i = 0; i < 3; i += 1) napi_get_value_int32(env, values[1 + i], &numbers[i]);
+  for (int i = 0; i < 3; i += 1) napi_get_value_double(env, values[4 + i], &stamps[i]);
+  if (napi_get_buffer_info(env, values[0], &block, &size) != napi_ok || numbers[0] < 0 || (size_t)numbers[0] > size ||
+      numbers[1] < 0 || numbers[2] > laneInts) {
+    napi_throw_type_error(env, NULL, "wrong arguments");
+    return NULL;
+  }
+  Page page = {(char *)block + numbers[0], (char *)block + size, false};
+  for (int32_t at = numbers[1]; at < numbers[2]; at += lanes->events[at + 1]) {
+    const int32_t *event = lanes->events + at;
+    if (event[0] == laneVoid) continue;
+    Lane *lane = lanes->all[event[2]];
+    if (event[0] == laneRound) lane->ref = stamps[0];
+    laneLine(&page, lane->forms[event[3]], event, (uint64_t)stamps[0], (uint64_t)stamps[1], (uint64_t)stamps[2]);
+    stamps[0] += 1;
+  }
+  if (page.isFull) {
+    napi_throw_range_error(env, NULL, "there is no room for the lines");
+    return NULL;
+  }
+  return laneResult(env, (int32_t)(page.at - (char *)block));
+}
+#endif
