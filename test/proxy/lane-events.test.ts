@@ -297,7 +297,7 @@ describe.each(['on', 'off'] as const)('native %s', (native) => {
     await ended();
   });
 
-  test('a server that ends sessions in the middle of rounds: each answer is whole, or an error and the end', async () => {
+  test('a server that ends sessions in the middle of rounds: nothing comes behind its error', async () => {
     const at = await start(passing(everyday));
     const streams = (await readers(together, at, 'select id, v from wide where id > $1 order by id')).map(
       streamed,
@@ -306,7 +306,8 @@ describe.each(['on', 'off'] as const)('native %s', (native) => {
     await direct.query(
       `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'worker'`,
     );
-    for (const { whole } of streams) await whole('57P01');
+    // A server may end a session in the middle of an answer.
+    for (const { ends } of streams) await ends('57P01', /^(2D{0,20})?E$/);
     await ended();
   });
 
@@ -319,7 +320,8 @@ describe.each(['on', 'off'] as const)('native %s', (native) => {
     // Not one of them has left when it is stopped.
     const stopped = clients.splice(0);
     await ended();
-    for (const { whole } of streams) await whole('57P01');
+    // Nothing behind the last whole answer but the error.
+    for (const { ends } of streams) await ends('57P01', /^E$/);
     for (const client of stopped) client.destroy();
   });
 
@@ -439,7 +441,10 @@ function answerOf(all: readonly Reply[], from: number): Buffer {
 }
 
 /** Rounds of one client, one after another, until its connection ends. */
-function streamed(client: RawClient): { rounds(): number; whole(sqlstate: string): Promise<void> } {
+function streamed(client: RawClient): {
+  rounds(): number;
+  ends(sqlstate: string, how: RegExp): Promise<void>;
+} {
   let rounds = 0;
   const last: Reply[] = [];
   const finished = (async () => {
@@ -455,11 +460,10 @@ function streamed(client: RawClient): { rounds(): number; whole(sqlstate: string
   })();
   return {
     rounds: () => rounds,
-    async whole(sqlstate) {
+    async ends(sqlstate, how) {
       await finished;
-      // Nothing behind the last whole answer but the error.
-      expect(last.map(({ letter }) => letter).join('')).toBe('E');
-      expect(errorFields(last[0]!).get('C')).toBe(sqlstate);
+      expect(last.map(({ letter }) => letter).join('')).toMatch(how);
+      expect(errorFields(last.at(-1)!).get('C')).toBe(sqlstate);
     },
   };
 }
