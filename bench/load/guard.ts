@@ -3,6 +3,7 @@
 
 import * as fs from 'node:fs';
 import type { LogFs } from '../../src/audit/folder.ts';
+import { spelling } from '../../src/audit/frequent.ts';
 import type { AuditLog } from '../../src/audit/log.ts';
 import { openLog } from '../../src/audit/opening.ts';
 import type { StatementBody } from '../../src/audit/record.ts';
@@ -36,7 +37,7 @@ function keepNothing(log: AuditLog): void {
   Object.assign(log, {
     append: () => 0,
     appendLate: () => undefined,
-    adopt: () => undefined,
+    adopt: () => 0,
     writeNow: () => true,
     spelling: () => unspelled,
     written: (done: () => void) => done(),
@@ -44,8 +45,10 @@ function keepNothing(log: AuditLog): void {
   });
 }
 
-const unspelled = { stmt: Array(6).fill(''), outcome: Array(8).fill('') };
-const unmade = { kind: 'stmt' } as StatementBody;
+const unmade = { kind: 'stmt', agent: '' } as StatementBody;
+/** As many pieces as there are, and nothing in them: with another number nothing would be repeated by the lane. */
+const spelled = spelling(unmade, '', { seq: 0, prev: '', ts: 0, mono: 0, node: '', boot: '' });
+const unspelled = { stmt: spelled.stmt.map(() => ''), outcome: spelled.outcome.map(() => '') };
 
 const readyDisk = {
   ...fs,
