@@ -1,7 +1,8 @@
 // A whole Holdpoint for a test: its own data folder and ports, one agent, one approver with a key, the real log, desk
 // and HTTP server, in front of a real database. Only the process is shared with the test.
 
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { existsSync, linkSync, mkdtempSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exportJWK, generateKeyPair, type JWK } from 'jose';
@@ -263,11 +264,19 @@ function publicKey({ kty, crv, x }: JWK) {
   return { key: { kty, crv, x } };
 }
 
-/** The private key in the file, made there if it does not exist. */
+/** The private key in the file. Guards that start at once with one file have one key: it is made whole, once. */
 async function approverKey(file: string): Promise<JWK> {
   if (!existsSync(file)) {
     const { privateKey } = await generateKeyPair('Ed25519', { extractable: true });
-    writeFileSync(file, JSON.stringify(await exportJWK(privateKey)), { mode: 0o600 });
+    const made = `${file}.${randomUUID()}`;
+    writeFileSync(made, JSON.stringify(await exportJWK(privateKey)), { mode: 0o600 });
+    try {
+      linkSync(made, file);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    } finally {
+      unlinkSync(made);
+    }
   }
   return JSON.parse(readFileSync(file, 'utf8')) as JWK;
 }
