@@ -12,25 +12,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
-#include "hash.h"
-
-/* What stands before the hash of the line before. In a text of a line its quotes are escaped. */
-static const char marker[] = "\"prev\":\"";
-enum { markerBytes = sizeof marker - 1 };
+#include "finishing.h"
 
 #ifndef SOURCE_DIGEST
 #define SOURCE_DIGEST ""
 #endif
-
-static void hashed(unsigned char kind, const void *one, size_t oneBytes, const void *other, size_t otherBytes,
-                   unsigned char *out) {
-  Sha sha;
-  SHA256_Init(&sha);
-  SHA256_Update(&sha, &kind, 1);
-  SHA256_Update(&sha, one, oneBytes);
-  if (otherBytes > 0) SHA256_Update(&sha, other, otherBytes);
-  SHA256_Final(out, &sha);
-}
 
 static bool buffer(napi_env env, napi_value value, char **bytes, size_t *length) {
   return napi_get_buffer_info(env, value, (void **)bytes, length) == napi_ok;
@@ -39,16 +25,6 @@ static bool buffer(napi_env env, napi_value value, char **bytes, size_t *length)
 static napi_value wrong(napi_env env, const char *what) {
   napi_throw_type_error(env, NULL, what);
   return NULL;
-}
-
-/* Where the hash of the line before goes: at the blank behind the first marker that has it. NULL if there is none. */
-static char *place(char *line, const char *end, const char *blank) {
-  for (;;) {
-    char *at = memmem(line, (size_t)(end - line), marker, markerBytes);
-    if (at == NULL || end - at < markerBytes + spelt) return NULL;
-    if (memcmp(at + markerBytes, blank, spelt) == 0) return at + markerBytes;
-    line = at + markerBytes;
-  }
 }
 
 /*
@@ -69,21 +45,12 @@ static napi_value finish(napi_env env, napi_callback_info info) {
       napi_get_value_uint32(env, values[6], &at) != napi_ok || from > to || to > blockBytes ||
       blankBytes != spelt || headBytes != spelt)
     return wrong(env, "wrong arguments");
-  char *line = block + from, *end = block + to;
+  const size_t leavesMax = leavesBytes / hashBytes;
   uint32_t made = 0;
-  while (line < end) {
-    char *lineEnd = memchr(line, '\n', (size_t)(end - line));
-    if (lineEnd == NULL) return wrong(env, "a line does not end");
-    char *prev = place(line, lineEnd, blank);
-    if (prev == NULL) return wrong(env, "a line has no place for the hash of the one before");
-    if (((size_t)at + made + 1) * hashBytes > leavesBytes) return wrong(env, "there are too many lines");
-    unsigned char *leaf = (unsigned char *)leaves + ((size_t)at + made) * hashBytes;
-    memcpy(prev, head, spelt);
-    hashed(0, line, (size_t)(lineEnd - line), NULL, 0, leaf);
-    spell(leaf, head);
-    made += 1;
-    line = lineEnd + 1;
-  }
+  if (at > leavesMax) return wrong(env, "wrong arguments");
+  const char *fault = finishLines(block + from, block + to, blank, head, (unsigned char *)leaves + (size_t)at * hashBytes,
+                                  leavesMax - at, &made);
+  if (fault != NULL) return wrong(env, fault);
   napi_create_uint32(env, made, &result);
   return result;
 }

@@ -111,6 +111,7 @@ static void noteRest(Hop *hop, int *count, int fd, int at, int bytes) {
 static void late(uv_timer_t *timer) {
   Hop *hop = uv_handle_get_data((uv_handle_t *)timer);
   hop->isTimed = false;
+  if (hop->lanes.at > 0) lanesRecord(&hop->lanes);
   tell(hop, 0);
 }
 
@@ -121,12 +122,13 @@ static void ready(uv_poll_t *poll, int status, int events) {
   int ready = epoll_wait(hop->epoll, found, readyMax, 0);
   (void)status;
   (void)events;
-  hop->lanes.now = laneClock();
+  hop->lanes.now = clockNow(CLOCK_MONOTONIC);
   for (int i = 0; i < ready; i += 1) {
     int fd = found[i].data.fd;
     if (found[i].events & EPOLLOUT) note(hop, &count, fd, writable, 0);
     if (!(found[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP))) continue;
     if (inputBytes - at < piece || !laneRoom(&hop->lanes)) {
+      if (hop->lanes.isAwaited) lanesRecord(&hop->lanes);
       tell(hop, count);
       count = at = 0;
     }
@@ -144,6 +146,7 @@ static void ready(uv_poll_t *poll, int status, int events) {
     at += (int)bytes;
   }
   /* What nobody waits for goes with the next that somebody does: half of the calls are saved. */
+  if (hop->lanes.isAwaited) lanesRecord(&hop->lanes);
   if (count > 0 || hop->lanes.isAwaited) {
     tell(hop, count);
   } else if (hop->lanes.at > 0 && !hop->isTimed) {
@@ -319,6 +322,9 @@ static napi_value openHop(napi_env env, napi_callback_info info) {
       !method(env, result, "laneUndo", laneUndo, &hop->lanes) || !method(env, result, "laneGo", laneGo, &hop->lanes) ||
       !method(env, result, "laneMake", laneMake, &hop->lanes) ||
       !method(env, result, "lanePending", lanePending, &hop->lanes) ||
+      !method(env, result, "laneRevoke", laneRevoke, &hop->lanes) || !method(env, result, "penTake", penTake, &hop->lanes) ||
+      !method(env, result, "penLend", penLend, &hop->lanes) || !method(env, result, "penReturn", penReturn, &hop->lanes) ||
+      !method(env, result, "penDrop", penDrop, &hop->lanes) ||
       uv_poll_start(hop->poll, uv_readable, ready) != 0)
     goto fail;
   return result;

@@ -30,13 +30,14 @@ static napi_value laneResult(napi_env env, int32_t number) {
   return result;
 }
 
-/* laneTake(client, server): the number of a new lane between two descriptors, shut; -1 if there is none to be had. */
+/* laneTake(client, server, pen): the number of a new lane between two descriptors, shut; -1 if there is none to be had. */
 static napi_value laneTake(napi_env env, napi_callback_info info) {
-  napi_value values[2];
-  int32_t ends[2] = {-1, -1};
+  napi_value values[3];
+  int32_t ends[2] = {-1, -1}, pen = -1;
   int number = 0;
-  Lanes *lanes = laneArguments(env, info, 2, values);
+  Lanes *lanes = laneArguments(env, info, 3, values);
   if (lanes == NULL) return NULL;
+  napi_get_value_int32(env, values[2], &pen);
   for (int i = 0; i < 2; i += 1) {
     napi_get_value_int32(env, values[i], &ends[i]);
     if (ends[i] < 0) return laneResult(env, -1);
@@ -63,6 +64,7 @@ static napi_value laneTake(napi_env env, napi_callback_info info) {
   if (lane == NULL) return laneResult(env, -1);
   lane->client = ends[0];
   lane->server = ends[1];
+  lane->pen = pen >= 0 && pen < pensMax && lanes->pens[pen].isTaken ? pen : -1;
   lanes->all[number] = lane;
   lanes->of[ends[0]] = number * 2 + 1;
   lanes->of[ends[1]] = number * 2 + 2;
@@ -84,6 +86,7 @@ static napi_value laneLearn(napi_env env, napi_callback_info info) {
     if (lane->forms[place] != NULL) free(lane->forms[place]->memory);
     free(lane->forms[place]);
     lane->forms[place] = form;
+    lane->granted[place] = 0;
   }
   napi_get_boolean(env, form != NULL, &result);
   return result;
@@ -109,6 +112,7 @@ static napi_value laneOpens(napi_env env, napi_callback_info info) {
   /* What cannot be counted any more begins no round. */
   lane->n = n >= 0 && n < INT32_MAX ? (int32_t)n : INT32_MAX;
   lane->status = (char)status;
+  memset(lane->granted, 0, sizeof lane->granted);
   lane->rounds = 0;
   lane->ref = -1;
   lane->lead = -1;
@@ -131,7 +135,7 @@ static napi_value laneShuts(napi_env env, napi_callback_info info) {
   if (lane == NULL || napi_get_buffer_info(env, values[1], &told, &size) != napi_ok || size < 7 * sizeof(double))
     return NULL;
   const double tells[7] = {lane->state, lane->rounds, lane->form, lane->ref,
-                           (double)(laneClock() - lane->since) / 1000,
+                           (double)(clockNow(CLOCK_MONOTONIC) - lane->since) / 1000,
                            lane->state == laneIdle ? lane->lead : lane->leadBefore,
                            lane->status};
   memcpy(told, tells, sizeof tells);
@@ -171,9 +175,7 @@ static napi_value laneGo(napi_env env, napi_callback_info info) {
     Lane *lane = number >= 0 && number < lanes->count ? lanes->all[number] : NULL;
     /* Shut meanwhile: then the session sees to it. */
     if (lane == NULL || lane->state != laneStaged || lane->serial != numbers[2 * i + 1]) continue;
-    const ssize_t sent = send(lane->server, lane->bytes, (size_t)lane->size, MSG_NOSIGNAL | MSG_DONTWAIT);
-    lane->sent = sent > 0 ? (int32_t)sent : 0;
-    lane->state = lane->sent == lane->size ? laneFlight : laneStuck;
+    laneSend(lane);
     if (lane->state == laneStuck) numbers[left++] = number;
   }
   return laneResult(env, left);
@@ -187,7 +189,8 @@ static napi_value lanePending(napi_env env, napi_callback_info info) {
 
 /*
  * laneMake(block, at, from, to, seq, ts, mono): writes the lines of the events between `from` and `to` into `block` at `at`,
- * each with its LF, the first with that seq, and notes the seqs of rounds. Returns where they end. Throws if there is no
+ * each with its LF, the first with that seq, and notes the seqs of rounds, and whether the next ones need be asked of
+ * JavaScript. Returns where they end. Throws if there is no
  * room.
  */
 static napi_value laneMake(napi_env env, napi_callback_info info) {
@@ -208,9 +211,14 @@ static napi_value laneMake(napi_env env, napi_callback_info info) {
   Page page = {(char *)block + numbers[0], (char *)block + size, false};
   for (int32_t at = numbers[1]; at < numbers[2]; at += lanes->events[at + 1]) {
     const int32_t *event = lanes->events + at;
-    if (event[0] == laneVoid) continue;
+    if (event[0] != laneRound && event[0] != laneOutcome) continue;
     Lane *lane = lanes->all[event[2]];
-    if (event[0] == laneRound) lane->ref = stamps[0];
+    if (event[0] == laneRound) {
+      lane->ref = stamps[0];
+      /* Whether the next of them may go as well. */
+      lane->granted[event[3]] = event[10] != 0 ? lanes->now : 0;
+      lane->epochs[event[3]] = lanes->epoch;
+    }
     laneLine(&page, lane->forms[event[3]], event, (uint64_t)stamps[0], (uint64_t)stamps[1], (uint64_t)stamps[2]);
     stamps[0] += 1;
   }
@@ -219,5 +227,98 @@ static napi_value laneMake(napi_env env, napi_callback_info info) {
     return NULL;
   }
   return laneResult(env, (int32_t)(page.at - (char *)block));
+}
+
+/* laneRevoke(): no round goes any more that JavaScript was not asked about from now on. */
+static napi_value laneRevoke(napi_env env, napi_callback_info info) {
+  Lanes *lanes = laneArguments(env, info, 0, NULL);
+  if (lanes != NULL) lanes->epoch += 1;
+  return NULL;
+}
+
+/* penTake(): the number of a new pen, which is not lent; -1 if there is none to be had. */
+static napi_value penTake(napi_env env, napi_callback_info info) {
+  Lanes *lanes = laneArguments(env, info, 0, NULL);
+  int number = 0;
+  if (lanes == NULL) return NULL;
+  while (number < pensMax && lanes->pens[number].isTaken) number += 1;
+  if (number == pensMax) return laneResult(env, -1);
+  lanes->pens[number] = (Pen){.isTaken = true};
+  return laneResult(env, number);
+}
+
+/*
+ * penLend(number, fd, block, at, blank, head, leaves, leaf, seq, start, mono): from now on lines may be written with it.
+ * `start`: ns of CLOCK_MONOTONIC at which the log's clock began; `mono`: what that said last. False if it is not to be.
+ */
+static napi_value penLend(napi_env env, napi_callback_info info) {
+  napi_value values[11], result;
+  int32_t numbers[4] = {-1, -1, -1, -1};
+  double times[3] = {0};
+  void *bytes[4] = {NULL};
+  size_t sizes[4] = {0};
+  Lanes *lanes = laneArguments(env, info, 11, values);
+  if (lanes == NULL) return NULL;
+  static const int numbered[] = {0, 1, 3, 7}, buffered[] = {2, 4, 5, 6};
+  bool isWhole = true;
+  for (int i = 0; i < 4; i += 1) {
+    isWhole = isWhole && napi_get_value_int32(env, values[numbered[i]], &numbers[i]) == napi_ok && numbers[i] >= 0;
+    isWhole = isWhole && napi_get_buffer_info(env, values[buffered[i]], &bytes[i], &sizes[i]) == napi_ok;
+  }
+  for (int i = 0; i < 3; i += 1)
+    isWhole = isWhole && napi_get_value_double(env, values[8 + i], &times[i]) == napi_ok && times[i] >= 0;
+  isWhole = isWhole && numbers[0] < pensMax && lanes->pens[numbers[0]].isTaken && sizes[0] <= INT32_MAX &&
+            (size_t)numbers[2] <= sizes[0] && sizes[1] == spelt && sizes[2] == spelt &&
+            (size_t)numbers[3] <= sizes[3] / hashBytes && sizes[3] / hashBytes <= INT32_MAX;
+  if (isWhole)
+    lanes->pens[numbers[0]] = (Pen){
+        .isTaken = true,
+        .isLent = true,
+        .fd = numbers[1],
+        .block = bytes[0],
+        .size = (int32_t)sizes[0],
+        .at = numbers[2],
+        .written = numbers[2],
+        .blank = bytes[1],
+        .head = bytes[2],
+        .leaves = bytes[3],
+        .leaf = numbers[3],
+        .leavesMax = (int32_t)(sizes[3] / hashBytes),
+        .seq = times[0],
+        .start = (uint64_t)times[1],
+        .mono = (uint64_t)times[2],
+    };
+  napi_get_boolean(env, isWhole, &result);
+  return result;
+}
+
+/*
+ * penReturn(number, told): it is not lent any more. Tells, as doubles: where the lines end that were made, and those that
+ * are in the file; how many leaves there are; what its clock said last; and the errno of a write that failed, or 0.
+ */
+static napi_value penReturn(napi_env env, napi_callback_info info) {
+  napi_value values[2];
+  int32_t number = -1;
+  void *told = NULL;
+  size_t size = 0;
+  Lanes *lanes = laneArguments(env, info, 2, values);
+  if (lanes == NULL || napi_get_value_int32(env, values[0], &number) != napi_ok || number < 0 || number >= pensMax ||
+      napi_get_buffer_info(env, values[1], &told, &size) != napi_ok || size < 5 * sizeof(double))
+    return NULL;
+  Pen *pen = &lanes->pens[number];
+  const double tells[5] = {pen->at, pen->written, pen->leaf, (double)pen->mono, pen->failure};
+  memcpy(told, tells, sizeof tells);
+  pen->isLent = false;
+  return NULL;
+}
+
+/* penDrop(number): nobody has it any more. */
+static napi_value penDrop(napi_env env, napi_callback_info info) {
+  napi_value value;
+  int32_t number = -1;
+  Lanes *lanes = laneArguments(env, info, 1, &value);
+  if (lanes != NULL && napi_get_value_int32(env, value, &number) == napi_ok && number >= 0 && number < pensMax)
+    lanes->pens[number] = (Pen){.isTaken = false};
+  return NULL;
 }
 #endif

@@ -5,9 +5,13 @@
  * records of each are made here. What differs from its form in a single byte that the form does not leave open is not taken,
  * and goes to the session. A form holds where it was learned: between transactions, or within one.
  *
- * A lane decides nothing. JavaScript gives the forms (src/proxy/rounds.ts), is asked before each round whether what its form
+ * A lane decides nothing. JavaScript gives the forms (src/proxy/rounds.ts), is asked before a round whether what its form
  * rests on still holds, and says when the record is in the file and the round may go. It takes the lane away before it
  * looks at the session for any other reason, and is told then what is under way.
+ *
+ * What it says of a round holds for the next ones of the same form and lane for a moment (`grantNs`), unless it takes it
+ * back. Those need not be asked of it while the log's pen is lent (pen.h): they are recorded and go on at once, and it is
+ * told afterwards.
  *
  * Source: wire.md §2; the manual, "Message Formats"; audit-approval §3 (the lines).
  */
@@ -19,9 +23,9 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <time.h>
 #include "form.h"
 #include "lines.h"
+#include "pen.h"
 
 /* `shut`: the session has it all. `idle`: a round may begin. `staged`: one waits for its record to be in the file. `stuck`:
  * its record is, and the kernel took part of it. `flight`: the server has it. */
@@ -33,13 +37,20 @@ enum { digitsMax = 9 };
 /* Room for the events of one call of JavaScript, in integers, and for one round of the largest size. */
 enum { laneInts = 1 << 18, roundInts = 16 + roundBytesMax / 2 + 8 * valuesMax };
 enum { saltsBytes = 1 << 14 };
+/* For how long a form's rounds may go once one was let go. */
+static const uint64_t grantNs = 50000000;
 
 typedef struct {
   int state;
   int client, server;
+  /* Number of the pen of its log; -1. */
+  int pen;
   /* Where the session stands behind the last answer, as forms have it. */
   char status;
   Form *forms[formsMax];
+  /* When a round of each was let go, and what `Lanes.epoch` was then. */
+  uint64_t granted[formsMax];
+  uint32_t epochs[formsMax];
   /* Of the round that is under way: its form, its bytes and how many of them went, its time and its record. */
   int form;
   char *bytes;
@@ -63,20 +74,18 @@ typedef struct {
   int32_t *of;
   int descriptors;
   int32_t *events;
-  /* Integers of it that are used, and whether there is a round in it, which somebody waits for. */
-  int32_t at;
+  /* Integers of it that are used, and of those that a pen has dealt with. */
+  int32_t at, recorded;
+  /* There is a round in it that waits for JavaScript, or something that JavaScript has to see to. */
   bool isAwaited;
+  /* Grants of another one count no more. */
+  uint32_t epoch;
+  Pen pens[pensMax];
   uint64_t now;
   int32_t serial;
   char salts[saltsBytes];
   size_t salted;
 } Lanes;
-
-static uint64_t laneClock(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
 
 /* Sixteen bytes that nothing else gets; false if there is no randomness to be had. */
 static bool laneSalt(Lanes *lanes, void *salt) {
@@ -265,10 +274,78 @@ static int laneOther(const Lanes *lanes, int descriptor) {
 /* True if there is room for the events of one more descriptor. */
 static bool laneRoom(Lanes *lanes) { return laneInts - lanes->at >= roundInts; }
 
+/* The pen that an event is to be recorded with, if that may be. */
+static Pen *lanePen(Lanes *lanes, const int32_t *event) {
+  const Lane *lane = lanes->all[event[2]];
+  Pen *pen = lane->pen < 0 ? NULL : &lanes->pens[lane->pen];
+  if (pen == NULL || !pen->isLent || event[0] == laneVoid) return NULL;
+  if (event[0] == laneOutcome) return pen;
+  const bool isGranted = lane->state == laneStaged && lane->epochs[event[3]] == lanes->epoch &&
+                         lanes->now - lane->granted[event[3]] < grantNs;
+  return isGranted ? pen : NULL;
+}
+
+/* Gives the server the round that is staged. */
+static void laneSend(Lane *lane) {
+  const ssize_t sent = send(lane->server, lane->bytes, (size_t)lane->size, MSG_NOSIGNAL | MSG_DONTWAIT);
+  lane->sent = sent > 0 ? (int32_t)sent : 0;
+  lane->state = lane->sent == lane->size ? laneFlight : laneStuck;
+}
+
+/* Records so many events with one pen and lets their rounds go; false, and nothing is done, if it has no room. */
+static bool laneRecord(Lanes *lanes, Pen *pen, int32_t from, int32_t to, int32_t lines) {
+  if (lines > pen->leavesMax - pen->leaf) return false;
+  Page page = {pen->block + pen->at, pen->block + pen->size, false};
+  const uint64_t ts = clockNow(CLOCK_REALTIME) / 1000000 * 1000, mono = penMono(pen);
+  double seq = pen->seq;
+  for (int32_t at = from; at < to; at += lanes->events[at + 1], seq += 1) {
+    const int32_t *event = lanes->events + at;
+    laneLine(&page, lanes->all[event[2]]->forms[event[3]], event, (uint64_t)seq, ts, mono);
+  }
+  if (page.isFull) return false;
+  seq = pen->seq;
+  pen->mono = mono;
+  const bool isWritten = penWrites(pen, page.at);
+  if (!isWritten) lanes->isAwaited = true;
+  for (int32_t at = from; at < to; at += lanes->events[at + 1], seq += 1) {
+    int32_t *event = lanes->events + at;
+    if (event[0] == laneOutcome) {
+      event[0] = laneEnded;
+      continue;
+    }
+    Lane *lane = lanes->all[event[2]];
+    lane->ref = seq;
+    event[0] = laneUnwritten;
+    if (!isWritten) continue;
+    laneSend(lane);
+    event[0] = lane->state == laneFlight ? laneGone : laneLeft;
+    if (lane->state == laneStuck) lanes->isAwaited = true;
+    const uint64_t ns = clockNow(CLOCK_MONOTONIC) - lane->since;
+    event[10] = ns < INT32_MAX ? (int32_t)ns : INT32_MAX;
+  }
+  return true;
+}
+
+/* Records what happened since, as far as that may be without JavaScript, in order. */
+static void lanesRecord(Lanes *lanes) {
+  lanes->isAwaited = false;
+  while (lanes->recorded < lanes->at) {
+    const int32_t from = lanes->recorded;
+    Pen *pen = lanePen(lanes, lanes->events + from);
+    int32_t to = from, lines = 0;
+    for (; pen != NULL && to < lanes->at && lanePen(lanes, lanes->events + to) == pen; lines += 1)
+      to += lanes->events[to + 1];
+    if (lines == 0 || !laneRecord(lanes, pen, from, to, lines)) break;
+    lanes->recorded = to;
+  }
+  for (int32_t at = lanes->recorded; at < lanes->at; at += lanes->events[at + 1])
+    if (lanes->events[at] == laneRound) lanes->isAwaited = true;
+}
+
 /* Events become JavaScript's: so many integers, which stay as they are until the next is noted. */
 static int32_t lanesGiven(Lanes *lanes) {
   const int32_t given = lanes->at;
-  lanes->at = 0;
+  lanes->at = lanes->recorded = 0;
   lanes->isAwaited = false;
   return given;
 }

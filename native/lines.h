@@ -7,10 +7,13 @@
 #include "form.h"
 #include "hash.h"
 
-/* What an event is; a round that JavaScript does not want becomes `laneVoid`. */
-enum { laneVoid, laneRound, laneOutcome };
+/*
+ * What an event is; one that JavaScript does not want becomes `laneVoid`. Those with a line already: a round that is the
+ * server's, one of which the kernel took part, one whose line is not in the file, and an outcome.
+ */
+enum { laneVoid, laneRound, laneOutcome, laneGone, laneLeft, laneUnwritten, laneEnded };
 /* Integers in front of a round's values, of an outcome, and in front of each value (its length, its salt). */
-enum { roundHead = 10, outcomeInts = 8, valueHead = 5 };
+enum { roundHead = 12, outcomeInts = 8, valueHead = 5 };
 
 /* Lines are written between these; what does not fit is not written, and `isFull` says so. */
 typedef struct {

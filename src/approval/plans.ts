@@ -145,8 +145,10 @@ export class Plans {
       this.#others.add(rid);
       return;
     }
-    if (row.state === 'approved' && row.holder === '') this.#waiting.set(rid, { rid, request });
-    else this.#waiting.delete(rid);
+    if (row.state === 'approved' && row.holder === '') {
+      this.#waiting.set(rid, { rid, request });
+      this.#options.planWaits?.();
+    } else this.#waiting.delete(rid);
   }
 }
 

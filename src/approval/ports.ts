@@ -187,4 +187,6 @@ export interface DeskOptions {
   readonly after: (ms: number, then: () => void) => () => void;
   readonly notify?: DeskNotify;
   readonly events?: DeskEvents;
+  /** An approved plan waits for a session of its agent from now on. */
+  readonly planWaits?: () => void;
 }

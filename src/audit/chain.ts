@@ -60,10 +60,38 @@ interface Waiting {
 const frameLength = 200;
 
 /** Leaves that are kept back from the tree, unless more come at once: to take them in must not be felt. */
-const leavesMax = 256;
+const leavesMax = 512;
 
 /** Memory in which lines are made, until it is full. What was taken of it stays as it is. */
-const blockBytes = 256 << 10;
+const blockBytes = 512 << 10;
+
+/** Room in it for what somebody else makes. */
+const lentBytesMin = 48 << 10;
+
+/** How far apart two looks at a clock are, at most, so that what was seen between them was then; in ms. */
+const atOnceMs = 0.02;
+
+/** Where lines may be made by somebody else; as Loan of hop has it. */
+export interface ChainEnd {
+  readonly block: Buffer;
+  readonly at: number;
+  readonly blank: Buffer;
+  readonly head: Buffer;
+  readonly leaves: Buffer;
+  readonly leafCount: number;
+  readonly seq: number;
+  readonly start: number;
+  readonly mono: number;
+}
+
+/** What came of that; as Written of hop has it. */
+export interface Made {
+  readonly to: number;
+  readonly inFile: number;
+  readonly leafCount: number;
+  readonly mono: number;
+  readonly error: Error | undefined;
+}
 
 /** What a seal says of the first `size` records. */
 export interface Snapshot {
@@ -75,6 +103,9 @@ export interface Snapshot {
 export class Chain {
   readonly #at: ChainState;
   readonly #monoStart: number;
+  /** What `times` said last, and when in ns of the system's clock its own began; that once it was asked for. */
+  #mono = 0;
+  #start: number | undefined;
   /** What was open behind the records that the disk has confirmed, and what the records since come to, the first first. */
   readonly #confirmedOpen: OpenWork;
   readonly #unconfirmed: Brief[] = [];
@@ -151,10 +182,8 @@ export class Chain {
   /** The times of this moment: µs since 1970, and ns since this boot. */
   times(): { ts: number; mono: number } {
     const { clock } = this.#at;
-    return {
-      ts: Math.floor(clock.now() * 1000),
-      mono: Math.max(0, Math.round((clock.mono() - this.#monoStart) * 1e6)),
-    };
+    this.#mono = Math.max(this.#mono, Math.round((clock.mono() - this.#monoStart) * 1e6));
+    return { ts: Math.floor(clock.now() * 1000), mono: this.#mono };
   }
 
   /**
@@ -188,12 +217,58 @@ export class Chain {
     const { ts, mono } = this.times();
     this.#to = make(this.#block, this.#to, first, ts, mono);
     this.#unfinishedCount += briefs.length;
+    this.#note(briefs);
+    return first;
+  }
+
+  #note(briefs: readonly Brief[]): void {
     for (const brief of briefs) {
       this.#at.open.noteBrief(brief, this.#size);
       this.#unconfirmed.push(brief);
       this.#size += 1;
     }
-    return first;
+  }
+
+  /** When the clock of the records began, in ns of CLOCK_MONOTONIC; undefined if that could not be seen. */
+  #clockStart(): number | undefined {
+    const { mono } = this.#at.clock;
+    for (let tries = 0; this.#start === undefined && tries < 3; tries += 1) {
+      const [before, system, after] = [mono(), Number(process.hrtime.bigint()), mono()];
+      if (after - before < atOnceMs) this.#start = system - (after - this.#monoStart) * 1e6;
+    }
+    return this.#start;
+  }
+
+  /**
+   * Where the next lines come, to be made by somebody else until `takeBack`; undefined while some wait to be taken. The
+   * clock must be the system's.
+   */
+  lend(): ChainEnd | undefined {
+    const start = this.#clockStart();
+    if (start === undefined || this.length > 0 || this.#waiting.length > 0) return undefined;
+    if (this.#leafCount > leavesMax / 2) this.#grow();
+    this.#makeRoom(lentBytesMin);
+    return {
+      block: this.#block,
+      at: this.#to,
+      blank: this.#blankBytes,
+      head: this.#head,
+      leaves: this.#leaves,
+      leafCount: this.#leafCount,
+      seq: this.#size,
+      start,
+      mono: this.#mono,
+    };
+  }
+
+  /** Lines of these records were made and chained meanwhile. Returns those that are in the file, and the rest. */
+  takeBack({ to, inFile, leafCount, mono }: Made, briefs: readonly Brief[]): readonly [Buffer, Buffer] {
+    const from = this.#to;
+    this.#from = this.#to = this.#unfinished = to;
+    this.#leafCount = leafCount;
+    this.#mono = mono;
+    this.#note(briefs);
+    return [this.#block.subarray(from, inFile), this.#block.subarray(inFile, to)];
   }
 
   /** What stands between the values of the lines of such a statement, whose command tag begins like that. */

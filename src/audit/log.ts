@@ -7,10 +7,11 @@ import { HoldpointError } from '../errors.ts';
 import { Aside } from './aside.ts';
 import { isFull } from './ballast.ts';
 import { Blobs } from './blobs.ts';
-import { Chain, type Lines } from './chain.ts';
+import { Chain, type ChainEnd, type Lines, type Made } from './chain.ts';
 import type { Spelling } from './frequent.ts';
 import type { Blob } from './line.ts';
-import type { LogHealth, LogListener, LogState } from './logstate.ts';
+import { type LogHealth, type LogListener, type LogState, systemClock } from './logstate.ts';
+import type { Brief } from './openwork.ts';
 import { Pace } from './pace.ts';
 import { patient } from './patience.ts';
 import type { RecordBody, StatementBody } from './record.ts';
@@ -60,6 +61,8 @@ export class AuditLog {
   #lastBeat = 0;
   #closing: Promise<void> | undefined;
   #isClosed = false;
+  /** Gets the end of the log back from whom it was lent. */
+  #recall: (() => void) | undefined;
 
   constructor(state: LogState) {
     this.#at = state;
@@ -78,6 +81,7 @@ export class AuditLog {
       meter: state.meter,
       retry: () => void this.#commit(),
       refuse: (error) => {
+        this.#takeBack();
         this.#waiters.reject(error);
         if (this.#waiters.forFile) this.#turn.end();
       },
@@ -88,6 +92,7 @@ export class AuditLog {
       aside: this.#aside,
       segments: this.#segments,
       sign: this.#asking(state),
+      takeBack: () => this.#takeBack(),
       append: (body) => this.#append(body),
       flush: () => this.#flush(),
       brokeOff: (what, cause) => this.#brokeOff(what, cause),
@@ -119,6 +124,7 @@ export class AuditLog {
 
   /** Records appended so far. */
   get size(): number {
+    this.#takeBack();
     return this.#chain.size;
   }
 
@@ -128,6 +134,7 @@ export class AuditLog {
   }
 
   get health(): LogHealth {
+    this.#takeBack();
     const { failed } = this;
     const { ballast } = this.#at;
     return {
@@ -147,6 +154,7 @@ export class AuditLog {
    * then goes on without it). `kept`: values of it to put aside for auditors.
    */
   append(body: RecordBody, kept?: readonly Kept[]): number {
+    this.#takeBack();
     if (this.#closing !== undefined) throw trouble.closed(this.origin);
     const refusal = body.kind === 'outcome' ? undefined : this.#refusal();
     if (refusal !== undefined) throw refusal;
@@ -161,6 +169,7 @@ export class AuditLog {
 
   /** As `append`, of a record that nobody waits for: it goes to the file with the next one, or by itself in a moment. */
   appendLate(body: RecordBody): void {
+    this.#takeBack();
     if (this.#closing !== undefined) throw trouble.closed(this.origin);
     if (!this.#at.open.repeats(body)) this.#append(body, true);
   }
@@ -181,14 +190,52 @@ export class AuditLog {
 
   /** As many `append`s, of records whose lines the caller makes; `kept`: values of each to put aside. Returns the first seq. */
   adopt(lines: Lines, kept: readonly (readonly Kept[] | undefined)[]): number {
+    this.#takeBack();
     const first = this.#chain.adopt(lines);
     for (const [at, values] of kept.entries()) if (values !== undefined) this.#keepValues(first + at, values);
     this.#appended(true);
     return first;
   }
 
+  /**
+   * Lends its end, to write records to it, until `recall` is called: before anything else is done with it. That must call
+   * `settle`. Undefined where it cannot be lent now.
+   */
+  lend(recall: () => void): (ChainEnd & { readonly fd: number }) | undefined {
+    const { lock, clock, open } = this.#at;
+    const isBusy = this.#sealer.isClosing || open.hasForgone;
+    if (isBusy || !this.takes || lock.isLost || this.#isClosed || clock !== systemClock) return undefined;
+    const { fd } = this.#segments;
+    const end = fd === undefined ? undefined : this.#chain.lend();
+    if (fd === undefined || end === undefined) return undefined;
+    this.#recall = recall;
+    return { ...end, fd };
+  }
+
+  /** Takes back what it lent: these records were made meanwhile. `kept`: as of `adopt`. */
+  settle(made: Made, briefs: readonly Brief[], kept: readonly (readonly Kept[] | undefined)[]): void {
+    this.#recall = undefined;
+    const first = this.#chain.size;
+    const [inFile, rest] = this.#chain.takeBack(made, briefs);
+    if (briefs.length === 0) return;
+    this.#sealer.appended();
+    this.#segments.wrote(inFile, rest, made.error);
+    this.#at.meter.records?.(briefs.length);
+    for (const [at, values] of kept.entries()) if (values !== undefined) this.#keepValues(first + at, values);
+    if (made.error !== undefined) this.#brokeOff('a record could not be written', made.error);
+    this.#keepPace();
+  }
+
+  /** Before the chain or the file is used. */
+  #takeBack(): void {
+    const recall = this.#recall;
+    this.#recall = undefined;
+    recall?.();
+  }
+
   /** Writes what was appended now. False where it cannot be known yet that all of it is in the file: see `written`. */
   writeNow(): boolean {
+    this.#takeBack();
     this.#flush();
     this.#keepPace();
     const isTaking = !this.#segments.isBroken && this.#standing.stopped === undefined && !this.#isClosed;
@@ -205,6 +252,7 @@ export class AuditLog {
    * while the log is congested, once it is not. With an error, nothing that depends on those records may go on.
    */
   written(done: Written): void {
+    this.#takeBack();
     this.#waiters.written(done);
     this.#turn.end();
   }
@@ -231,6 +279,7 @@ export class AuditLog {
 
   /** Settles when record `seq` is sealed and on disk; rejects with `log-unwritable` if that does not come in time. */
   durable(seq: number): Promise<void> {
+    this.#takeBack();
     if (seq < this.#sealer.sealed) return Promise.resolve();
     const { failed } = this;
     if (failed !== undefined) return Promise.reject(failed);
@@ -248,6 +297,7 @@ export class AuditLog {
 
   /** Begins a new epoch now. Settles when the old key's last seal is on disk. */
   async changeKey(): Promise<void> {
+    this.#takeBack();
     await this.#committing;
     this.#sealer.endEpoch();
     await this.#commit();
@@ -257,12 +307,14 @@ export class AuditLog {
 
   /** Writes `bye`, seals, syncs and lets go of the folder. A stopped log tries once more. Never rejects; see `failed`. */
   close(reason = 'shutdown'): Promise<void> {
+    this.#takeBack();
     this.#closing ??= this.#close(reason);
     return this.#closing;
   }
 
   /** Lets go of the folder as a crash would, once what is in flight has ended. */
   abandon(): Promise<void> {
+    this.#takeBack();
     this.#closing ??= this.#letGo();
     return this.#closing;
   }
@@ -367,6 +419,7 @@ export class AuditLog {
 
   /** One group at a time: whoever comes while one is in flight gets that one's end. */
   #commit(): Promise<void> {
+    this.#takeBack();
     if (this.#committing !== undefined) return this.#committing;
     this.#pace.stop();
     this.#pace.begin();
@@ -412,6 +465,7 @@ export class AuditLog {
 
   /** The file that is written is not used any more. Its last lines are written again by the group that follows. */
   #brokeOff(what: string, cause: unknown): void {
+    this.#takeBack();
     const error = this.#failure(what, cause);
     const from = this.#segments.confirmed;
     const to = this.#chain.size;
@@ -452,6 +506,7 @@ export class AuditLog {
   }
 
   #beat(): void {
+    this.#takeBack();
     // Only where nothing else happened: any sealed record says as much.
     if (this.failed === undefined && this.#closing === undefined && this.#chain.size === this.#lastBeat)
       this.#append({ kind: 'hb' });

@@ -1,5 +1,5 @@
 // LogState: where a log stands and what it is written with; the contract between opening a log and writing it.
-// Types only.
+// Types, and the clock that logs go by.
 
 import type { CompactTree } from '../../verify/src/merkle.ts';
 import type { HoldpointError } from '../errors.ts';
@@ -21,6 +21,8 @@ export interface LogClock {
   /** Milliseconds since any point in the past; never goes back. */
   readonly mono: () => number;
 }
+
+export const systemClock: LogClock = { now: () => Date.now(), mono: () => performance.now() };
 
 /** What the log tells the metrics. Called on the hot path: must be cheap and must not throw. */
 export interface LogMeter {

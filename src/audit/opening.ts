@@ -14,7 +14,7 @@ import { Folder, type LogFs, systemFs } from './folder.ts';
 import { certifyCheckpoints, freshKey, Keyring } from './keyring.ts';
 import { Lock } from './lock.ts';
 import { AuditLog } from './log.ts';
-import type { LogClock, LogMeter } from './logstate.ts';
+import { type LogClock, type LogMeter, systemClock } from './logstate.ts';
 import { Manifest } from './manifest.ts';
 import type { RecordBody } from './record.ts';
 import { type Found, recover } from './recovery.ts';
@@ -114,7 +114,7 @@ const nothingElsewhere: Comparison = { gaps: [], settled: async () => undefined 
 const defaults = {
   epochMs: 3_600_000,
   heartbeatMs: 60_000,
-  clock: { now: () => Date.now(), mono: () => performance.now() },
+  clock: systemClock,
   sign: signToken,
   meter: {},
   compare: async (_records: number): Promise<Comparison> => nothingElsewhere,

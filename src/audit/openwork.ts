@@ -105,6 +105,11 @@ export class OpenWork {
     return this.#forgone.size > 0 && this.#forgone.delete(ref);
   }
 
+  /** The log has ended statements itself, of which it may hear more. */
+  get hasForgone(): boolean {
+    return this.#forgone.size > 0;
+  }
+
   /** Takes note of record `seq`. Reads only what the kind has; a foreign value is ignored. */
   note(body: RecordBody, seq: number): void {
     this.noteBrief(briefly(body), seq);

@@ -26,6 +26,8 @@ export interface SealerParts {
   readonly segments: Segments;
   /** Never rejects while the log is open. */
   readonly sign: Sign;
+  /** The log's end is nobody else's any more, and the chain has all that was made meanwhile. */
+  takeBack(): void;
   /** Chains a record of the log's own. */
   append(body: RecordBody): void;
   /** Writes what waits, if the file takes it. */
@@ -120,6 +122,7 @@ export class Sealer {
     const made =
       isLong || (hasKey && this.#epochs.isOver) ? await this.#epochs.next(this.#parts.sign) : undefined;
     if (isLong) await this.#parts.aside.prepare(this.#parts.segments.n + 1);
+    this.#parts.takeBack();
     // Not at the end: `bye` is the last record.
     const next = this.#parts.isEnding() ? undefined : made;
     const closes = isLong && next !== undefined;
@@ -151,6 +154,7 @@ export class Sealer {
     draft.values = undefined;
     await values;
     // From here to the sync nothing waits: the file then holds what the chain does.
+    this.#parts.takeBack();
     if (!this.#at.lock.check()) throw taken(this.#at.origin);
     this.#parts.flush();
     if (this.#parts.segments.isBroken) return;
@@ -215,6 +219,7 @@ export class Sealer {
     const isIn = isOld || draft?.isWritten === true;
     const psh = isIn && line !== undefined ? digest(line) : this.#psh;
     const last = isOld ? { line: Buffer.from(`${line}\n`, 'utf8'), psh } : undefined;
+    this.#parts.takeBack();
     // What the seal covers beside the chain, too, is on disk before it counts.
     this.#parts.blobs.sync();
     const taken = this.#parts.chain.take();

@@ -153,9 +153,29 @@ export class Segment {
   /** write(2), all of it. Throws what the file system throws; part of it may then be in the file. */
   write(bytes: Buffer): void {
     // First of all: what is written in part has to be written again.
+    this.missed(bytes);
+    writeAll(this.#folder.fs, this.#fd, bytes);
+    this.#wrote(bytes);
+  }
+
+  /** The descriptor, for somebody who writes bytes that then are `written` or `missed`; the file is open to append. */
+  get fd(): number {
+    return this.#fd;
+  }
+
+  /** Somebody has written them. */
+  written(bytes: Buffer): void {
+    this.missed(bytes);
+    this.#wrote(bytes);
+  }
+
+  /** They belong behind the rest, and are not all in the file. */
+  missed(bytes: Buffer): void {
     this.#unconfirmed.push(bytes);
     this.#unconfirmedBytes += bytes.length;
-    writeAll(this.#folder.fs, this.#fd, bytes);
+  }
+
+  #wrote(bytes: Buffer): void {
     this.#bytes += bytes.length;
     this.#unhashed.push(bytes);
     this.#unhashedBytes += bytes.length;

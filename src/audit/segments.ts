@@ -10,7 +10,7 @@
 // cut both files hold the repeated records; recovery and the verifier take the second, and only if the records of the
 // first are the same bytes (verify/src/brokenoff.ts).
 
-import type { Folder } from './folder.ts';
+import { type Folder, systemFs } from './folder.ts';
 import type { Manifest } from './manifest.ts';
 import type { Sign, SigningKey } from './seal.ts';
 import { Displaced, Segment, type SegmentEnd } from './segment.ts';
@@ -66,6 +66,20 @@ export class Segments {
       this.#isBroken = true;
       throw error;
     }
+  }
+
+  /** The present file's descriptor, if it takes lines and is a file of the system's: to write to it, then tell `wrote`. */
+  get fd(): number | undefined {
+    const isOurs = this.#folder.fs.writeSync === systemFs.writeSync;
+    return isOurs && !this.#isBroken && !this.#isFinished ? this.#current.fd : undefined;
+  }
+
+  /** Somebody has written the first, and not the others if there was an error, which has broken the file. */
+  wrote(inFile: Buffer, rest: Buffer, error: Error | undefined): void {
+    if (inFile.length > 0) this.#current.written(inFile);
+    if (error === undefined) return;
+    this.#current.missed(rest);
+    this.#isBroken = true;
   }
 
   /** Has the disk confirm what was written. Rejects with `Displaced`, or with what has broken the file. */

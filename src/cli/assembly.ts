@@ -13,6 +13,7 @@ import { openLog, type Recovered } from '../audit/opening.ts';
 import type { Config } from '../config.ts';
 import { Delegations } from '../delegations.ts';
 import { HoldpointError } from '../errors.ts';
+import { revokeRounds } from '../hop/lanes.ts';
 import { createMetrics } from '../metrics.ts';
 import type { Courier } from '../notify/courier.ts';
 import { Ledger } from '../policy/budget.ts';
@@ -198,6 +199,7 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
           const before = policies.get(name);
           if (before === undefined) continue;
           policies.set(name, policy);
+          revokeRounds();
           if (before.digest !== policy.digest) desk.grants.rulesChanged(name);
         }
         recordPolicies(log, policies);
@@ -337,6 +339,7 @@ function openDesk(
     pendingMax: (target) => config.targets.get(target)?.hold.pendingMax ?? config.hold.pendingMax,
     now: Date.now,
     mono: () => performance.now(),
+    planWaits: revokeRounds,
     random: randomBytes,
     after: (ms, then) => {
       const timer = setTimeout(then, ms).unref();

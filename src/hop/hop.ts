@@ -24,7 +24,8 @@ export interface Hop {
 
   /** What happened in lanes, in integers; written over after each call of `told`. */
   readonly rounds: Buffer;
-  laneTake(client: number, server: number): number;
+  /** `pen`: of its log; -1. */
+  laneTake(client: number, server: number, pen: number): number;
   laneLearn(lane: number, place: number, form: Buffer): boolean;
   laneForget(lane: number): void;
   laneOpen(lane: number, n: number, status: number): void;
@@ -43,6 +44,27 @@ export interface Hop {
     ts: number,
     mono: number,
   ): number;
+  /** What was said of rounds that may go counts for no next one. */
+  laneRevoke(): void;
+
+  // Of pens (native/pen.h).
+
+  penTake(): number;
+  penLend(
+    pen: number,
+    fd: number,
+    block: Buffer,
+    at: number,
+    blank: Buffer,
+    head: Buffer,
+    leaves: Buffer,
+    leafCount: number,
+    seq: number,
+    start: number,
+    mono: number,
+  ): boolean;
+  penReturn(pen: number, told: Buffer): void;
+  penDrop(pen: number): void;
 }
 
 export interface HopAddon extends Addon {

@@ -1,253 +1,66 @@
-// Lanes: rounds that the addon takes on without the session (native/lane.h), a lane a session. What JavaScript has to do
-// with each is asked of it many at once: whether it may go, its records, and the word to go once they are in the file.
-// Refuses to know what a round means and when it may go. Where there is no hop there are no lanes.
+// Lanes: what JavaScript has to do with the rounds that the addon takes on without the session (native/lane.h), asked of it
+// many at once: whether they may go, their records, and the word to go once they are in the file; and what was recorded
+// without asking (pens.ts). Refuses to know what a round means and when it may go. Where there is no hop there are no lanes.
 
 import { Descriptor, hopHere, onRounds, readOf } from './descriptor.ts';
 import type { Hop } from './hop.ts';
+import { Lane, type LaneEnds, type LaneUser } from './lane.ts';
+import type { LaneLog, LaneRecords, LaneValue } from './lane-log.ts';
 import type { Line } from './line.ts';
+import { allPens, Pen } from './pens.ts';
 
-/** What a round is like, and what its records say. Bytes are copied when they are handed over. */
-export interface Form {
-  readonly shape: FormShape;
-  /** Where it stands, and where it leads. */
-  readonly from: Status;
-  readonly to: Status;
-  /** Its command tag, up to the number that ends it, if one does. */
-  readonly tag: string;
-  readonly isCounted: boolean;
-  /** Bytes of its text; of a Query, counted anew each time. */
-  readonly textBytes: number;
-  /** Type OIDs of all values. */
-  readonly oids: readonly number[];
-  /** What stands between the values of its lines. */
-  readonly stmt: readonly string[];
-  readonly outcome: readonly string[];
-}
-
-/** Between transactions, within one, or within one that has written. */
-export type Status = 'I' | 'T' | 'W';
-
-export type FormShape =
-  /** As Round of wire has it. `literals`: values that its text has, which come before its parameters. */
-  | (Round & { readonly literals: readonly Uint8Array[] })
-  /** A Query: what stands in front of, between and behind its integers. */
-  | { readonly query: readonly Uint8Array[] };
-
-interface Round {
-  readonly lead: Uint8Array;
-  readonly prefix: Uint8Array;
-  readonly suffix: Uint8Array;
-  readonly bindBytes: number;
-  readonly isDescribed: boolean;
-}
-
-/** One of the values of a round. `value`: a view that is written over later; undefined for NULL. */
-export interface LaneValue {
-  readonly index: number;
-  readonly oid: number;
-  readonly salt: Uint8Array;
-  readonly value: Uint8Array | undefined;
-}
-
-/** Records of rounds and of outcomes, in order; an outcome by the seq that it is of. */
-export interface LaneRecords {
-  readonly briefs: readonly ('passed' | number)[];
-  readonly bytesMax: number;
-  readonly make: (block: Buffer, at: number, seq: number, ts: number, mono: number) => number;
-}
-
-/** Where a lane's records go. */
-export interface LaneLog {
-  /** Rounds are taken now. */
-  readonly takes: boolean;
-  /** No outcome is taken any more. */
-  readonly isClosing: boolean;
-  /** The outcome of that record is not wanted. */
-  hasEnded(ref: number): boolean;
-  /** Returns the seq of the first. `values`: of each round whose user keeps them. */
-  adopt(records: LaneRecords, values: readonly (readonly LaneValue[] | undefined)[]): number;
-  /** Writes what was adopted; true if all of it is in the file. Else `written` says when it is. */
-  writeNow(): boolean;
-  written(done: (error?: Error) => void): void;
-  /** Settles once record `seq` and all before it are on disk. */
-  durable(seq: number): Promise<void>;
-}
-
-/** Whose lane it is. */
-export interface LaneUser {
-  readonly log: LaneLog;
-  /** The values of its rounds are put aside. */
-  readonly keepsValues: boolean;
-  /**
-   * Whether a round of the form in that place may go now, as one went before: `no`, or once its record is in the file
-   * (`kill`) or on disk (`disk`).
-   */
-  admits(place: number): 'no' | 'kill' | 'disk';
-  /** A round is the server's, `seconds` after it came. */
-  went(seconds: number): void;
-  /** The server did not take all of a round whose record is in the file: the lane is to be shut. */
-  stuck(): void;
-  /** A record could not be written: nothing goes on. */
-  failed(error: Error): void;
-}
-
-/** How a lane stood when it was shut. */
-export interface Standing {
-  /** `staged`: a round waits for its record to be in the file. `stuck`: it is. `flight`: the server has it. */
-  readonly state: 'idle' | 'staged' | 'stuck' | 'flight';
-  /** Begun since the lane was opened. */
-  readonly rounds: number;
-  /** Of the last of them, where there is one: the place of its form, and the seq of its record. */
-  readonly place: number;
-  readonly ref: number;
-  /** The place of the form of the last one that was answered and had a Parse; -1. */
-  readonly lead: number;
-  /** Behind the last answer. */
-  readonly status: Status;
-  /** Of the one under way: since when, and what the server does not have of it. */
-  readonly milliseconds: number;
-  readonly bytes: Buffer | undefined;
-}
-
-/** Forms that a lane knows at a time; values of a round; bytes of a round, and of the values of a text. */
-export const formsMax = 16;
-export const valuesMax = 32;
-export const roundBytesMax = 4096;
-
-const nothing = Buffer.alloc(0);
-const noRound: Round = { lead: nothing, prefix: nothing, suffix: nothing, bindBytes: 0, isDescribed: false };
-
-const states = ['idle', 'idle', 'staged', 'stuck', 'flight'] as const;
-const shut: Standing = {
-  state: 'idle',
-  rounds: 0,
-  place: -1,
-  ref: -1,
-  lead: -1,
-  status: 'I',
-  milliseconds: 0,
-  bytes: undefined,
-};
-
-/** Of event kinds in native/lane.h. */
+/** Of event kinds in native/lines.h; those with a line already come first, and from `gone` on. */
 const voided = 0;
 const round = 1;
-const roundHead = 10;
+const gone = 3;
+const left = 4;
+const unwritten = 5;
+const ended = 6;
+const roundHead = 12;
 const valueHead = 5;
-/** Digits of the numbers in a line, all together, and a commitment with its quotes and comma. */
-const numbersBytes = 8 * 20;
-const commitmentBytes = 46;
 
-/** The lane of one session. */
-export class Lane {
-  readonly #hop: Hop;
-  readonly user: LaneUser;
-  /** The client's descriptor. */
-  readonly fd: number;
-  /** -1 once one of its descriptors is closed. */
-  #number: number;
-  #isOpen = false;
-  /** How it stood when that happened. */
-  #last = shut;
-  readonly #lineBytes: number[] = [];
-  readonly #oids: (readonly number[])[] = [];
-
-  constructor(hop: Hop, number: number, fd: number, user: LaneUser) {
-    this.#hop = hop;
-    this.#number = number;
-    this.fd = fd;
-    this.user = user;
-  }
-
-  get isOpen(): boolean {
-    return this.#isOpen;
-  }
-
-  /** Rounds of this form may go while it is open; it takes the place of the one there. False if it cannot be had. */
-  learn(place: number, form: Form): boolean {
-    const { shape, oids } = form;
-    const isQuery = 'query' in shape;
-    const round = isQuery ? noRound : shape;
-    const texts = isQuery ? shape.query : shape.literals;
-    const lines = [...form.stmt, ...form.outcome].map((piece) => Buffer.from(piece));
-    const pieces = [round.lead, round.prefix, round.suffix, Buffer.from(form.tag), ...lines];
-    const head = [
-      ...[isQuery ? 1 : 0, round.isDescribed ? 1 : 0, round.bindBytes, form.textBytes],
-      ...[isQuery ? 0 : texts.length, form.from.charCodeAt(0), form.to.charCodeAt(0), form.isCounted ? 1 : 0],
-      ...pieces.map(({ length }) => length),
-      ...[oids.length, ...oids.map((oid) => oid | 0)],
-      ...texts.map(({ length }) => length),
-    ];
-    const bytes = Buffer.concat([Buffer.from(Int32Array.from(head).buffer), ...pieces, ...texts]);
-    if (this.#number < 0 || !this.#hop.laneLearn(this.#number, place, bytes)) return false;
-    const said = lines.reduce((sum, { length }) => sum + length, 0);
-    this.#lineBytes[place] = said + oids.length * commitmentBytes + numbersBytes;
-    this.#oids[place] = oids;
-    return true;
-  }
-
-  /** It has no form any more. */
-  forget(): void {
-    if (this.#number >= 0) this.#hop.laneForget(this.#number);
-  }
-
-  /** Rounds may go from now on. `n`: ordinal of the session's last statement; `status`: where it stands. */
-  open(n: number, status: Status): void {
-    if (this.#number < 0) return;
-    this.#hop.laneOpen(this.#number, n, status.charCodeAt(0));
-    this.#isOpen = true;
-  }
-
-  /** No round goes any more. Undefined if it was not open. */
-  shut(): Standing | undefined {
-    if (!this.#isOpen) return undefined;
-    if (this.#number >= 0) flush(this.#hop);
-    this.#isOpen = false;
-    if (this.#number < 0) return this.#last;
-    const bytes = this.#hop.laneShut(this.#number, told);
-    const [state = 0, rounds = 0, place = -1, ref = -1, micros = 0, lead = -1, code = 0] = tells;
-    const status = String.fromCharCode(code) as Status;
-    const milliseconds = micros / 1000;
-    return { state: states[state] ?? 'idle', rounds, place, ref, lead, status, milliseconds, bytes };
-  }
-
-  /** One of its descriptors is about to be closed. */
-  cut(): void {
-    if (this.#number < 0) return;
-    const isOpen = this.#isOpen;
-    this.#last = this.shut() ?? shut;
-    this.#isOpen = isOpen;
-    users[this.#number] = undefined;
-    this.#number = -1;
-  }
-
-  /** A round of the form in that place, and its outcome, at most. */
-  lineBytes(place: number): number {
-    return this.#lineBytes[place] ?? 0;
-  }
-
-  oids(place: number): readonly number[] {
-    return this.#oids[place] ?? [];
-  }
+interface Entry {
+  readonly lane: Lane;
+  readonly pen: Pen | undefined;
 }
 
-const told = Buffer.alloc(7 * 8);
-const tells = new Float64Array(told.buffer, told.byteOffset, 7);
 /** By their numbers. */
-const users: (Lane | undefined)[] = [];
+const entries: (Entry | undefined)[] = [];
+
+const laneEnds: LaneEnds = {
+  flush: () => flush(hopHere()!),
+  gone(number) {
+    const pen = entries[number]?.pen;
+    entries[number] = undefined;
+    pen?.drop();
+  },
+};
 
 /** A lane between two lines, shut; undefined where there is none. */
 export function laneBetween(client: Line, server: Line, user: LaneUser): Lane | undefined {
   const hop = hopHere();
   if (hop === undefined || !(client instanceof Descriptor) || !(server instanceof Descriptor))
     return undefined;
-  const number = hop.laneTake(client.fd, server.fd);
-  if (number < 0) return undefined;
-  const lane = new Lane(hop, number, client.fd, user);
-  users[number] = lane;
+  const pen = Pen.of(hop, user.log, recalled);
+  const number = hop.laneTake(client.fd, server.fd, pen?.number ?? -1);
+  if (number < 0) {
+    pen?.drop();
+    return undefined;
+  }
+  const lane = new Lane(hop, number, client.fd, user, laneEnds);
+  entries[number] = { lane, pen };
   for (const end of [client, server]) end.onClosing(() => lane.cut());
-  onRounds({ rounds, ended });
+  onRounds({ rounds, ended: released });
+  isUsed = true;
   return lane;
+}
+
+/** There are lanes. */
+let isUsed = false;
+
+/** What rounds that may go rest on is not what it was: every lane is asked about the next one. */
+export function revokeRounds(): void {
+  if (isUsed) hopHere()!.laneRevoke();
 }
 
 /** Rounds that go together, which came at `since`. */
@@ -280,15 +93,15 @@ class Going {
     const seconds = (performance.now() - this.#since) / 1000;
     for (let at = 0; at < count; at += 1) {
       const lane = this.#lanes[at]!;
-      if (lane.isOpen && users[this.#rounds[2 * at]!] === lane) lane.user.went(seconds);
+      if (lane.isOpen && entries[this.#rounds[2 * at]!]?.lane === lane) lane.user.went(seconds);
     }
-    for (const number of stuck) users[number]?.user.stuck();
+    for (const number of stuck) entries[number]?.lane.user.stuck();
   }
 
   fail(error: Error): void {
     // Whoever was cut meanwhile is not meant: another may have the number.
     for (const [at, lane] of this.#lanes.entries())
-      if (users[this.#rounds[2 * at]!] === lane) lane.user.failed(error);
+      if (entries[this.#rounds[2 * at]!]?.lane === lane) lane.user.failed(error);
   }
 }
 
@@ -304,12 +117,12 @@ function numbersOf(rounds: readonly number[]): { numbers: Int32Array; bytes: Buf
 
 let passing = { numbers: new Int32Array(0), bytes: Buffer.alloc(0) };
 
-/** Events of one log, one after the other. */
+/** Events of one log that have no line yet, one after the other. */
 class Gathering {
   readonly log: LaneLog;
   readonly #from: number;
   readonly #isTaking: boolean;
-  readonly #briefs: ('passed' | number)[] = [];
+  readonly #briefs: LaneRecords['briefs'][number][] = [];
   readonly #values: (readonly LaneValue[] | undefined)[] = [];
   #bytesMax = 0;
   /** By what their records are to be before: in the file, or on disk. */
@@ -333,10 +146,14 @@ class Gathering {
     const { user } = lane;
     const how = this.#isTaking ? user.admits(place) : 'no';
     if (how === 'no') return false;
+    user.passed(place);
     if (user.keepsValues) this.#values[this.#briefs.length] = valuesAt(at, ints, lane.oids(place));
     this.#briefs.push('passed');
     this.#bytesMax += lane.lineBytes(place);
-    (how === 'kill' ? this.#kill : this.#disk).add(lane, ints[at + 2]!, ints[at + 8]!);
+    const isKill = how === 'kill';
+    (isKill ? this.#kill : this.#disk).add(lane, ints[at + 2]!, ints[at + 8]!);
+    // Then the next ones may go as well.
+    ints[at + 10] = isKill ? 1 : 0;
     return true;
   }
 
@@ -362,11 +179,9 @@ class Gathering {
 
   /** Lets the rounds go as soon as their records are as they must be. */
   release(hop: Hop): void {
-    const kill = this.#kill;
     const disk = this.#disk;
-    if (this.log.writeNow()) kill.go(hop);
-    else if (!kill.isEmpty)
-      this.log.written((error) => (error === undefined ? kill.go(hop) : kill.fail(error)));
+    if (this.log.writeNow()) this.#kill.go(hop);
+    else goOnceWritten(hop, this.log, this.#kill);
     if (disk.isEmpty) return;
     this.log.durable(this.#last).then(
       () => disk.go(hop),
@@ -375,8 +190,15 @@ class Gathering {
   }
 }
 
+function goOnceWritten(hop: Hop, log: LaneLog, going: Going): void {
+  if (!going.isEmpty) log.written((error) => (error === undefined ? going.go(hop) : going.fail(error)));
+}
+
 /** Those with rounds in them, of the present call of the addon. */
 let waiting: Gathering[] = [];
+/** Whose round went in part; and those whose records a pen could not write, by their log. */
+let stuck: Lane[] = [];
+let unwrittens = new Map<LaneLog, Going>();
 
 /** What happened in lanes, in order. A round that does not go comes to its session as if there were no lane. */
 function rounds(to: number): void {
@@ -385,8 +207,8 @@ function rounds(to: number): void {
   const returned: { readonly fd: number; readonly at: number }[] = [];
   let gathering: Gathering | undefined;
   const since = performance.now();
-  for (let at = 0; at < to; at += ints[at + 1]!) {
-    const lane = users[ints[at + 2]!]!;
+  for (let at = settled(to, ints, doubles, since); at < to; at += ints[at + 1]!) {
+    const { lane } = entries[ints[at + 2]!]!;
     if (gathering?.log !== lane.user.log) {
       gathering?.record(hop, at);
       gathering = new Gathering(lane.user.log, at, since);
@@ -403,15 +225,54 @@ function rounds(to: number): void {
   for (const { fd, at } of returned) readOf(fd, ints[at + 6]!, ints[at + 7]!);
 }
 
-/** All that came in the same call was seen: one write has the records of all of it. */
-function ended(): void {
-  const hop = hopHere()!;
-  const all = waiting;
-  waiting = [];
-  for (const gathering of all) gathering.release(hop);
+/** Gives logs back what pens have, with what was written with them. Returns where events begin that have no line yet. */
+function settled(to: number, ints: Int32Array, doubles: Float64Array, since: number): number {
+  let at = 0;
+  for (const pen of allPens()) pen.take();
+  for (; at < to && ints[at]! >= gone; at += ints[at + 1]!) {
+    const { lane, pen } = entries[ints[at + 2]!]!;
+    const kind = ints[at]!;
+    if (kind === ended) {
+      pen!.record(doubles[(at + 4) >> 1]!, undefined);
+      continue;
+    }
+    const { user } = lane;
+    const place = ints[at + 3]!;
+    user.passed(place);
+    pen!.record('passed', user.keepsValues ? valuesAt(at, ints, lane.oids(place)) : undefined);
+    if (kind !== unwritten) user.went(ints[at + 10]! / 1e9);
+    if (kind === left) stuck.push(lane);
+    if (kind === unwritten) {
+      const going = unwrittens.get(user.log) ?? new Going(since);
+      going.add(lane, ints[at + 2]!, ints[at + 8]!);
+      unwrittens.set(user.log, going);
+    }
+  }
+  for (const pen of allPens()) pen.settle();
+  return at;
 }
 
-/** Has told what was not yet: outcomes, for rounds are told at once. */
+/** All that came in the same call was seen: one write has the records of all of it. */
+function released(): void {
+  const hop = hopHere()!;
+  const [all, parts, late] = [waiting, stuck, unwrittens];
+  waiting = [];
+  stuck = [];
+  if (late.size > 0) unwrittens = new Map();
+  for (const gathering of all) gathering.release(hop);
+  for (const lane of parts) if (lane.isOpen) lane.user.stuck();
+  for (const [log, going] of late) goOnceWritten(hop, log, going);
+  for (const pen of allPens()) pen.lend();
+}
+
+/** A log is about to be used, or rests on something that is not what it was. */
+function recalled(): void {
+  const hop = hopHere()!;
+  hop.laneRevoke();
+  rounds(hop.lanePending());
+}
+
+/** Has told what was not yet: outcomes, and what was recorded; for other rounds are told at once. */
 function flush(hop: Hop): void {
   const pending = hop.lanePending();
   if (pending > 0) rounds(pending);

@@ -6,6 +6,7 @@
 import type { Reacher } from '../catalog/names.ts';
 import type { Snapshot } from '../catalog/snapshot.ts';
 import { HoldpointError } from '../errors.ts';
+import { revokeRounds } from '../hop/lanes.ts';
 import type { ServerIdentity } from '../server-pins.ts';
 import { sameDatabase, type WatchedCatalog } from './catalog-of.ts';
 import { type Reading, readCatalog, SettingsChanged } from './catalog-read.ts';
@@ -143,6 +144,7 @@ export class CatalogWatch implements WatchedCatalog {
 
   changed(): void {
     this.#generation += 1;
+    revokeRounds();
     if (this.#sessions === 0) return;
     this.#await();
     void this.#look();
@@ -170,6 +172,7 @@ export class CatalogWatch implements WatchedCatalog {
 
   /** Statements wait from now on, until a look that begins later has succeeded, or until it is too long. */
   #await(): void {
+    revokeRounds();
     if (this.#pending !== undefined) return;
     let settle: () => void = () => undefined;
     const promise = new Promise<void>((resolve) => {
@@ -244,6 +247,7 @@ export class CatalogWatch implements WatchedCatalog {
     else this.#options.metrics?.readSeconds(seconds);
     if (this.#reading?.snapshot.epoch !== reading.snapshot.epoch || this.#reacher === undefined)
       this.#reacher = this.#options.reacher(reading.snapshot);
+    revokeRounds();
     this.#reading = reading;
     this.#seenAt = begun;
     this.#seenGeneration = generation;
@@ -301,6 +305,7 @@ export class CatalogWatch implements WatchedCatalog {
   #part(): void {
     this.#lifetime += 1;
     this.#generation += 1;
+    revokeRounds();
     this.#disconnect();
   }
 

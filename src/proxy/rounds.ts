@@ -9,13 +9,13 @@ import {
   type FormShape,
   formsMax,
   type Lane,
-  type LaneLog,
   type LaneUser,
-  laneBetween,
   roundBytesMax,
   type Standing,
   valuesMax,
-} from '../hop/lanes.ts';
+} from '../hop/lane.ts';
+import type { LaneLog } from '../hop/lane-log.ts';
+import { laneBetween } from '../hop/lanes.ts';
 import type { Line } from '../hop/line.ts';
 import type { Policy } from '../policy/rules.ts';
 import type { Gate } from '../session/gate.ts';
@@ -113,12 +113,15 @@ export class Rounds implements LaneUser {
   }
 
   admits(place: number): 'no' | 'kill' | 'disk' {
-    const { session, book } = this.#options;
-    const { gate, policy, from } = this.#repeated[place]!;
-    if (!session.mayRepeat(gate, policy)) return 'no';
-    book.passed(gate);
-    this.#gates = from === 'I' ? 1 : this.#gates + 1;
+    const { gate, policy } = this.#repeated[place]!;
+    if (!this.#options.session.mayRepeat(gate, policy)) return 'no';
     return gate.durability === 'kill' ? 'kill' : 'disk';
+  }
+
+  passed(place: number): void {
+    const { gate, from } = this.#repeated[place]!;
+    this.#options.book.passed(gate);
+    this.#gates = from === 'I' ? 1 : this.#gates + 1;
   }
 
   went(seconds: number): void {

@@ -6,16 +6,9 @@ import type net from 'node:net';
 import { spelling } from '../../src/audit/frequent.ts';
 import type { Stamp, StatementBody } from '../../src/audit/record.ts';
 import type { Descriptor } from '../../src/hop/descriptor.ts';
-import {
-  type Form,
-  type FormShape,
-  type Lane,
-  type LaneLog,
-  type LaneRecords,
-  type LaneUser,
-  type LaneValue,
-  laneBetween,
-} from '../../src/hop/lanes.ts';
+import type { Form, FormShape, Lane, LaneUser } from '../../src/hop/lane.ts';
+import type { LaneLog, LaneRecords, LaneValue } from '../../src/hop/lane-log.ts';
+import { laneBetween } from '../../src/hop/lanes.ts';
 import { readyForQuery } from '../../src/wire/messages/backend.ts';
 import { bind, describe, execute, parse, sync } from '../../src/wire/messages/frontend.ts';
 import { readRound } from '../../src/wire/round.ts';
@@ -141,6 +134,8 @@ export class FakeUser implements LaneUser {
   isAdmitting = true;
   /** What it was told, in order. */
   readonly told: string[] = [];
+  /** Places of forms whose rounds went. */
+  readonly passes: number[] = [];
   /** What to do when the lane is stuck. */
   onStuck: () => void = () => undefined;
   /** What the records of its rounds are to be before they go. */
@@ -153,6 +148,10 @@ export class FakeUser implements LaneUser {
   admits(place: number): 'no' | 'kill' | 'disk' {
     this.told.push(`admits ${place}`);
     return this.isAdmitting ? this.how : 'no';
+  }
+
+  passed(place: number): void {
+    this.passes.push(place);
   }
 
   went(seconds: number): void {

@@ -11,7 +11,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { encodeRecord } from '../../src/audit/line.ts';
 import type { StatementBody } from '../../src/audit/record.ts';
 import { hopHere } from '../../src/hop/descriptor.ts';
-import { formsMax, roundBytesMax, valuesMax } from '../../src/hop/lanes.ts';
+import { formsMax, roundBytesMax, valuesMax } from '../../src/hop/lane.ts';
 import { readyForQuery } from '../../src/wire/messages/backend.ts';
 import { query } from '../../src/wire/messages/frontend.ts';
 import { readRound } from '../../src/wire/round.ts';

@@ -1,0 +1,115 @@
+// Pens: the ends of logs, lent to the addon while nobody else writes to them (native/pen.h), so that what goes by lanes is
+// recorded there. One a log. Refuses to know lanes, and what the records say.
+
+import { getSystemErrorName } from 'node:util';
+import type { Hop } from './hop.ts';
+import type { LaneLog, LaneRecords, LaneValue, Loan, Written } from './lane-log.ts';
+
+/** Records that were written with a pen, in order. */
+export class PenRecords {
+  readonly briefs: LaneRecords['briefs'][number][] = [];
+  /** Of each whose values are kept. */
+  readonly values: (readonly LaneValue[] | undefined)[] = [];
+}
+
+export class Pen {
+  readonly #hop: Hop;
+  readonly #log: LaneLog;
+  readonly #number: number;
+  readonly #recall: () => void;
+  #users = 0;
+  /** Kept as long as the addon has its memory. */
+  #loan: Loan | undefined;
+  #written: Written | undefined;
+  /** What was written with it, as far as it was told. */
+  #records = new PenRecords();
+
+  private constructor(hop: Hop, log: LaneLog, number: number, recall: () => void) {
+    this.#hop = hop;
+    this.#log = log;
+    this.#number = number;
+    this.#recall = recall;
+  }
+
+  /**
+   * That of a log, for one more lane; undefined where there is none to be had. `recall` is to have told what was written
+   * with all pens: `take` each, `record` that, and `settle`.
+   */
+  static of(hop: Hop, log: LaneLog, recall: () => void): Pen | undefined {
+    let pen = pens.get(log);
+    if (pen === undefined) {
+      const number = log.lend === undefined ? -1 : hop.penTake();
+      if (number < 0) return undefined;
+      pen = new Pen(hop, log, number, recall);
+      pens.set(log, pen);
+    }
+    pen.#users += 1;
+    return pen;
+  }
+
+  get number(): number {
+    return this.#number;
+  }
+
+  /** A lane has no use for it any more. */
+  drop(): void {
+    this.#users -= 1;
+    if (this.#users > 0) return;
+    if (this.#loan !== undefined) this.#recall();
+    pens.delete(this.#log);
+    this.#hop.penDrop(this.#number);
+  }
+
+  /** The log lends its end, if it can. */
+  lend(): void {
+    if (this.#loan !== undefined) return;
+    const loan = this.#log.lend?.(this.#recall);
+    if (loan === undefined) return;
+    const { fd, block, at, blank, head, leaves, leafCount, seq, start, mono } = loan;
+    if (this.#hop.penLend(this.#number, fd, block, at, blank, head, leaves, leafCount, seq, start, mono))
+      this.#loan = loan;
+    else this.#log.settle?.({ to: at, inFile: at, leafCount, mono, error: undefined }, [], []);
+  }
+
+  /** The addon has it no more. */
+  take(): void {
+    if (this.#loan === undefined) return;
+    this.#hop.penReturn(this.#number, told);
+    const [to = 0, inFile = 0, leafCount = 0, mono = 0, errno = 0] = tells;
+    const error = errno === 0 ? undefined : failedWrite(errno);
+    this.#loan = undefined;
+    this.#written = { to, inFile, leafCount, mono, error };
+  }
+
+  /** A record that was written with it. */
+  record(brief: PenRecords['briefs'][number], values: readonly LaneValue[] | undefined): void {
+    const { briefs, values: kept } = this.#records;
+    if (values !== undefined) kept[briefs.length] = values;
+    briefs.push(brief);
+  }
+
+  /** The log has it back, with all that was recorded. */
+  settle(): void {
+    const written = this.#written;
+    if (written === undefined) return;
+    const { briefs, values } = this.#records;
+    this.#written = undefined;
+    this.#records = new PenRecords();
+    this.#log.settle?.(written, briefs, values);
+  }
+}
+
+const pens = new Map<LaneLog, Pen>();
+const told = Buffer.alloc(5 * 8);
+const tells = new Float64Array(told.buffer, told.byteOffset, 5);
+
+/** Of all logs. */
+export function allPens(): Iterable<Pen> {
+  return pens.values();
+}
+
+/** As node:fs would say it. */
+function failedWrite(errno: number): Error {
+  const code = getSystemErrorName(-errno);
+  return Object.assign(new Error(`${code}: write`), { code, errno: -errno, syscall: 'write' });
+}

@@ -1,0 +1,434 @@
+// The end of a log that lanes write to while it is lent: what goes unasked then, and what does not; that a record is in the
+// file before its round is anywhere; that the log has it all back before it is used. With the log itself, with files that
+// take nothing, and with as little room as there can be. Where the hop is not built there are no lanes.
+
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
+import type { AuditLog } from '../../src/audit/log.ts';
+import type { LaneRecords, LaneValue, Loan, Written } from '../../src/hop/lane-log.ts';
+import { revokeRounds } from '../../src/hop/lanes.ts';
+import { query } from '../../src/wire/messages/frontend.ts';
+import { leafHash } from '../../verify/src/leaf.ts';
+import { openTestLog, statement, temporaryFolder } from '../audit/fixture.ts';
+import { mayMount, smallDisk } from '../support/smalldisk.ts';
+import { type Line, records, verified } from '../support/trail.ts';
+import { answer, FakeLog, formOf, round, stamp, Way } from './lane.ts';
+import { closeAll } from './pair.ts';
+
+const isBuilt = process.platform === 'linux' && ['x64', 'arm64'].includes(process.arch);
+
+afterEach(closeAll);
+
+const body = statement(1, { proto: 'X' });
+const grantMs = 50;
+const roundOf = (text: string) => round([Buffer.from(text)]);
+
+/** A real log as lanes have it. */
+class RealLog extends FakeLog {
+  readonly log: AuditLog;
+  isLending = true;
+  /** How many records each loan came to that came to any. */
+  readonly settled: number[] = [];
+
+  constructor(log: AuditLog) {
+    super();
+    this.log = log;
+  }
+
+  override adopt(records: LaneRecords, values: readonly (readonly LaneValue[] | undefined)[]): number {
+    this.calls.push(`adopt ${records.briefs.length}`);
+    return this.log.adopt(records, values);
+  }
+
+  override writeNow(): boolean {
+    return this.log.writeNow();
+  }
+
+  override written(done: (error?: Error) => void): void {
+    this.log.written(done);
+  }
+
+  override durable(seq: number): Promise<void> {
+    return this.log.durable(seq);
+  }
+
+  lend(recall: () => void): Loan | undefined {
+    return this.isLending ? this.log.lend(recall) : undefined;
+  }
+
+  settle(written: Written, briefs: LaneRecords['briefs']): void {
+    this.log.settle(written, briefs, []);
+    if (briefs.length > 0) this.settled.push(briefs.length);
+    this.changes.tell();
+  }
+}
+
+async function realWay(path = temporaryFolder()): Promise<{ path: string; log: RealLog; way: Way }> {
+  const { log } = await openTestLog(path, { values: 'none' });
+  const real = new RealLog(log);
+  const way = await Way.make(real);
+  way.user.keepsValues = false;
+  way.lane.learn(0, { ...formOf(roundOf('a')), ...log.spelling(body, 'SELECT ') });
+  way.lane.open(0, 'I');
+  return { path, log: real, way };
+}
+
+function lines(path: string): Line[] {
+  return records(join(path, 'audit'));
+}
+
+async function whole(path: string): Promise<void> {
+  expect(await verified(join(path, 'audit'))).toMatchObject({ code: 0 });
+}
+
+async function soon(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+async function goes(way: Way, text: string): Promise<void> {
+  expect(await way.sends(roundOf(text))).toBe('server');
+  expect(await way.answers(answer())).toBe('client');
+}
+
+const asked = (way: Way) => way.user.told.filter((what) => what.startsWith('admits')).length;
+
+/** Rounds until one was not asked about: a busy machine may take longer for one than a grant lasts. Returns how many. */
+async function unasked(way: Way): Promise<number> {
+  for (let many = 1; ; many += 1) {
+    const before = asked(way);
+    await goes(way, `${many}`);
+    if (asked(way) === before) return many;
+  }
+}
+
+describe.skipIf(!isBuilt)('with the log itself', () => {
+  test('a round like one that was let go is not asked about, and its record is in the file when it arrives', async () => {
+    const { path, log, way } = await realWay();
+    let many = 0;
+    for (let times = 0; times < 3; times += 1) {
+      many += await unasked(way);
+      const before = lines(path);
+      expect(before.filter(({ kind, n }) => kind === 'stmt' && n === many)).toHaveLength(1);
+    }
+    await soon(() => way.user.passes.length === many);
+    expect(way.user.told.filter((what) => what === 'went')).toHaveLength(many);
+    expect(way.lane.shut()).toMatchObject({ state: 'idle', rounds: many });
+    expect(log.settled.length).toBeGreaterThan(0);
+    await log.log.close();
+    await whole(path);
+    const all = lines(path);
+    const stmts = all.filter(({ kind }) => kind === 'stmt');
+    expect(stmts.map(({ n }) => n)).toEqual(stmts.map((_, at) => at + 1));
+    expect(stmts).toHaveLength(many);
+    const outcomes = all.filter(({ kind }) => kind === 'outcome');
+    expect(outcomes.map(({ ref }) => ref)).toEqual(stmts.map(({ seq }) => seq));
+  });
+
+  test('it is asked about again once rounds were revoked, once the log was used, and in a while', async () => {
+    const { path, log, way } = await realWay();
+    const again: (() => unknown)[] = [
+      revokeRounds,
+      () => log.log.append(statement(1000)),
+      () => log.log.appendLate(statement(1001)),
+      () => log.log.size,
+      () => log.log.health,
+      () => log.log.changeKey(),
+      () => log.log.durable(0),
+      () => new Promise((resolve) => setTimeout(resolve, grantMs + 10)),
+    ];
+    for (const [at, happens] of again.entries()) {
+      await unasked(way);
+      const before = asked(way);
+      await happens();
+      await goes(way, 'then');
+      expect(`${at}: ${asked(way) - before}`).toBe(`${at}: 1`);
+    }
+    way.lane.shut();
+    await log.log.close();
+    await whole(path);
+  });
+
+  test('what is appended comes behind what was written meanwhile', async () => {
+    const { path, log, way } = await realWay();
+    const many = await unasked(way);
+    const seq = log.log.append(statement(1000));
+    const before = lines(path).filter((line) => line.seq < seq);
+    expect(before.filter(({ kind }) => kind === 'stmt').at(-1)).toMatchObject({ n: many });
+    await log.log.durable(seq);
+    expect(lines(path).find((line) => line.seq === seq)).toMatchObject({ n: 1000 });
+    way.lane.shut();
+    await log.log.close();
+    await whole(path);
+  });
+
+  test('many rounds of many lanes, while the log is written, sealed and used otherwise, are one chain', async () => {
+    const { path, log, way } = await realWay();
+    const ways = [way];
+    for (let each = 1; each < 6; each += 1) {
+      const more = await Way.make(log);
+      more.user.keepsValues = false;
+      more.lane.learn(0, { ...formOf(roundOf('a')), ...log.log.spelling(body, 'SELECT ') });
+      more.lane.open(0, 'I');
+      ways.push(more);
+    }
+    let isOver = false;
+    const others = (async () => {
+      for (let n = 0; !isOver; n += 1) {
+        const seq = log.log.append(statement(10_000 + n));
+        if (n % 3 === 0) await log.log.durable(seq);
+        log.log.append({ kind: 'outcome', ref: seq, st: 'ok', dur_us: 1 });
+        await new Promise((resolve) => setTimeout(resolve, n % 4));
+      }
+    })();
+    await Promise.all(
+      ways.map(async (each) => {
+        for (let n = 0; n < 120; n += 1) await goes(each, `${n}`);
+      }),
+    );
+    isOver = true;
+    await others;
+    for (const { lane } of ways) expect(lane.shut()).toMatchObject({ rounds: 120 });
+    // Some were asked about, and most were not.
+    expect(ways.reduce((sum, each) => sum + asked(each), 0)).toBeLessThan(6 * 120);
+    await log.log.close();
+    await whole(path);
+    const all = lines(path);
+    expect(all.map(({ seq }) => seq)).toEqual(all.map((_, at) => at));
+    expect(all.filter(({ kind, n }) => kind === 'stmt' && Number(n) < 10_000)).toHaveLength(6 * 120);
+  });
+
+  test.skipIf(!mayMount())(
+    'on a disk that is full nothing goes, and once it is not, it goes on',
+    async () => {
+      const disk = smallDisk(4 << 20);
+      onTestFinished(() => disk.unmount());
+      const { log } = await openTestLog(disk.path, { values: 'none', retryMs: 50, ballastBytes: 0 });
+      const real = new RealLog(log);
+      onTestFinished(() => log.close());
+      const way = await Way.make(real);
+      way.user.keepsValues = false;
+      way.lane.learn(0, { ...formOf(roundOf('a')), ...log.spelling(body, 'SELECT ') });
+      way.lane.open(0, 'I');
+      for (let many = 0; many < 3; many += 1) await goes(way, 'a');
+      const before = way.atServer.bytes;
+      disk.fill();
+      // The file has room in its last block: some rounds go until there is none.
+      const failed = () => way.user.told.some((what) => what.startsWith('failed'));
+      let sent = 0;
+      for (const one = roundOf('b'); ; sent += one.length) {
+        way.client.write(one);
+        const has = () => way.atServer.bytes >= before + sent + one.length;
+        await soon(() => has() || failed());
+        if (!has()) break;
+        await way.answers(answer());
+      }
+      const standing = way.lane.shut()!;
+      expect(standing).toMatchObject({ state: 'staged', rounds: 4 + sent / roundOf('b').length });
+      expect(way.atServer.bytes).toBe(before + sent);
+      expect(log.failed?.message).toContain('no space');
+      disk.free();
+      while (log.failed !== undefined) await new Promise((resolve) => setTimeout(resolve, 20));
+      way.lane.open(standing.rounds, 'I');
+      await goes(way, 'c');
+      await goes(way, 'd');
+      way.lane.shut();
+      await log.close();
+      await whole(disk.path);
+    },
+  );
+});
+
+interface Returned {
+  readonly seq: number;
+  readonly briefs: LaneRecords['briefs'];
+  readonly text: string;
+}
+
+/** Lends what the test gives it, and remembers what came of it. */
+class Lender extends FakeLog {
+  readonly path = join(temporaryFolder(), 'lines');
+  /** What is opened to write to. */
+  target = this.path;
+  blockBytes = 1 << 16;
+  leavesMax = 64;
+  readonly returned: (Written & Returned)[] = [];
+  /** Hashes of what was written. */
+  leaves = Buffer.alloc(0);
+  isLending = true;
+  #block = Buffer.alloc(0);
+  #recall: (() => void) | undefined;
+  #fd = -1;
+
+  lend(recall: () => void): Loan | undefined {
+    if (!this.isLending) return undefined;
+    this.#fd = fs.openSync(this.target, 'a');
+    this.#block = Buffer.alloc(this.blockBytes, '!');
+    this.leaves = Buffer.alloc(this.leavesMax * 32);
+    this.#recall = recall;
+    const seq = this.times.seq;
+    const [blank, head] = [Buffer.from(stamp.prev), Buffer.from('h'.repeat(43))];
+    return {
+      fd: this.#fd,
+      block: this.#block,
+      at: 3,
+      blank,
+      head,
+      leaves: this.leaves,
+      leafCount: 1,
+      seq,
+      start: 0,
+      mono: 7,
+    };
+  }
+
+  settle(written: Written, briefs: LaneRecords['briefs']): void {
+    fs.closeSync(this.#fd);
+    this.#recall = undefined;
+    this.returned.push({
+      ...written,
+      seq: this.times.seq,
+      briefs,
+      text: this.#block.toString('latin1', 3, written.to),
+    });
+    this.times = { ...this.times, seq: this.times.seq + briefs.length };
+    this.changes.tell();
+  }
+
+  recall(): void {
+    this.#recall?.();
+  }
+}
+
+async function lentWay(set: Partial<Lender> = {}): Promise<{ log: Lender; way: Way }> {
+  const log = Object.assign(new Lender(), set);
+  const way = await Way.make(log);
+  way.lane.learn(0, formOf(roundOf('a')));
+  way.lane.open(0, 'I');
+  return { log, way };
+}
+
+describe.skipIf(!isBuilt)('what is lent', () => {
+  test('gets lines that are chained, with their hashes, and nothing beside them', async () => {
+    const { log, way } = await lentWay();
+    await unasked(way);
+    const { leaves } = log;
+    log.recall();
+    const { to, inFile, leafCount, mono, error, briefs, text, seq } = log.returned.at(-1)!;
+    expect(briefs).toContain('passed');
+    const count = briefs.length;
+    expect({ to, leafCount, error }).toEqual({ to: inFile, leafCount: 1 + count, error: undefined });
+    expect(mono).toBeGreaterThan(7);
+    expect(fs.readFileSync(log.path, 'latin1').endsWith(text)).toBe(true);
+    const made = text.split('\n');
+    expect(made.pop()).toBe('');
+    let prev = 'h'.repeat(43);
+    for (const [at, line] of made.entries()) {
+      const kind = briefs[at] === 'passed' ? 'stmt' : 'outcome';
+      expect(JSON.parse(line)).toMatchObject({ kind, seq: seq + at, prev, mono });
+      prev = leafHash(line);
+      expect(leaves.toString('base64url', 32 * (1 + at), 32 * (2 + at))).toBe(prev);
+    }
+    const beside = Buffer.concat([leaves.subarray(0, 32), leaves.subarray(32 * (1 + count))]);
+    expect(beside.every((byte) => byte === 0)).toBe(true);
+  });
+
+  test('is not written to beyond its room: then the log is asked, as ever', async () => {
+    for (const set of [{ blockBytes: 300 }, { leavesMax: 1 }]) {
+      const { log, way } = await lentWay(set);
+      await goes(way, 'a');
+      await goes(way, 'b');
+      expect(asked(way)).toBe(2);
+      for (const { briefs, to } of log.returned) expect({ briefs, to }).toEqual({ briefs: [], to: 3 });
+      expect(fs.readFileSync(log.path, 'utf8')).toBe('');
+      expect(log.records.map(({ brief }) => brief)).toEqual(['passed', 0, 'passed']);
+    }
+  });
+
+  test('is no use for what must be on disk first, nor for what another form says', async () => {
+    const { way } = await lentWay();
+    way.user.how = 'disk';
+    await goes(way, 'a');
+    await goes(way, 'b');
+    expect(asked(way)).toBe(2);
+    way.user.how = 'kill';
+    await unasked(way);
+    way.lane.shut();
+    way.lane.learn(1, formOf(round([Buffer.from('x')], { name: 't' })));
+    way.lane.open(9, 'I');
+    expect(await way.sends(round([Buffer.from('y')], { name: 't' }))).toBe('server');
+    expect(way.user.told).toContain('admits 1');
+  });
+
+  test('counts for nothing once the lane was shut, or the form learned anew', async () => {
+    const { way } = await lentWay();
+    for (const how of ['open', 'learn'] as const) {
+      await unasked(way);
+      const before = asked(way);
+      way.lane.shut();
+      if (how === 'learn') way.lane.learn(0, formOf(roundOf('a')));
+      way.lane.open(9, 'I');
+      await goes(way, 'b');
+      expect(asked(way)).toBe(before + 1);
+    }
+  });
+
+  test('if it takes nothing, nothing goes until the log says that it is written; or never', async () => {
+    for (const isMended of [true, false]) {
+      const { log, way } = await lentWay({ target: '/dev/full', isQuick: true });
+      // The first that is not asked about is written to a file that takes nothing.
+      const taken = roundOf('a');
+      const fails = () => log.returned.some(({ error }) => error !== undefined);
+      let many = 0;
+      for (; !fails(); many += 1) {
+        way.client.write(taken);
+        await soon(() => fails() || way.atServer.bytes === (many + 1) * taken.length);
+        if (!fails()) await way.answers(answer());
+      }
+      const { to, inFile, briefs, error } = log.returned.at(-1)!;
+      expect(briefs.at(-1)).toBe('passed');
+      expect(inFile).toBe(3);
+      expect(to).toBeGreaterThan(inFile);
+      expect(error).toMatchObject({ code: 'ENOSPC', syscall: 'write' });
+      expect((await way.sentToServer()).length).toBe((many - 1) * taken.length);
+      log.isLending = false;
+      log.answer(isMended ? undefined : new Error('the disk is full'));
+      if (isMended) {
+        await way.until(() => way.atServer.bytes === taken.length);
+        expect(way.lane.shut()).toMatchObject({ state: 'flight', rounds: many });
+      } else {
+        expect(way.user.told.at(-1)).toBe('failed the disk is full');
+        expect(way.lane.shut()).toMatchObject({ state: 'staged', rounds: many });
+        expect(String(await way.sentToServer())).toBe('');
+      }
+    }
+  });
+
+  test('of one log gets nothing of another', async () => {
+    const one = await lentWay();
+    const other = await lentWay();
+    for (const { way } of [one, other]) await goes(way, 'a');
+    for (const { way } of [one, other]) await unasked(way);
+    for (const { log } of [one, other]) {
+      log.recall();
+      expect(log.returned.flatMap(({ briefs }) => briefs)).toContain('passed');
+      expect(fs.readFileSync(log.path, 'latin1')).toBe(log.returned.map(({ text }) => text).join(''));
+    }
+  });
+
+  test('is taken back before its last lane is gone, and before the lane is shut', async () => {
+    const { log, way } = await lentWay();
+    const many = await unasked(way);
+    expect(await way.sends(query('select 2'))).toBe('session');
+    expect(way.lane.shut()).toMatchObject({ state: 'idle', rounds: many });
+    expect(log.returned.flatMap(({ briefs }) => briefs)).toContain('passed');
+    way.lane.open(9, 'I');
+    await unasked(way);
+    const before = log.returned.length;
+    way.nearClient.destroy();
+    expect(log.returned.length).toBeGreaterThan(before);
+    const { length } = log.returned;
+    log.recall();
+    expect(log.returned).toHaveLength(length);
+  });
+});
