@@ -73,7 +73,7 @@ export class AuditLog {
     this.#blobs = new Blobs(state.folder);
     this.#aside = new Aside(state.folder, state.side);
     this.#segments = new Segments(state.folder, state.manifest, state.segment);
-    this.#pace = new Pace(state.clock.mono, () => void this.#commit());
+    this.#pace = new Pace(state.clock.mono, () => void this.#due());
     this.#standing = new Standing({
       mono: state.clock.mono,
       stallMs: state.stallMs,
@@ -97,6 +97,7 @@ export class AuditLog {
       flush: () => this.#flush(),
       brokeOff: (what, cause) => this.#brokeOff(what, cause),
       isEnding: () => this.#closing !== undefined,
+      onDisk: (size) => this.#waiters.onDisk(size),
       sealed: (size, root) => {
         this.#standing.asks('disk');
         this.#waiters.sealed(size);
@@ -277,16 +278,30 @@ export class AuditLog {
     this.#aside.replace(n, rewrite);
   }
 
-  /** Settles when record `seq` is sealed and on disk; rejects with `log-unwritable` if that does not come in time. */
+  /** How many records, from the first on, are on disk, sealed or not. */
+  get onDisk(): number {
+    return this.#segments.confirmed;
+  }
+
+  /** Settles when record `seq` is on disk; rejects with `log-unwritable` if that does not come in time. */
+  synced(seq: number): Promise<void> {
+    return this.#awaited(seq, this.#segments.confirmed, () => this.#waiters.disk(seq));
+  }
+
+  /** As `synced`, and once it is sealed. */
   durable(seq: number): Promise<void> {
+    return this.#awaited(seq, this.#sealer.sealed, () => this.#waiters.seal(seq));
+  }
+
+  #awaited(seq: number, done: number, wait: () => Promise<void>): Promise<void> {
     this.#takeBack();
-    if (seq < this.#sealer.sealed) return Promise.resolve();
+    if (seq < done) return Promise.resolve();
     const { failed } = this;
     if (failed !== undefined) return Promise.reject(failed);
     if (seq >= this.#chain.size) return Promise.reject(new RangeError(`there is no record ${seq}`));
-    const durable = this.#waiters.durable(seq);
+    const waited = wait();
     this.#keepPace();
-    return durable;
+    return waited;
   }
 
   /** Has `listener` told from now on; returns what ends that. What is sealed already is in `health`. */
@@ -330,7 +345,7 @@ export class AuditLog {
       tries < 3 && this.#sealer.sealed <= bye && this.#standing.stall === undefined;
       tries += 1
     ) {
-      const settled = this.#waiters.durable(bye).catch(() => undefined);
+      const settled = this.#waiters.seal(bye).catch(() => undefined);
       void this.#commit();
       await settled;
     }
@@ -412,23 +427,39 @@ export class AuditLog {
     if (this.#committing !== undefined || isStopped) return;
     if (this.#segments.isBroken) this.#pace.within(0);
     else if (this.#sealer.hasWork) {
-      const isAwaited = this.#waiters.forDisk || this.#waiters.forFile;
-      this.#pace.within(isAwaited ? this.#at.sealMs : this.#at.sealMs * idleFactor);
+      if (this.#waiters.forDisk) this.#pace.soon();
+      else this.#pace.within(this.#betweenSeals);
     }
   }
 
-  /** One group at a time: whoever comes while one is in flight gets that one's end. */
+  /** Least time between the beginnings of two groups. */
+  get #betweenSeals(): number {
+    const isAwaited = this.#waiters.forSeal || this.#waiters.forFile;
+    return isAwaited ? this.#at.sealMs : this.#at.sealMs * idleFactor;
+  }
+
+  /** Who waits for the disk alone does not wait for a seal as well, unless there is to be one now. */
+  #due(): Promise<void> {
+    const isForDisk = this.#waiters.forDisk && !this.#segments.isBroken;
+    if (!isForDisk || this.#pace.isDue(this.#betweenSeals)) return this.#commit();
+    return this.#work(() => this.#sealer.sync());
+  }
+
+  /** A group. One at a time: whoever comes while one is in flight gets that one's end. */
   #commit(): Promise<void> {
+    if (this.#committing === undefined) this.#pace.begin();
+    return this.#work(() => this.#sealer.group());
+  }
+
+  #work(work: () => Promise<void>): Promise<void> {
     this.#takeBack();
     if (this.#committing !== undefined) return this.#committing;
     this.#pace.stop();
-    this.#pace.begin();
     this.#standing.asks('disk');
     // Not before the log has said what it needed the room for.
     if (this.#full !== undefined && !this.#segments.isBroken && this.#at.ballast.makeAgain())
       this.#full = undefined;
-    this.#committing = this.#sealer
-      .group()
+    this.#committing = work()
       .then(() => {
         // A file that broke is mended by the next group, which follows at once.
         if (this.#full !== undefined) this.#standing.stop(this.#full);

@@ -21,6 +21,16 @@ export class Pace {
     this.#last = this.#mono();
   }
 
+  /** True if the last one began `ms` ago or earlier. */
+  isDue(ms: number): boolean {
+    return this.#mono() - this.#last >= ms;
+  }
+
+  /** Asks for a commit at once, whenever the last one was. */
+  soon(): void {
+    this.within(Number.NEGATIVE_INFINITY);
+  }
+
   /** Asks for a commit no later than `ms` after the last one began; at once if that is past. */
   within(ms: number): void {
     const now = this.#mono();

@@ -11,7 +11,7 @@ import { Epochs } from './epochs.ts';
 import type { LogState } from './logstate.ts';
 import type { RecordBody } from './record.ts';
 import type { Sign } from './seal.ts';
-import { Displaced } from './segment.ts';
+import { Displaced, type SegmentEnd } from './segment.ts';
 import type { Segments } from './segments.ts';
 import { taken } from './trouble.ts';
 
@@ -36,6 +36,8 @@ export interface SealerParts {
   brokeOff(what: string, cause: unknown): void;
   /** True once the log is being closed: its last record is there already. */
   isEnding(): boolean;
+  /** The first `size` records are on disk, sealed or not. */
+  onDisk(size: number): void;
   /** The first `size` records are sealed, under this root (base64url), and on disk. */
   sealed(size: number, root: string): void;
   /** Segment `n` is closed and listed. */
@@ -113,6 +115,43 @@ export class Sealer {
     if (this.#draft !== undefined) await this.#complete(this.#draft);
   }
 
+  /**
+   * Has the disk confirm what was appended, without a seal; what was left undone comes first, as a group. As `group`, and
+   * never while one is in flight.
+   */
+  async sync(): Promise<void> {
+    const { aside, blobs, chain, segments } = this.#parts;
+    if (!this.#at.lock.check()) throw taken(this.#at.origin);
+    if (this.#draft !== undefined || segments.isBroken || segments.isFinished) return this.group();
+    this.#parts.takeBack();
+    this.#parts.flush();
+    if (segments.isBroken) return;
+    const values = aside.sync();
+    blobs.sync();
+    if (!(await this.#synced(chain.end(this.#psh)))) return;
+    await values;
+    this.#confirmed();
+  }
+
+  /** What the disk has confirmed. */
+  #confirmed(): void {
+    const { confirmed } = this.#parts.segments;
+    this.#parts.chain.confirm(confirmed);
+    this.#parts.onDisk(confirmed);
+  }
+
+  /** False if the file broke. */
+  async #synced(end: SegmentEnd): Promise<boolean> {
+    try {
+      await this.#parts.segments.sync(end);
+      return true;
+    } catch (cause) {
+      if (cause instanceof Displaced) throw cause;
+      this.#parts.brokeOff('the disk did not keep what was written', cause);
+      return false;
+    }
+  }
+
   /** Snapshot of everything appended; before it the next key's record, where a key or a segment has had its time. */
   async #begin(): Promise<void> {
     // Until its first seal a log has no key that could speak for another.
@@ -169,15 +208,8 @@ export class Sealer {
     }
     this.#parts.blobs.sync();
     const psh = digest(line);
-    try {
-      await this.#parts.segments.sync(
-        draft.end === undefined ? this.#parts.chain.end(psh) : { ...draft.end, psh },
-      );
-    } catch (cause) {
-      if (cause instanceof Displaced) throw cause;
-      this.#parts.brokeOff('the disk did not keep what was written', cause);
-      return;
-    }
+    const end = draft.end === undefined ? this.#parts.chain.end(psh) : { ...draft.end, psh };
+    if (!(await this.#synced(end))) return;
     this.#finish(draft, line);
     this.#epochs.forgetOthers();
     await this.#moveOn();
@@ -193,7 +225,7 @@ export class Sealer {
     this.#draft = undefined;
     this.#psh = digest(line);
     this.#sealed = draft.size;
-    this.#parts.chain.confirm(this.#parts.segments.confirmed);
+    this.#confirmed();
     if (draft.next !== undefined) this.#epochs.adopt(draft.next.key);
     if (draft.end !== undefined) this.#parts.segments.finish();
     draft.closeValues?.();
@@ -229,7 +261,7 @@ export class Sealer {
       this.#parts.chain.giveBack(taken);
       throw error;
     }
-    this.#parts.chain.confirm(this.#parts.segments.confirmed);
+    this.#confirmed();
     const closeValues = draft?.closeValues ?? this.#parts.aside.turnTo(this.#parts.segments.n);
     closeValues?.();
     if (draft !== undefined) draft.closeValues = undefined;

@@ -1,4 +1,4 @@
-// Waiters: those who may not go on before the log has what they told it: in the file, or sealed and on disk.
+// Waiters: those who may not go on before the log has what they told it: in the file, on disk, or sealed there.
 // Refuses to know how it gets there.
 
 import type { HoldpointError } from '../errors.ts';
@@ -14,27 +14,35 @@ interface Waiter {
 
 export class Waiters {
   #writers: Written[] = [];
-  #waiters: Waiter[] = [];
+  #forDisk: Waiter[] = [];
+  #forSeal: Waiter[] = [];
 
   /** True if somebody waits for the file. */
   get forFile(): boolean {
     return this.#writers.length > 0;
   }
 
-  /** True if somebody waits for the disk. */
+  /** True if somebody waits for the disk, and for no seal. */
   get forDisk(): boolean {
-    return this.#waiters.length > 0;
+    return this.#forDisk.length > 0;
+  }
+
+  get forSeal(): boolean {
+    return this.#forSeal.length > 0;
   }
 
   written(done: Written): void {
     this.#writers.push(done);
   }
 
+  /** Settles with `onDisk` or `reject`. */
+  disk(seq: number): Promise<void> {
+    return waitIn(this.#forDisk, seq);
+  }
+
   /** Settles with `sealed` or `reject`. */
-  durable(seq: number): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#waiters.push({ seq, resolve, reject });
-    return promise;
+  seal(seq: number): Promise<void> {
+    return waitIn(this.#forSeal, seq);
   }
 
   /** Everything appended so far is in the file; with an error, it will not be in time. */
@@ -44,18 +52,34 @@ export class Waiters {
     for (const done of writers) done(error);
   }
 
-  /** The first `size` records are sealed and on disk. */
+  /** The first `size` records are on disk. */
+  onDisk(size: number): void {
+    this.#forDisk = settled(this.#forDisk, size);
+  }
+
+  /** The first `size` records are sealed, and that is on disk. */
   sealed(size: number): void {
-    const rest: Waiter[] = [];
-    for (const waiter of this.#waiters) {
-      if (waiter.seq < size) waiter.resolve();
-      else rest.push(waiter);
-    }
-    this.#waiters = rest;
+    this.#forSeal = settled(this.#forSeal, size);
   }
 
   /** Nobody who waits for the disk may go on. */
   reject(error: HoldpointError): void {
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
+    for (const waiter of [...this.#forDisk.splice(0), ...this.#forSeal.splice(0)]) waiter.reject(error);
   }
+}
+
+function waitIn(waiters: Waiter[], seq: number): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  waiters.push({ seq, resolve, reject });
+  return promise;
+}
+
+/** Those who wait on. */
+function settled(waiters: readonly Waiter[], size: number): Waiter[] {
+  const rest: Waiter[] = [];
+  for (const waiter of waiters) {
+    if (waiter.seq < size) waiter.resolve();
+    else rest.push(waiter);
+  }
+  return rest;
 }

@@ -66,5 +66,7 @@ export interface LaneLog {
   writeNow(): boolean;
   written(done: (error?: Error) => void): void;
   /** Settles once record `seq` and all before it are on disk. */
+  synced(seq: number): Promise<void>;
+  /** As `synced`, and once they are sealed. */
   durable(seq: number): Promise<void>;
 }

@@ -22,8 +22,8 @@ export interface Form {
   readonly outcome: readonly string[];
 }
 
-/** Between transactions, within one, or within one that has written. */
-export type Status = 'I' | 'T' | 'W';
+/** Between transactions, within one, within one that has written, or within one that has destroyed. */
+export type Status = 'I' | 'T' | 'W' | 'D';
 
 export type FormShape =
   /** As Round of wire has it. `literals`: values that its text has, which come before its parameters. */
@@ -39,6 +39,9 @@ interface Round {
   readonly isDescribed: boolean;
 }
 
+/** Whether a round may go, and what its record must be before. */
+export type Admission = 'no' | 'kill' | 'disk' | 'seal';
+
 /** Whose lane it is. */
 export interface LaneUser {
   readonly log: LaneLog;
@@ -46,9 +49,9 @@ export interface LaneUser {
   readonly keepsValues: boolean;
   /**
    * Whether a round of the form in that place may go now, as one went before: `no`, or once its record is in the file
-   * (`kill`) or on disk (`disk`). With `kill`, so may the next ones for a moment, unless `revokeRounds` is called.
+   * (`kill`), on disk (`disk`), or sealed there (`seal`). With `kill`, so may the next ones for a moment, unless `revokeRounds` is called.
    */
-  admits(place: number): 'no' | 'kill' | 'disk';
+  admits(place: number): Admission;
   /** A round of the form in that place goes. Of one that is admitted, and of those like it that went then unasked. */
   passed(place: number): void;
   /** A round is the server's, `seconds` after it came. */

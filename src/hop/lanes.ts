@@ -125,9 +125,10 @@ class Gathering {
   readonly #briefs: LaneRecords['briefs'][number][] = [];
   readonly #values: (readonly LaneValue[] | undefined)[] = [];
   #bytesMax = 0;
-  /** By what their records are to be before: in the file, or on disk. */
+  /** By what their records are to be before: in the file, on disk, or sealed there. */
   readonly #kill: Going;
   readonly #disk: Going;
+  readonly #seal: Going;
   /** The seq of the last of all. */
   #last = -1;
 
@@ -138,6 +139,7 @@ class Gathering {
     this.#isTaking = log.takes;
     this.#kill = new Going(since);
     this.#disk = new Going(since);
+    this.#seal = new Going(since);
   }
 
   /** False if the round is not to go. */
@@ -151,7 +153,7 @@ class Gathering {
     this.#briefs.push('passed');
     this.#bytesMax += lane.lineBytes(place);
     const isKill = how === 'kill';
-    (isKill ? this.#kill : this.#disk).add(lane, ints[at + 2]!, ints[at + 8]!);
+    (isKill ? this.#kill : how === 'disk' ? this.#disk : this.#seal).add(lane, ints[at + 2]!, ints[at + 8]!);
     // Then the next ones may go as well.
     ints[at + 10] = isKill ? 1 : 0;
     return true;
@@ -174,20 +176,24 @@ class Gathering {
       hop.laneMake(block, at, from, to, seq, ts, mono);
     const records = { briefs: this.#briefs, bytesMax: this.#bytesMax, make };
     this.#last = this.log.adopt(records, this.#values) + this.#briefs.length - 1;
-    if (!this.#kill.isEmpty || !this.#disk.isEmpty) waiting.push(this);
+    if (!this.#kill.isEmpty || !this.#disk.isEmpty || !this.#seal.isEmpty) waiting.push(this);
   }
 
   /** Lets the rounds go as soon as their records are as they must be. */
   release(hop: Hop): void {
-    const disk = this.#disk;
     if (this.log.writeNow()) this.#kill.go(hop);
     else goOnceWritten(hop, this.log, this.#kill);
-    if (disk.isEmpty) return;
-    this.log.durable(this.#last).then(
-      () => disk.go(hop),
-      (error: Error) => disk.fail(error),
-    );
+    const [disk, seal] = [this.#disk, this.#seal];
+    if (!disk.isEmpty) goOnce(hop, this.log.synced(this.#last), disk);
+    if (!seal.isEmpty) goOnce(hop, this.log.durable(this.#last), seal);
   }
+}
+
+function goOnce(hop: Hop, isSo: Promise<void>, going: Going): void {
+  isSo.then(
+    () => going.go(hop),
+    (error: Error) => going.fail(error),
+  );
 }
 
 function goOnceWritten(hop: Hop, log: LaneLog, going: Going): void {

@@ -11,7 +11,7 @@ import type { RelayLog } from './uplink.ts';
 
 /** What answers wait for; absent: nothing. */
 export interface OutputCommit {
-  readonly log: Pick<RelayLog, 'sealed' | 'durable'>;
+  readonly log: Pick<RelayLog, 'onDisk' | 'synced'>;
   /** Seq of the last record that an answer which comes now can rest on. */
   readonly ref: () => number;
   /** The log cannot be written: nothing more is seen. */
@@ -61,7 +61,7 @@ export class Outlet {
   /** Sends what the server said, as soon as it may be seen. `whole`: it ends between two frames. */
   write(frames: readonly Buffer[], whole: boolean): void {
     const ref = this.#commit?.ref() ?? -1;
-    if (this.#waiting.length === 0 && (this.#commit === undefined || ref < this.#commit.log.sealed)) {
+    if (this.#waiting.length === 0 && (this.#commit === undefined || ref < this.#commit.log.onDisk)) {
       this.#send(frames, whole);
       return;
     }
@@ -88,7 +88,7 @@ export class Outlet {
   }
 
   #await(ref: number): void {
-    this.#commit?.log.durable(ref).then(
+    this.#commit?.log.synced(ref).then(
       () => this.#release(),
       (error: HoldpointError) => {
         this.#commit?.failed(error);
@@ -98,14 +98,14 @@ export class Outlet {
   }
 
   #release(): void {
-    const { sealed } = this.#commit!.log;
+    const { onDisk } = this.#commit!.log;
     while (!this.#closed) {
       const [first] = this.#waiting;
       if (first === undefined) {
         this.#emptied();
         return;
       }
-      if (first.ref >= sealed) {
+      if (first.ref >= onDisk) {
         this.#await(first.ref);
         return;
       }

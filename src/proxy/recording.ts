@@ -71,7 +71,7 @@ export class StatementRecords {
       cmd: described.commands,
       effects: effectsOf(statements),
       dec,
-      dc: dec === 'pass' ? gate.durability : dec === 'hold' ? 'disk' : undefined,
+      dc: dec === 'pass' ? classOfDurability(gate) : dec === 'hold' ? 'disk' : undefined,
       rule: verdict.rule,
       reason: told ? (clear ? verdict.reason : unquoted(verdict.reason, gate)) : undefined,
       shadow: verdict.shadow,
@@ -206,4 +206,9 @@ function parameterText({ format, value }: Parameter): string | null {
   const text =
     format === 0 ? value.toString('utf8') : `\\x${value.subarray(0, parameterCharactersMax).toString('hex')}`;
   return text.slice(0, parameterCharactersMax).toWellFormed();
+}
+
+/** As records name it: that of what destroys is sealed as well follows from its effects. */
+function classOfDurability({ durability }: Gate): StatementBody['dc'] {
+  return durability === 'seal' ? 'disk' : durability;
 }

@@ -242,7 +242,7 @@ export class Relay {
       case 'pass':
         if (step.flush) this.#uplink.sendDeferred();
         if (step.gate !== undefined) this.#record(step.gate);
-        if (step.barrier === true) this.#uplink.barrier();
+        if (step.barrier !== undefined) this.#uplink.barrier(step.barrier);
         if (step.before !== undefined) this.#uplink.add(step.before);
         if (step.instead === undefined) this.#uplink.append(frame);
         else this.#uplink.add(step.instead);
@@ -250,13 +250,13 @@ export class Relay {
         return;
       case 'defer':
         if (step.gate !== undefined) this.#record(step.gate);
-        if (step.barrier === true) this.#uplink.barrier();
+        if (step.barrier !== undefined) this.#uplink.barrier(step.barrier);
         this.#defer(step.instead ?? frame.copy());
         return;
       case 'replace':
         if (step.flush) this.#uplink.sendDeferred();
         this.#options.book.refused(step.gate, frame.buffer.subarray(frame.start, frame.end), step.error);
-        this.#uplink.recorded(step.gate?.ref ?? -1, false);
+        this.#uplink.recorded(step.gate?.ref ?? -1, 'kill');
         this.#uplink.add(step.bytes);
         return;
       case 'hold':
@@ -299,7 +299,7 @@ export class Relay {
     const gate = session.enclosed;
     if (gate !== undefined && gate.ref < 0) {
       book.passing(gate);
-      this.#uplink.recorded(gate.ref, gate.durability === 'disk');
+      this.#uplink.recorded(gate.ref, gate.durability);
     }
     this.#waiting = 'enclosure';
     this.#downlink.withhold(() => session.overflows());
@@ -343,7 +343,7 @@ export class Relay {
   #record(gate: Gate): void {
     this.#options.book.passing(gate);
     this.#rounds?.recorded(gate);
-    this.#uplink.recorded(gate.ref, gate.durability === 'disk');
+    this.#uplink.recorded(gate.ref, gate.durability);
     this.#options.session.dispatched(gate, performance.now());
   }
 

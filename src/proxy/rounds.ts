@@ -6,6 +6,7 @@ import type { Spelling } from '../audit/frequent.ts';
 import type { StatementBody } from '../audit/record.ts';
 import type { HoldpointError } from '../errors.ts';
 import {
+  type Admission,
   type FormShape,
   formsMax,
   type Lane,
@@ -112,10 +113,11 @@ export class Rounds implements LaneUser {
     return this.#keepsValues;
   }
 
-  admits(place: number): 'no' | 'kill' | 'disk' {
+  admits(place: number): Admission {
     const { gate, policy } = this.#repeated[place]!;
     if (!this.#options.session.mayRepeat(gate, policy)) return 'no';
-    return gate.durability === 'kill' ? 'kill' : 'disk';
+    // What answers wait for the disk is not repeated.
+    return gate.durability === 'output' ? 'no' : gate.durability;
   }
 
   passed(place: number): void {
@@ -204,8 +206,8 @@ export class Rounds implements LaneUser {
     session.repeated({ many: rounds - 1, parsed, status, gates: this.#gates - 1 });
     session.repeats(repetition, ref, performance.now() - milliseconds);
     this.#isReturning = true;
-    const isDurable = repetition.gate.durability === 'disk';
-    resumed(ref, { bytes, isWritten: state !== 'staged', isDurable });
+    const { durability } = repetition.gate;
+    resumed(ref, { bytes, isWritten: state !== 'staged', durability });
   }
 
   /** To learn what cannot be repeated, or not for long, costs more than it saves. */

@@ -4,6 +4,7 @@
 
 import type { HoldpointError } from '../errors.ts';
 import type { Line } from '../hop/line.ts';
+import type { Durability } from '../session/gate.ts';
 import type { Framer } from '../wire/framer.ts';
 import type { Intake } from './intake.ts';
 import { Run, writeAll } from './run.ts';
@@ -16,9 +17,12 @@ export interface RelayLog {
   readonly congested: boolean;
   /** Records appended so far. */
   readonly size: number;
-  /** How many of them, from the first on, are sealed and on disk. */
+  /** How many of them, from the first on, are on disk; and sealed there. */
+  readonly onDisk: number;
   readonly sealed: number;
-  /** Settles once record `seq` is sealed and on disk; rejects with `log-unwritable` if that can no longer happen. */
+  /** Settles once record `seq` is on disk; rejects with `log-unwritable` if that can no longer happen. */
+  synced(seq: number): Promise<void>;
+  /** As `synced`, and once it is sealed. */
   durable(seq: number): Promise<void>;
 }
 
@@ -37,7 +41,7 @@ export interface UplinkOptions {
 export interface UnderWay {
   readonly bytes: Buffer | undefined;
   readonly isWritten: boolean;
-  readonly isDurable: boolean;
+  readonly durability: Durability;
 }
 
 /** A run that waits for the log, or behind one that does. */
@@ -66,9 +70,9 @@ export class Uplink {
   /** Runs that are not written to the server yet, in order. */
   readonly #batches: Batch[] = [];
   #batchesBytes = 0;
-  /** Gates recorded since the last batch, and whether what comes next waits for the disk. */
+  /** Gates recorded since the last batch, and whether what comes next waits for the disk, and for a seal. */
   #recorded = 0;
-  #barrier = false;
+  #barrier: 'disk' | 'seal' | undefined;
   /** Seq of the session's last record, and of the last one whose run is the server's. */
   #ref = -1;
   #sentRef = -1;
@@ -99,19 +103,21 @@ export class Uplink {
     return this.#sentRef;
   }
 
-  /**
-   * A gate's record, `ref` where it is known, was appended: what is gathered now waits until it is written. `disk`: until
-   * it is sealed and on disk.
-   */
-  recorded(ref: number, disk: boolean): void {
+  /** A gate's record, `ref` where it is known, was appended: what is gathered now waits until it is as it must be. */
+  recorded(ref: number, durability: Durability): void {
     this.#recorded += 1;
     if (ref > this.#ref) this.#ref = ref;
-    if (disk) this.#barrier = true;
+    if (durability === 'disk' || durability === 'seal') this.#await(durability);
   }
 
-  /** What is gathered now waits until everything recorded so far is sealed and on disk. */
-  barrier(): void {
-    if (this.#ref >= this.#options.log.sealed) this.#barrier = true;
+  /** What is gathered now waits until everything recorded so far is on disk, or sealed there. */
+  barrier(what: 'disk' | 'seal'): void {
+    const { onDisk, sealed } = this.#options.log;
+    if (this.#ref >= (what === 'seal' ? sealed : onDisk)) this.#await(what);
+  }
+
+  #await(what: 'disk' | 'seal'): void {
+    if (this.#barrier !== 'seal') this.#barrier = what;
   }
 
   /** A frame that waits for its Bind. False when there is no room for more: `sendDeferred` must follow. */
@@ -148,7 +154,7 @@ export class Uplink {
     const bytes = underWay?.bytes;
     if (bytes !== undefined && underWay?.isWritten === false) {
       this.begin(performance.now());
-      this.recorded(ref, underWay.isDurable);
+      this.recorded(ref, underWay.durability);
       this.add(bytes);
       this.commit();
       return;
@@ -163,12 +169,12 @@ export class Uplink {
     if (frames.length === 0) return;
     const recorded = this.#recorded;
     const barrier = this.#barrier;
-    if (recorded === 0 && !barrier && this.#batches.length === 0) {
+    if (recorded === 0 && barrier === undefined && this.#batches.length === 0) {
       this.#send(frames);
       return;
     }
     this.#recorded = 0;
-    this.#barrier = false;
+    this.#barrier = undefined;
     const { log, intake } = this.#options;
     const bytes = frames.reduce((sum, each) => sum + each.length, 0);
     const batch = { frames, bytes, recorded, ref: this.#ref, since: this.#begunAt, ready: false };
@@ -177,7 +183,8 @@ export class Uplink {
     if (this.#batchesBytes > loggingBytesMax || log.congested) intake.stop('log');
     const done = (error?: HoldpointError): void => this.#logged(batch, error);
     // The last record of all is no later than what the next group takes with it anyway.
-    if (barrier) log.durable(log.size - 1).then(() => done(), done);
+    if (barrier === 'seal') log.durable(log.size - 1).then(() => done(), done);
+    else if (barrier === 'disk') log.synced(log.size - 1).then(() => done(), done);
     else if (recorded > 0) log.written(done);
     else batch.ready = true;
   }

@@ -260,7 +260,8 @@ export class Frontend {
     this.#state.code.executed(gate);
     this.#state.outbox.forward(expected(frontendType.execute, gate));
     const step = this.#state.outbox.deferring ? deferred : passed;
-    return this.#state.barrier.executes(gate) ? { ...step, barrier: true } : step;
+    const barrier = this.#state.barrier.executes(gate);
+    return barrier === undefined ? step : { ...step, barrier };
   }
 
   /** A portal that was bound in an enclosure runs in one, each time. */

@@ -13,9 +13,9 @@ export type OutcomeState = 'ok' | 'error' | 'canceled' | 'skipped' | 'unknown' |
 
 /**
  * What a gate's record is before the gate goes. `kill`: passed to write(2). `output`: so, and what the server answers goes
- * to the client when it is on disk. `disk`: sealed and on disk.
+ * to the client when it is on disk. `disk`: on disk. `seal`: sealed, and that is on disk.
  */
-export type Durability = 'kill' | 'output' | 'disk';
+export type Durability = 'kill' | 'output' | 'disk' | 'seal';
 
 /** One parameter of a Bind. `value` is a view of the frame until the gate is held, then a copy. */
 export interface Parameter {

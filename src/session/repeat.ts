@@ -9,8 +9,8 @@ import { changesNothing } from './judge.ts';
 import type { Prepared } from './prepared.ts';
 import type { State } from './state.ts';
 
-/** Between transactions, within one of the client's, or within one that has written. */
-export type RepeatStatus = 'I' | 'T' | 'W';
+/** Between transactions, within one of the client's, within one that has written, or in one that has destroyed. */
+export type RepeatStatus = 'I' | 'T' | 'W' | 'D';
 
 /** What is repeated, as its frames tell it from others. */
 export interface Repetition {
@@ -136,6 +136,7 @@ export function mayRepeat(gate: Gate, policy: Policy, { options }: State): boole
 /** Where a settled session stands. */
 export function statusOf({ outcomes, barrier }: State): RepeatStatus {
   if (outcomes.status === 'I') return 'I';
+  if (barrier.destroyed) return 'D';
   return barrier.wrote ? 'W' : 'T';
 }
 
@@ -147,7 +148,7 @@ export function noteRepeated(state: State, repetitions: Repetitions): void {
   state.segment += many;
   if (parsed !== undefined) mirror.confirm(mirror.stage('', parsed, state.segment));
   outcomes.status = status === 'I' ? 'I' : 'T';
-  barrier.noteWrote(status === 'W');
+  barrier.note(status === 'W' || status === 'D', status === 'D');
   state.transactionGates = status === 'I' ? 0 : gates;
 }
 

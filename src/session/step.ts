@@ -81,7 +81,7 @@ export interface SessionOptions {
  * - `barrier`: the answer depends on frames the server has not acknowledged; offer it again when they are.
  * - `enclose`: it is kept for the enclosure (session.enclosures); with `run` the enclosure goes to the server now.
  * - `run`: the enclosure goes to the server, and the frame is offered again when it has ended.
- * `flush`: deferred frames go to the server before this one. `barrier`: everything recorded so far is on disk before it
+ * `flush`: deferred frames go to the server before this one. `barrier`: everything recorded so far is on disk, or sealed there, before it
  * goes. `before`, `after`: frames of ours around it. `instead`: a
  * frame of ours in its place, which the server answers to the client.
  */
@@ -90,7 +90,7 @@ export type FrontendStep =
       readonly kind: 'pass';
       readonly gate: Gate | undefined;
       readonly flush: boolean;
-      readonly barrier?: true;
+      readonly barrier?: 'disk' | 'seal';
       readonly before?: Buffer | undefined;
       readonly after?: Buffer | undefined;
       readonly instead?: Buffer | undefined;
@@ -98,7 +98,7 @@ export type FrontendStep =
   | {
       readonly kind: 'defer';
       readonly gate: Gate | undefined;
-      readonly barrier?: true;
+      readonly barrier?: 'disk' | 'seal';
       readonly instead?: Buffer | undefined;
     }
   | { readonly kind: 'hold'; readonly gate: Gate }

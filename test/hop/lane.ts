@@ -6,7 +6,7 @@ import type net from 'node:net';
 import { spelling } from '../../src/audit/frequent.ts';
 import type { Stamp, StatementBody } from '../../src/audit/record.ts';
 import type { Descriptor } from '../../src/hop/descriptor.ts';
-import type { Form, FormShape, Lane, LaneUser } from '../../src/hop/lane.ts';
+import type { Admission, Form, FormShape, Lane, LaneUser } from '../../src/hop/lane.ts';
 import type { LaneLog, LaneRecords, LaneValue } from '../../src/hop/lane-log.ts';
 import { laneBetween } from '../../src/hop/lanes.ts';
 import { readyForQuery } from '../../src/wire/messages/backend.ts';
@@ -110,7 +110,17 @@ export class FakeLog implements LaneLog {
     this.changes.tell();
   }
 
-  async durable(seq: number): Promise<void> {
+  synced(seq: number): Promise<void> {
+    this.calls.push('sync');
+    return this.#confirmed(seq);
+  }
+
+  durable(seq: number): Promise<void> {
+    this.calls.push('seal');
+    return this.#confirmed(seq);
+  }
+
+  async #confirmed(seq: number): Promise<void> {
     if (this.isSealing) return;
     await new Promise<void>((resolve, reject) => {
       this.durables.push({ seq, done: (error) => (error === undefined ? resolve() : reject(error)) });
@@ -139,13 +149,13 @@ export class FakeUser implements LaneUser {
   /** What to do when the lane is stuck. */
   onStuck: () => void = () => undefined;
   /** What the records of its rounds are to be before they go. */
-  how: 'kill' | 'disk' = 'kill';
+  how: Exclude<Admission, 'no'> = 'kill';
 
   constructor(log: LaneLog) {
     this.log = log;
   }
 
-  admits(place: number): 'no' | 'kill' | 'disk' {
+  admits(place: number): Admission {
     this.told.push(`admits ${place}`);
     return this.isAdmitting ? this.how : 'no';
   }

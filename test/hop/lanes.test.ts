@@ -767,7 +767,10 @@ describe.skipIf(!isBuilt)('before the log has it in its file', () => {
     expect(new Set(ways.map(({ lane }) => lane.shut()!.ref)).size).toBe(12);
   });
 
-  test('or on disk, where its user asks for that, whoever goes meanwhile', async () => {
+  test.each([
+    ['disk', 'sync'],
+    ['seal', 'seal'],
+  ] as const)('or as its user asks for: %s, whoever goes meanwhile', async (how, call) => {
     const log = new FakeLog();
     log.isSealing = false;
     const [slow, quick] = [await Way.make(log), await Way.make(log)];
@@ -776,13 +779,13 @@ describe.skipIf(!isBuilt)('before the log has it in its file', () => {
       lane.learn(0, formOf(bytes));
       lane.open(0, 'I');
     }
-    slow.user.how = 'disk';
+    slow.user.how = how;
     for (const { client } of [slow, quick]) client.write(bytes);
     // Both are told in one call.
     const until = performance.now() + 50;
     while (performance.now() < until);
     await quick.until(() => quick.atServer.bytes === bytes.length && log.durables.length === 1);
-    expect(log.calls).toEqual(['adopt 2', 'write']);
+    expect(log.calls).toEqual(['adopt 2', 'write', call]);
     expect(String(await slow.sentToServer())).toBe('');
     // No earlier than all that was recorded with it.
     expect(log.durables[0]!.seq).toBe(1);

@@ -49,6 +49,10 @@ class RealLog extends FakeLog {
     this.log.written(done);
   }
 
+  override synced(seq: number): Promise<void> {
+    return this.log.synced(seq);
+  }
+
   override durable(seq: number): Promise<void> {
     return this.log.durable(seq);
   }

@@ -206,6 +206,12 @@ export class Link {
     const size = () => this.#size;
     const sealed = () => (this.#manualLog ? this.#sealed : this.#size);
     const congested = () => this.congested;
+    const durable = (seq: number) =>
+      seq < sealed()
+        ? Promise.resolve()
+        : new Promise<void>((resolve, reject) => {
+            this.#durable.push({ seq, done: (error) => (error ? reject(error) : resolve()) });
+          });
     return {
       get congested() {
         return congested();
@@ -214,15 +220,14 @@ export class Link {
       get size() {
         return size();
       },
+      get onDisk() {
+        return sealed();
+      },
       get sealed() {
         return sealed();
       },
-      durable: (seq) =>
-        seq < sealed()
-          ? Promise.resolve()
-          : new Promise((resolve, reject) => {
-              this.#durable.push({ seq, done: (error) => (error ? reject(error) : resolve()) });
-            }),
+      synced: durable,
+      durable,
     };
   }
 

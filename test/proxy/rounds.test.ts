@@ -157,9 +157,13 @@ class Repeating {
       get size() {
         return log.times.seq;
       },
+      get onDisk() {
+        return log.times.seq;
+      },
       get sealed() {
         return log.times.seq;
       },
+      synced: async () => undefined,
       durable: async () => undefined,
     };
   }

@@ -64,14 +64,14 @@ const statements: readonly [string, string, string][] = [
 
   ['insert into t values (1)', 'disk', 'kill'],
   ['update t set a = 1 where b = 2', 'disk', 'kill'],
-  ['update t set a = 1', 'disk', 'kill'],
-  ['delete from t where a = 1', 'disk', 'kill'],
-  ['with gone as (delete from t returning *) select * from gone', 'disk', 'kill'],
-  ['merge into t using s on t.a = s.a when matched then delete', 'disk', 'kill'],
+  ['update t set a = 1', 'seal', 'kill'],
+  ['delete from t where a = 1', 'seal', 'kill'],
+  ['with gone as (delete from t returning *) select * from gone', 'seal', 'kill'],
+  ['merge into t using s on t.a = s.a when matched then delete', 'seal', 'kill'],
   ['copy t from stdin', 'disk', 'kill'],
-  ['truncate t', 'disk', 'kill'],
+  ['truncate t', 'seal', 'kill'],
   ['create temporary table x (a int)', 'disk', 'kill'],
-  ['explain analyze delete from t where a = 1', 'disk', 'kill'],
+  ['explain analyze delete from t where a = 1', 'seal', 'kill'],
   ['insert into t values (1); update t set a = 2 where a = 1', 'disk', 'kill'],
   ['select 1; insert into t values (1)', 'disk', 'kill'],
   ['savepoint s; insert into t values (1); release s', 'disk', 'kill'],
@@ -80,34 +80,34 @@ const statements: readonly [string, string, string][] = [
   // What outlives a rollback, or what nobody can tell, waits wherever it is.
   ["select nextval('s')", 'disk', 'disk'],
   ["insert into t values (nextval('s'))", 'disk', 'disk'],
-  ["select setval('s', 1)", 'disk', 'disk'],
-  ["notify c, 'x'", 'disk', 'disk'],
-  ['listen c', 'disk', 'disk'],
-  ["copy t from program 'x'", 'disk', 'disk'],
-  ["copy t to '/tmp/x'", 'disk', 'disk'],
-  ["select dblink_exec('c', 'delete from t')", 'disk', 'disk'],
-  ['select pg_terminate_backend(1)', 'disk', 'disk'],
-  ["select lo_export(1, '/tmp/x')", 'disk', 'disk'],
-  ['do $$ begin null; end $$', 'disk', 'disk'],
-  ['call p()', 'disk', 'disk'],
-  ['select unheard_of(1)', 'disk', 'disk'],
-  ['select f(a) from t where a = 1; delete from t', 'disk', 'disk'],
-  ['vacuum t', 'disk', 'disk'],
-  ['analyze t', 'disk', 'disk'],
-  ['create index concurrently i on t (a)', 'disk', 'disk'],
-  ['create database d', 'disk', 'disk'],
-  ['drop database d', 'disk', 'disk'],
-  ['drop table t', 'disk', 'disk'],
-  ['create table x (a int)', 'disk', 'disk'],
-  ['alter table t add b int', 'disk', 'disk'],
-  ['grant select on t to public', 'disk', 'disk'],
-  ["alter system set work_mem = '1MB'", 'disk', 'disk'],
-  ['select pg_reload_conf()', 'disk', 'disk'],
-  ['set session_replication_role = replica', 'disk', 'disk'],
-  ["prepare transaction 'x'", 'disk', 'disk'],
-  ["commit prepared 'x'", 'disk', 'disk'],
-  ["rollback prepared 'x'", 'disk', 'disk'],
-  ['refresh materialized view v', 'disk', 'disk'],
+  ["select setval('s', 1)", 'seal', 'seal'],
+  ["notify c, 'x'", 'seal', 'seal'],
+  ['listen c', 'seal', 'seal'],
+  ["copy t from program 'x'", 'seal', 'seal'],
+  ["copy t to '/tmp/x'", 'seal', 'seal'],
+  ["select dblink_exec('c', 'delete from t')", 'seal', 'seal'],
+  ['select pg_terminate_backend(1)', 'seal', 'seal'],
+  ["select lo_export(1, '/tmp/x')", 'seal', 'seal'],
+  ['do $$ begin null; end $$', 'seal', 'seal'],
+  ['call p()', 'seal', 'seal'],
+  ['select unheard_of(1)', 'seal', 'seal'],
+  ['select f(a) from t where a = 1; delete from t', 'seal', 'seal'],
+  ['vacuum t', 'seal', 'seal'],
+  ['analyze t', 'seal', 'seal'],
+  ['create index concurrently i on t (a)', 'seal', 'seal'],
+  ['create database d', 'seal', 'seal'],
+  ['drop database d', 'seal', 'seal'],
+  ['drop table t', 'seal', 'seal'],
+  ['create table x (a int)', 'seal', 'seal'],
+  ['alter table t add b int', 'seal', 'seal'],
+  ['grant select on t to public', 'seal', 'seal'],
+  ["alter system set work_mem = '1MB'", 'seal', 'seal'],
+  ['select pg_reload_conf()', 'seal', 'seal'],
+  ['set session_replication_role = replica', 'seal', 'seal'],
+  ["prepare transaction 'x'", 'seal', 'seal'],
+  ["commit prepared 'x'", 'seal', 'seal'],
+  ["rollback prepared 'x'", 'seal', 'seal'],
+  ['refresh materialized view v', 'seal', 'seal'],
   ['insert into t values (1); commit', 'disk', 'disk'],
   ['rollback; insert into t values (1)', 'disk', 'disk'],
   ['commit; insert into t values (1)', 'disk', 'disk'],
@@ -120,8 +120,8 @@ describe('by what a statement can do', () => {
   });
 
   test.each(statements)('%s: write-ahead waits, output-commit holds the answer back', (sql, alone) => {
-    expect(classed(started('write-ahead'), sql)).toBe('disk');
-    expect(classed(started('output-commit'), sql)).toBe(alone === 'kill' ? 'output' : 'disk');
+    expect(classed(started('write-ahead'), sql)).toBe(alone === 'kill' ? 'disk' : alone);
+    expect(classed(started('output-commit'), sql)).toBe(alone === 'kill' ? 'output' : alone);
   });
 
   test('what the rules only watch waits as if nobody watched', () => {
@@ -135,7 +135,7 @@ describe('by what a statement can do', () => {
       },
     );
     const t = new Transcript({ policy });
-    expect(classed(t, 'delete from t where a = 1')).toBe('disk');
+    expect(classed(t, 'delete from t where a = 1')).toBe('seal');
     expect(t.gates.at(-1)!.verdict.shadow).toBe('hold');
   });
 });
@@ -188,7 +188,26 @@ describe('the COMMIT of a transaction that wrote', () => {
     expect(t.client(query('delete from t where a = 1'))).toEqual(['hold']);
     t.release();
     t.server(C('DELETE 1'), Z('T'));
-    expect(classed(t, 'commit')).toBe('disk');
+    expect(classed(t, 'commit')).toBe('seal');
+  });
+
+  test('waits for a seal if it destroyed, and the next one does not', () => {
+    for (const sql of ['delete from t where a = 1', 'update t set a = 1', 'truncate t']) {
+      const t = inBlock();
+      expect(classed(t, sql)).toBe('kill');
+      t.server(C('DELETE 1'), Z('T'));
+      expect(classed(t, 'insert into t values (1)')).toBe('kill');
+      t.server(C('INSERT 0 1'), Z('T'));
+      expect(classed(t, 'commit')).toBe('seal');
+      t.server(C('COMMIT'), Z());
+      expect(classed(t, 'insert into t values (1)')).toBe('disk');
+      t.server(C('INSERT 0 1'), Z());
+      t.client(query('begin'));
+      t.server(C('BEGIN'), Z('T'));
+      classed(t, 'insert into t values (1)');
+      t.server(C('INSERT 0 1'), Z('T'));
+      expect(classed(t, 'commit')).toBe('disk');
+    }
   });
 });
 
@@ -221,7 +240,13 @@ describe('in the extended protocol', () => {
     t.client(...bound('commit', 'c'), ...bound('insert into t values (1)'), execute(''));
     expect(t.gates.slice(1).map(({ durability }) => durability)).toEqual(['kill', 'kill']);
     t.client(execute('c'));
-    expect(t.step).toMatchObject({ kind: 'pass', barrier: true });
+    expect(t.step).toMatchObject({ kind: 'pass', barrier: 'disk' });
+  });
+
+  test('or until it is sealed, if what was written behind it destroys', () => {
+    const t = inBlock();
+    t.client(...bound('commit', 'c'), ...bound('delete from t'), execute(''), execute('c'));
+    expect(t.step).toMatchObject({ kind: 'pass', barrier: 'seal' });
   });
 
   test('the Execute of a read, or of a COMMIT behind reads, waits for nothing', () => {
@@ -236,7 +261,7 @@ describe('in the extended protocol', () => {
     const t = inBlock();
     t.client(...bound('insert into t values (1)'), execute(''));
     t.client(execute('unheard of'));
-    expect(t.step).toMatchObject({ kind: 'pass', barrier: true });
+    expect(t.step).toMatchObject({ kind: 'pass', barrier: 'seal' });
     t.client(...bound('insert into t values (1)'));
     expect(t.gates.at(-1)!.durability).toBe('disk');
   });
