@@ -38,7 +38,7 @@ enum { digitsMax = 9 };
 enum { laneInts = 1 << 18, roundInts = 16 + roundBytesMax / 2 + 8 * valuesMax };
 enum { saltsBytes = 1 << 14 };
 /* For how long a form's rounds may go once one was let go. */
-static const uint64_t grantNs = 50000000;
+static const uint64_t grantNs = 100000000;
 
 typedef struct {
   int state;

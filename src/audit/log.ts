@@ -31,6 +31,16 @@ const idleFactor = 10;
 /** Of `unconfirmedBytesMax`: then records are refused, whoever asks. */
 const refusalFactor = 4;
 
+/** Whom the end of the log is lent to; as hop has it. */
+export interface Borrower {
+  /** It is about to be used: `settle` is called before this returns. */
+  recall(isNews: boolean): void;
+  /** There is news in it while it is not lent. */
+  revoke(): void;
+  /** It may be lent again. */
+  again(): void;
+}
+
 /** The writer of one log. One per process and origin; `openLog` makes it. */
 export class AuditLog {
   readonly values: ValuesMode;
@@ -61,8 +71,9 @@ export class AuditLog {
   #lastBeat = 0;
   #closing: Promise<void> | undefined;
   #isClosed = false;
-  /** Gets the end of the log back from whom it was lent. */
-  #recall: (() => void) | undefined;
+  /** Whom its end was lent to last, and whether it is. */
+  #borrower: Borrower | undefined;
+  #isLent = false;
 
   constructor(state: LogState) {
     this.#at = state;
@@ -155,7 +166,7 @@ export class AuditLog {
    * then goes on without it). `kept`: values of it to put aside for auditors.
    */
   append(body: RecordBody, kept?: readonly Kept[]): number {
-    this.#takeBack();
+    this.#takeBack(body.kind !== 'stmt' && body.kind !== 'outcome');
     if (this.#closing !== undefined) throw trouble.closed(this.origin);
     const refusal = body.kind === 'outcome' ? undefined : this.#refusal();
     if (refusal !== undefined) throw refusal;
@@ -198,24 +209,22 @@ export class AuditLog {
     return first;
   }
 
-  /**
-   * Lends its end, to write records to it, until `recall` is called: before anything else is done with it. That must call
-   * `settle`. Undefined where it cannot be lent now.
-   */
-  lend(recall: () => void): (ChainEnd & { readonly fd: number }) | undefined {
+  /** Lends its end, to write records to it until it is recalled. Undefined where that is not possible now. */
+  lend(borrower: Borrower): (ChainEnd & { readonly fd: number }) | undefined {
     const { lock, clock, open } = this.#at;
     const isBusy = this.#sealer.isClosing || open.hasForgone;
     if (isBusy || !this.takes || lock.isLost || this.#isClosed || clock !== systemClock) return undefined;
     const { fd } = this.#segments;
     const end = fd === undefined ? undefined : this.#chain.lend();
     if (fd === undefined || end === undefined) return undefined;
-    this.#recall = recall;
+    this.#borrower = borrower;
+    this.#isLent = true;
     return { ...end, fd };
   }
 
   /** Takes back what it lent: these records were made meanwhile. `kept`: as of `adopt`. */
   settle(made: Made, briefs: readonly Brief[], kept: readonly (readonly Kept[] | undefined)[]): void {
-    this.#recall = undefined;
+    this.#isLent = false;
     const first = this.#chain.size;
     const [inFile, rest] = this.#chain.takeBack(made, briefs);
     if (briefs.length === 0) return;
@@ -227,11 +236,10 @@ export class AuditLog {
     this.#keepPace();
   }
 
-  /** Before the chain or the file is used. */
-  #takeBack(): void {
-    const recall = this.#recall;
-    this.#recall = undefined;
-    recall?.();
+  /** Before the chain or the file is used. `isNews`: as the borrower is told. */
+  #takeBack(isNews = false): void {
+    if (this.#isLent) this.#borrower?.recall(isNews);
+    else if (isNews) this.#borrower?.revoke();
   }
 
   /** Writes what was appended now. False where it cannot be known yet that all of it is in the file: see `written`. */
@@ -346,7 +354,8 @@ export class AuditLog {
       tries += 1
     ) {
       const settled = this.#waiters.seal(bye).catch(() => undefined);
-      void this.#commit();
+      // What is in flight may be no group, and then has no seal.
+      void (this.#committing ?? Promise.resolve()).then(() => this.#commit());
       await settled;
     }
     await this.#letGo();
@@ -393,6 +402,12 @@ export class AuditLog {
     this.#flush();
     this.#answerWriters();
     this.#keepPace();
+    this.#offer();
+  }
+
+  /** What the log itself does with its end is done, or goes on without it. */
+  #offer(): void {
+    if (!this.#isLent) this.#borrower?.again();
   }
 
   #answerWriters(): void {
@@ -474,6 +489,7 @@ export class AuditLog {
         if (this.#waiters.forFile) this.#turn.end();
         else this.#keepPace();
       });
+    this.#offer();
     return this.#committing;
   }
 

@@ -15,6 +15,19 @@ export interface LaneRecords {
   readonly make: (block: Buffer, at: number, seq: number, ts: number, mono: number) => number;
 }
 
+/** Whom the end of a log is lent to. */
+export interface Borrower {
+  /**
+   * The log is about to be used for something else: `settle` must be called before this returns. `isNews`: it is for more
+   * than the traffic of sessions, and what rounds rest on may not be what it was.
+   */
+  recall(isNews: boolean): void;
+  /** As with a recall for news, while it is not lent. */
+  revoke(): void;
+  /** It may be lent again. */
+  again(): void;
+}
+
 /** The end of a log: lines are made in `block` from `at` on, and written to `fd`. Nobody else touches any of it meanwhile. */
 export interface Loan {
   /** Open to append. */
@@ -55,11 +68,8 @@ export interface LaneLog {
   hasEnded(ref: number): boolean;
   /** Returns the seq of the first. `values`: of each round whose user keeps them. */
   adopt(records: LaneRecords, values: readonly (readonly LaneValue[] | undefined)[]): number;
-  /**
-   * Lends its end, to write to it until `recall` is called, which happens before it is used for anything else and must call
-   * `settle`; or undefined. Not where it waits for something.
-   */
-  lend?(recall: () => void): Loan | undefined;
+  /** Lends its end, to write to it until it is recalled; undefined where that is not possible now. */
+  lend?(borrower: Borrower): Loan | undefined;
   /** Takes back what it lent, with the records that were written meanwhile; `values`: as of `adopt`. */
   settle?(written: Written, briefs: LaneRecords['briefs'], values: Parameters<LaneLog['adopt']>[1]): void;
   /** Writes what was adopted; true if all of it is in the file. Else `written` says when it is. */

@@ -271,10 +271,10 @@ function released(): void {
   for (const pen of allPens()) pen.lend();
 }
 
-/** A log is about to be used, or rests on something that is not what it was. */
-function recalled(): void {
+/** A log is about to be used. */
+function recalled(isNews: boolean): void {
   const hop = hopHere()!;
-  hop.laneRevoke();
+  if (isNews) hop.laneRevoke();
   rounds(hop.lanePending());
 }
 

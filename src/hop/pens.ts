@@ -3,7 +3,7 @@
 
 import { getSystemErrorName } from 'node:util';
 import type { Hop } from './hop.ts';
-import type { LaneLog, LaneRecords, LaneValue, Loan, Written } from './lane-log.ts';
+import type { Borrower, LaneLog, LaneRecords, LaneValue, Loan, Written } from './lane-log.ts';
 
 /** Records that were written with a pen, in order. */
 export class PenRecords {
@@ -16,26 +16,28 @@ export class Pen {
   readonly #hop: Hop;
   readonly #log: LaneLog;
   readonly #number: number;
-  readonly #recall: () => void;
+  readonly #borrower: Borrower;
   #users = 0;
+  /** The last loan came to something. */
+  #isUsed = false;
   /** Kept as long as the addon has its memory. */
   #loan: Loan | undefined;
   #written: Written | undefined;
   /** What was written with it, as far as it was told. */
   #records = new PenRecords();
 
-  private constructor(hop: Hop, log: LaneLog, number: number, recall: () => void) {
+  private constructor(hop: Hop, log: LaneLog, number: number, recall: Borrower['recall']) {
     this.#hop = hop;
     this.#log = log;
     this.#number = number;
-    this.#recall = recall;
+    this.#borrower = { recall, revoke: () => hop.laneRevoke(), again: () => this.#again() };
   }
 
   /**
    * That of a log, for one more lane; undefined where there is none to be had. `recall` is to have told what was written
    * with all pens: `take` each, `record` that, and `settle`.
    */
-  static of(hop: Hop, log: LaneLog, recall: () => void): Pen | undefined {
+  static of(hop: Hop, log: LaneLog, recall: Borrower['recall']): Pen | undefined {
     let pen = pens.get(log);
     if (pen === undefined) {
       const number = log.lend === undefined ? -1 : hop.penTake();
@@ -55,15 +57,20 @@ export class Pen {
   drop(): void {
     this.#users -= 1;
     if (this.#users > 0) return;
-    if (this.#loan !== undefined) this.#recall();
+    if (this.#loan !== undefined) this.#borrower.recall(false);
     pens.delete(this.#log);
     this.#hop.penDrop(this.#number);
+  }
+
+  /** What nobody used is not asked for again until somebody would use it. */
+  #again(): void {
+    if (this.#isUsed && this.#users > 0) this.lend();
   }
 
   /** The log lends its end, if it can. */
   lend(): void {
     if (this.#loan !== undefined) return;
-    const loan = this.#log.lend?.(this.#recall);
+    const loan = this.#log.lend?.(this.#borrower);
     if (loan === undefined) return;
     const { fd, block, at, blank, head, leaves, leafCount, seq, start, mono } = loan;
     if (this.#hop.penLend(this.#number, fd, block, at, blank, head, leaves, leafCount, seq, start, mono))
@@ -94,7 +101,8 @@ export class Pen {
     if (written === undefined) return;
     const { briefs, values } = this.#records;
     this.#written = undefined;
-    this.#records = new PenRecords();
+    this.#isUsed = briefs.length > 0;
+    if (this.#isUsed) this.#records = new PenRecords();
     this.#log.settle?.(written, briefs, values);
   }
 }

@@ -6,7 +6,7 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { AuditLog } from '../../src/audit/log.ts';
-import type { LaneRecords, LaneValue, Loan, Written } from '../../src/hop/lane-log.ts';
+import type { Borrower, LaneRecords, LaneValue, Loan, Written } from '../../src/hop/lane-log.ts';
 import { revokeRounds } from '../../src/hop/lanes.ts';
 import { query } from '../../src/wire/messages/frontend.ts';
 import { leafHash } from '../../verify/src/leaf.ts';
@@ -21,7 +21,7 @@ const isBuilt = process.platform === 'linux' && ['x64', 'arm64'].includes(proces
 afterEach(closeAll);
 
 const body = statement(1, { proto: 'X' });
-const grantMs = 50;
+const grantMs = 100;
 const roundOf = (text: string) => round([Buffer.from(text)]);
 
 /** A real log as lanes have it. */
@@ -57,8 +57,8 @@ class RealLog extends FakeLog {
     return this.log.durable(seq);
   }
 
-  lend(recall: () => void): Loan | undefined {
-    return this.isLending ? this.log.lend(recall) : undefined;
+  lend(borrower: Borrower): Loan | undefined {
+    return this.isLending ? this.log.lend(borrower) : undefined;
   }
 
   settle(written: Written, briefs: LaneRecords['briefs']): void {
@@ -129,16 +129,16 @@ describe.skipIf(!isBuilt)('with the log itself', () => {
     expect(outcomes.map(({ ref }) => ref)).toEqual(stmts.map(({ seq }) => seq));
   });
 
-  test('it is asked about again once rounds were revoked, once the log was used, and in a while', async () => {
+  test('it is asked about again once rounds were revoked, once there is news in the log, and in a while', async () => {
     const { path, log, way } = await realWay();
     const again: (() => unknown)[] = [
       revokeRounds,
-      () => log.log.append(statement(1000)),
-      () => log.log.appendLate(statement(1001)),
-      () => log.log.size,
-      () => log.log.health,
-      () => log.log.changeKey(),
-      () => log.log.durable(0),
+      () => log.log.append({ kind: 'policy', target: 'shop', digest: 'other' }),
+      // News while it is not lent.
+      () => {
+        log.log.append(statement(1000));
+        log.log.append({ kind: 'policy', target: 'shop', digest: 'another' });
+      },
       () => new Promise((resolve) => setTimeout(resolve, grantMs + 10)),
     ];
     for (const [at, happens] of again.entries()) {
@@ -148,6 +148,31 @@ describe.skipIf(!isBuilt)('with the log itself', () => {
       await goes(way, 'then');
       expect(`${at}: ${asked(way) - before}`).toBe(`${at}: 1`);
     }
+    way.lane.shut();
+    await log.log.close();
+    await whole(path);
+  });
+
+  test('whatever is done with the log meanwhile finds all that was written', async () => {
+    const { path, log, way } = await realWay();
+    const uses: (() => unknown)[] = [
+      () => log.log.append(statement(1000)),
+      () => log.log.appendLate(statement(1001)),
+      () => log.log.size,
+      () => log.log.health,
+      () => log.log.changeKey(),
+      () => log.log.durable(0),
+      () => log.log.synced(log.log.size - 1),
+    ];
+    let many = 0;
+    for (const use of uses) {
+      many += await unasked(way);
+      await use();
+      await soon(() => way.user.passes.length === many);
+      const stmts = lines(path).filter(({ kind, n }) => kind === 'stmt' && Number(n) < 1000);
+      expect(stmts.map(({ n }) => n)).toEqual(Array.from({ length: many }, (_, at) => at + 1));
+    }
+    expect(log.log.size).toBeGreaterThan(many);
     way.lane.shut();
     await log.log.close();
     await whole(path);
@@ -261,15 +286,15 @@ class Lender extends FakeLog {
   leaves = Buffer.alloc(0);
   isLending = true;
   #block = Buffer.alloc(0);
-  #recall: (() => void) | undefined;
+  #borrower: Borrower | undefined;
   #fd = -1;
 
-  lend(recall: () => void): Loan | undefined {
+  lend(borrower: Borrower): Loan | undefined {
     if (!this.isLending) return undefined;
     this.#fd = fs.openSync(this.target, 'a');
     this.#block = Buffer.alloc(this.blockBytes, '!');
     this.leaves = Buffer.alloc(this.leavesMax * 32);
-    this.#recall = recall;
+    this.#borrower = borrower;
     const seq = this.times.seq;
     const [blank, head] = [Buffer.from(stamp.prev), Buffer.from('h'.repeat(43))];
     return {
@@ -288,7 +313,7 @@ class Lender extends FakeLog {
 
   settle(written: Written, briefs: LaneRecords['briefs']): void {
     fs.closeSync(this.#fd);
-    this.#recall = undefined;
+    this.#borrower = undefined;
     this.returned.push({
       ...written,
       seq: this.times.seq,
@@ -300,7 +325,7 @@ class Lender extends FakeLog {
   }
 
   recall(): void {
-    this.#recall?.();
+    this.#borrower?.recall(false);
   }
 }
 
