@@ -2,7 +2,6 @@
 // the server, in turns: throughput, latency, CPU time and memory, and whether the targets are reached.
 // Run: npm run bench -- --help
 
-import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -11,7 +10,7 @@ import { tlsFixture } from '../test/support/postgres.ts';
 import { chart } from './cost/chart.ts';
 import { startDatabase } from './cost/database.ts';
 import { document } from './cost/document.ts';
-import { holdpointVersion, machine, versionsOf } from './cost/machine.ts';
+import { holdpointVersion, installed, machine, versionsOf } from './cost/machine.ts';
 import { type Options, readOptions, UsageError, usage } from './cost/options.ts';
 import type { Results } from './cost/results.ts';
 import { cellName, estimateSeconds, runRounds } from './cost/rounds.ts';
@@ -92,11 +91,6 @@ function minutes(seconds: number): string {
 /** On one line that is written over; silent where nobody watches. */
 function progress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
-}
-
-/** Debian puts a script by each of these names into PATH that ends with an error where the program itself is missing. */
-function installed(program: string): boolean {
-  return spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0;
 }
 
 async function main(args: readonly string[]): Promise<number> {

@@ -1,17 +1,23 @@
-// What does the log cost? Prepared reads of 16 clients at an offered rate through one Holdpoint for each class of
-// durability, interleaved round by round with one whose log keeps nothing; prints CPU µs a statement and latency, and the
-// difference to that one. A line of its own has the same log on a disk whose fdatasync costs nothing.
-// Run: node bench/log.ts [rate] [rounds] [seconds]
+// What does the log cost? Prepared reads of 16 clients at an offered rate (pgbench, arrivals as of a Poisson process) through
+// one Holdpoint for each class of durability, interleaved round by round with one whose log keeps nothing; prints CPU µs a
+// statement and latency from when a statement was due, and the difference to that one. A line of its own has the same log on
+// a disk whose fdatasync costs nothing.
+// Run: node bench/log.ts [rate] [rounds] [seconds]; rate 0: as fast as they are answered.
 
 import type { ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { startPostgres } from '../test/support/postgres.ts';
+import { installed } from './cost/machine.ts';
+import { latencies, pgbench } from './cost/pgbench.ts';
 import { makeAccounts } from './load/accounts.ts';
 import { ask, end, start } from './load/ask.ts';
-import type { Figures, LoadAddress, Round } from './load/client.ts';
-import type { GuardSetting } from './load/guard.ts';
+import type { GuardAddress, GuardSetting } from './load/guard.ts';
 
 const [rate = 10_000, rounds = 7, seconds = 4] = process.argv.slice(2).map(Number);
 const clients = 16;
+const catchUpMs = 1000;
 
 const settings: Readonly<Record<string, Omit<GuardSetting, 'url'>>> = {
   off: { log: 'off', audit: { values: 'none' } },
@@ -21,29 +27,41 @@ const settings: Readonly<Record<string, Omit<GuardSetting, 'url'>>> = {
   'write-ahead': { log: 'on', audit: { values: 'none', reads: 'write-ahead' } },
 };
 
+interface Figures {
+  readonly perSecond: number;
+  readonly cpu: number;
+  readonly p50: number;
+  readonly p99: number;
+}
+
 interface Subject {
   readonly name: string;
   readonly guard: ChildProcess;
-  readonly load: ChildProcess;
-  readonly cpu: number[];
+  readonly address: GuardAddress;
   readonly figures: Figures[];
 }
 
 async function subject(name: string, url: string): Promise<Subject> {
   const guard = start('guard.ts');
-  const address = await ask<LoadAddress>(guard, { url, ...settings[name]! });
-  const load = start('client.ts');
-  await ask(load, { ...address, clients });
-  return { name, guard, load, cpu: [], figures: [] };
+  const address = await ask<GuardAddress>(guard, { url, ...settings[name]! });
+  return { name, guard, address, figures: [] };
 }
 
-async function measure({ guard, load, cpu, figures }: Subject, round: Round, counts: boolean): Promise<void> {
+async function measured({ guard, address }: Subject, script: string, seconds: number): Promise<Figures> {
+  const offered = rate === 0 ? [] : ['-R', String(rate)];
+  const args = ['-M', 'prepared', '-f', script, ...offered];
   const before = await ask<NodeJS.CpuUsage>(guard, 'cpu');
-  const figure = await ask<Figures>(load, round);
+  const { perSecond, transactions } = await pgbench(address, { clients, seconds, args, encrypted: false });
   const after = await ask<NodeJS.CpuUsage>(guard, 'cpu');
-  if (!counts) return;
-  figures.push(figure);
-  cpu.push((after.user + after.system - before.user - before.system) / figure.statements);
+  const micros = after.user + after.system - before.user - before.system;
+  // At first it catches up with what was due while it logged in.
+  const begun = transactions.reduce(
+    (least, { endedMs }) => Math.min(least, endedMs),
+    Number.POSITIVE_INFINITY,
+  );
+  const steady = transactions.filter(({ endedMs }) => endedMs > begun + catchUpMs);
+  const { p50Ms, p99Ms } = latencies(steady.map(({ ms }) => ms));
+  return { perSecond, cpu: micros / transactions.length, p50: p50Ms, p99: p99Ms };
 }
 
 function median(values: readonly number[]): number {
@@ -51,50 +69,59 @@ function median(values: readonly number[]): number {
 }
 
 /** Of pairs measured one after the other, so that what the machine does meanwhile falls on both. */
-function difference(of: readonly number[], to: readonly number[]): number {
-  return median(of.map((value, i) => value - to[i]!));
+function difference(of: readonly Figures[], to: readonly Figures[], key: keyof Figures): number {
+  return median(of.map((figure, i) => figure[key] - to[i]![key]));
 }
 
-const server = await startPostgres();
-await makeAccounts(server.url(), 1000);
-
-const subjects: Subject[] = [];
-try {
-  for (const name of Object.keys(settings)) subjects.push(await subject(name, server.url()));
-  for (const each of subjects) await measure(each, { rate, seconds: 2 }, false);
-  for (let n = 0; n < rounds; n += 1)
-    for (const each of subjects) await measure(each, { rate, seconds }, true);
-  const off = subjects[0]!;
-  console.log(
-    `prepared reads, ${clients} clients, ${rate === 0 ? 'as fast as answered' : `${rate}/s offered`}, medians of ${rounds} rounds of ${seconds} s`,
-  );
-  console.table(
-    Object.fromEntries(
-      subjects.map(({ name, cpu, figures }) => {
-        const of = (key: keyof Figures) => figures.map((figure) => figure[key]);
-        return [
-          name,
-          {
-            'statements/s': Math.round(median(figures.map((each) => each.statements / each.seconds))),
-            'CPU µs': Number(median(cpu).toFixed(1)),
-            '+ CPU µs': Number(difference(cpu, off.cpu).toFixed(1)),
-            'p50 ms': Number(median(of('p50')).toFixed(3)),
-            '+ p50 ms': Number(
-              difference(
-                of('p50'),
-                of('p50').map((_, i) => off.figures[i]!.p50),
-              ).toFixed(3),
-            ),
-            'p99 ms': Number(median(of('p99')).toFixed(2)),
-          },
-        ];
-      }),
-    ),
-  );
-} finally {
-  for (const { guard, load } of subjects) {
-    await end(load);
-    await end(guard);
+async function main(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'holdpoint-bench-log-'));
+  const script = join(folder, 'read.sql');
+  writeFileSync(script, '\\set aid random(1, 1000)\nSELECT abalance FROM accounts WHERE aid = :aid;\n');
+  const server = await startPostgres();
+  const subjects: Subject[] = [];
+  try {
+    await makeAccounts(server.url(), 1000);
+    for (const name of Object.keys(settings)) subjects.push(await subject(name, server.url()));
+    for (const each of subjects) await measured(each, script, 2);
+    for (let n = 0; n < rounds; n += 1)
+      for (const each of subjects) each.figures.push(await measured(each, script, seconds));
+    print(subjects);
+  } finally {
+    for (const { guard } of subjects) await end(guard);
+    await server.stop();
+    rmSync(folder, { recursive: true });
   }
-  await server.stop();
+}
+
+function print(subjects: readonly Subject[]): void {
+  const off = subjects[0]!.figures;
+  const offered = rate === 0 ? 'as fast as answered' : `${rate}/s offered`;
+  console.log(
+    `prepared reads, ${clients} clients, ${offered}, medians of ${rounds} rounds of ${seconds} s (in brackets: of the rounds)`,
+  );
+  const rows = subjects.map(({ name, figures }) => {
+    const of = (key: keyof Figures) => median(figures.map((figure) => figure[key]));
+    const range = (key: keyof Figures, digits: number) => {
+      const all = figures.map((figure, i) => figure[key] - off[i]![key]).sort((a, b) => a - b);
+      return `${difference(figures, off, key).toFixed(digits)} (${all[0]!.toFixed(digits)}–${all.at(-1)!.toFixed(digits)})`;
+    };
+    return [
+      name,
+      {
+        'statements/s': Math.round(of('perSecond')),
+        'CPU µs': of('cpu').toFixed(1),
+        '+ CPU µs': range('cpu', 1),
+        'p50 ms': of('p50').toFixed(3),
+        '+ p50 ms': range('p50', 3),
+        'p99 ms': of('p99').toFixed(2),
+      },
+    ] as const;
+  });
+  console.table(Object.fromEntries(rows));
+}
+
+if (installed('pgbench')) await main();
+else {
+  console.error('pgbench is not installed, and the load is made with it: apt-get install postgresql-contrib');
+  process.exitCode = 1;
 }

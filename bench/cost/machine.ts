@@ -45,3 +45,8 @@ export function versionsOf(programs: readonly string[]): Record<string, string> 
   });
   return Object.fromEntries(found);
 }
+
+/** Debian puts a script by each of these names into PATH that ends with an error where the program itself is missing. */
+export function installed(program: string): boolean {
+  return spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0;
+}

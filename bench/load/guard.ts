@@ -9,6 +9,7 @@ import { openLog } from '../../src/audit/opening.ts';
 import type { StatementBody } from '../../src/audit/record.ts';
 import { StatementRecords } from '../../src/proxy/recording.ts';
 import { startGuard } from '../../test/support/holdpoint.ts';
+import { lendsNothing, loadUnrecorded } from './unrecorded.ts';
 
 /** `off`: nothing is recorded. `no-fsync`: the class of reads as configured, on a disk whose fdatasync returns at once. */
 export interface GuardSetting {
@@ -41,7 +42,9 @@ function keepNothing(log: AuditLog): void {
     writeNow: () => true,
     spelling: () => unspelled,
     written: (done: () => void) => done(),
+    synced: () => Promise.resolve(),
     durable: () => Promise.resolve(),
+    ...(loadUnrecorded() ? lendsNothing : { lend: () => undefined }),
   });
 }
 
