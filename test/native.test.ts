@@ -22,3 +22,15 @@ test.each(files.filter((name) => name.endsWith('.c')))('of %s', (source) => {
       true,
     );
 });
+
+test('and of the hop that a bench compares with', () => {
+  const digest = createHash('sha256').update(read('hop.c'));
+  for (const header of files.filter((name) => name.endsWith('.h'))) digest.update(read(header));
+  const expected = digest.digest('hex');
+  for (const arch of ['x64', 'arm64']) {
+    const built = readFileSync(join(root, `bench/prebuilt/linux-${arch}/hop.node`));
+    expect(built.includes(expected), arch).toBe(true);
+    // It records nothing, and must never be the product's.
+    expect(built.equals(readFileSync(join(root, `src/prebuilt/linux-${arch}/hop.node`))), arch).toBe(false);
+  }
+});

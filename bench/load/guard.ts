@@ -2,6 +2,7 @@
 // log; it answers with its address, and each later message with the CPU that it has used.
 
 import * as fs from 'node:fs';
+import type { Lines } from '../../src/audit/chain.ts';
 import type { LogFs } from '../../src/audit/folder.ts';
 import { spelling } from '../../src/audit/frequent.ts';
 import type { AuditLog } from '../../src/audit/log.ts';
@@ -38,7 +39,11 @@ function keepNothing(log: AuditLog): void {
   Object.assign(log, {
     append: () => 0,
     appendLate: () => undefined,
-    adopt: () => 0,
+    // Lines of nothing, in which the addon notes that their rounds went.
+    adopt: ({ make }: Lines) => {
+      make(scratch, 0, 0, 0, 0);
+      return 0;
+    },
     writeNow: () => true,
     spelling: () => unspelled,
     written: (done: () => void) => done(),
@@ -48,6 +53,7 @@ function keepNothing(log: AuditLog): void {
   });
 }
 
+const scratch = Buffer.alloc(1 << 20);
 const unmade = { kind: 'stmt', agent: '' } as StatementBody;
 /** As many pieces as there are, and nothing in them: with another number nothing would be repeated by the lane. */
 const spelled = spelling(unmade, '', { seq: 0, prev: '', ts: 0, mono: 0, node: '', boot: '' });

@@ -5,6 +5,7 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
+import { systemFs } from '../../src/audit/folder.ts';
 import type { AuditLog } from '../../src/audit/log.ts';
 import type { Borrower, LaneRecords, LaneValue, Loan, Written } from '../../src/hop/lane-log.ts';
 import { revokeRounds } from '../../src/hop/lanes.ts';
@@ -76,6 +77,15 @@ async function realWay(path = temporaryFolder()): Promise<{ path: string; log: R
   way.lane.learn(0, { ...formOf(roundOf('a')), ...log.spelling(body, 'SELECT ') });
   way.lane.open(0, 'I');
   return { path, log: real, way };
+}
+
+/** One more of the same log. */
+async function otherWay(log: RealLog): Promise<Way> {
+  const way = await Way.make(log);
+  way.user.keepsValues = false;
+  way.lane.learn(0, { ...formOf(roundOf('a')), ...log.log.spelling(body, 'SELECT ') });
+  way.lane.open(0, 'I');
+  return way;
 }
 
 function lines(path: string): Line[] {
@@ -227,6 +237,103 @@ describe.skipIf(!isBuilt)('with the log itself', () => {
     expect(all.filter(({ kind, n }) => kind === 'stmt' && Number(n) < 10_000)).toHaveLength(6 * 120);
   });
 
+  test('a grant ends in its time, also while others are let go', async () => {
+    const { log, way } = await realWay();
+    const other = await otherWay(log);
+    await unasked(way);
+    const begun = performance.now();
+    while (performance.now() - begun < 2 * grantMs) await goes(other, 'x');
+    // Whoever is not asked about now goes by a grant that is older than it may be.
+    let before = asked(way);
+    await goes(way, 'y');
+    expect(asked(way)).toBe(before + 1);
+    // And a lane that was shut has none, though the end of the log is lent.
+    await unasked(way);
+    way.lane.shut();
+    way.lane.open(1000, 'I');
+    await unasked(other);
+    await unasked(other);
+    before = asked(way);
+    await goes(way, 'z');
+    expect(asked(way)).toBe(before + 1);
+  });
+
+  test('a disk that did not keep what was written takes nothing back: the lines are written again, and in order', async () => {
+    const path = temporaryFolder();
+    let fails = 0;
+    const held: (() => void)[] = [];
+    const { log } = await openTestLog(path, {
+      values: 'none',
+      sealMs: 1,
+      retryMs: 1,
+      fs: {
+        ...systemFs,
+        fdatasync: ((fd: number, done: (error: Error | null) => void) => {
+          if (fails <= 0) fs.fdatasync(fd, done);
+          else held.push(() => done(Object.assign(new Error('EIO: i/o error'), { code: 'EIO' })));
+        }) as typeof fs.fdatasync,
+      },
+    });
+    const real = new RealLog(log);
+    const way = await otherWay(real);
+    await unasked(way);
+    for (const times of [1, 2, 3]) {
+      fails = 1;
+      // While the disk is at it, rounds go on.
+      while (held.length === 0) await unasked(way);
+      await unasked(way);
+      expect(await way.sends(roundOf(`${times}`))).toBe('server');
+      fails = 0;
+      for (const fail of held.splice(0)) fail();
+      await way.answers(answer());
+      await goes(way, 'then');
+    }
+    way.lane.shut();
+    await log.close();
+    await whole(path);
+    const all = lines(path);
+    expect(all.map(({ seq }) => seq)).toEqual(all.map((_, at) => at));
+    expect(all.filter(({ kind }) => kind === 'gap').length).toBeGreaterThan(0);
+  });
+
+  test('while the log is stopped nothing goes', async () => {
+    const path = temporaryFolder();
+    let isFailing = false;
+    const { log } = await openTestLog(path, {
+      values: 'none',
+      sealMs: 1,
+      retryMs: 20,
+      fs: {
+        ...systemFs,
+        fdatasync: ((fd: number, done: (error: Error | null) => void) => {
+          if (isFailing) setImmediate(done, Object.assign(new Error('EIO: i/o error'), { code: 'EIO' }));
+          else fs.fdatasync(fd, done);
+        }) as typeof fs.fdatasync,
+      },
+    });
+    const real = new RealLog(log);
+    const way = await otherWay(real);
+    await unasked(way);
+    isFailing = true;
+    const failed = () => way.user.told.some((what) => what.startsWith('failed'));
+    while (!failed()) {
+      const before = way.atServer.bytes;
+      way.client.write(roundOf('x'));
+      await soon(() => way.atServer.bytes > before || failed());
+      if (!failed()) await way.answers(answer());
+    }
+    const { rounds } = way.lane.shut()!;
+    way.lane.open(rounds, 'I');
+    Object.defineProperty(real, 'takes', { get: () => log.takes });
+    for (let times = 0; times < 5; times += 1) expect(await way.sends(roundOf('y'))).toBe('session');
+    isFailing = false;
+    await soon(() => log.failed === undefined);
+    await goes(way, 'z');
+    way.lane.shut();
+    await log.close();
+    await whole(path);
+  });
+
   test.skipIf(!mayMount())(
     'on a disk that is full nothing goes, and once it is not, it goes on',
     async () => {
@@ -268,6 +375,10 @@ describe.skipIf(!isBuilt)('with the log itself', () => {
   );
 });
 
+function fail(): never {
+  throw new Error('it was given back');
+}
+
 interface Returned {
   readonly seq: number;
   readonly briefs: LaneRecords['briefs'];
@@ -280,6 +391,8 @@ class Lender extends FakeLog {
   /** What is opened to write to. */
   target = this.path;
   blockBytes = 1 << 16;
+  /** What its clock said last. */
+  mono = 7;
   leavesMax = 64;
   readonly returned: (Written & Returned)[] = [];
   /** Hashes of what was written. */
@@ -307,7 +420,7 @@ class Lender extends FakeLog {
       leafCount: 1,
       seq,
       start: 0,
-      mono: 7,
+      mono: this.mono,
     };
   }
 
@@ -360,6 +473,23 @@ describe.skipIf(!isBuilt)('what is lent', () => {
     }
     const beside = Buffer.concat([leaves.subarray(0, 32), leaves.subarray(32 * (1 + count))]);
     expect(beside.every((byte) => byte === 0)).toBe(true);
+  });
+
+  test('has a clock that never goes back, whoever looks at it', async () => {
+    const later = 2 ** 52;
+    const { log, way } = await lentWay({ mono: later });
+    await unasked(way);
+    log.recall();
+    const { mono, text } = log.returned.at(-1)!;
+    expect(mono).toBe(later);
+    expect(JSON.parse(text.split('\n')[0]!)).toMatchObject({ mono: later });
+
+    const path = temporaryFolder();
+    const opened = await openTestLog(path);
+    const { at, leafCount } = opened.log.lend({ recall: fail, revoke: fail, again: () => undefined })!;
+    opened.log.settle({ to: at, inFile: at, leafCount, mono: later, error: undefined }, [], []);
+    await opened.log.synced(opened.log.append(statement(1)));
+    expect(lines(path).at(-1)).toMatchObject({ kind: 'stmt', mono: later });
   });
 
   test('is not written to beyond its room: then the log is asked, as ever', async () => {
