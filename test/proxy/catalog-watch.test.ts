@@ -4,10 +4,13 @@ import pg from 'pg';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import type { Reacher } from '../../src/catalog/names.ts';
 import type { Snapshot } from '../../src/catalog/snapshot.ts';
+import { revokeRounds } from '../../src/hop/lanes.ts';
 import { CatalogWatch, type CatalogWatchOptions } from '../../src/proxy/catalog-watch.ts';
 import type { Upstream } from '../../src/proxy/upstream.ts';
 import { createDatabase, type TestDatabase } from '../support/postgres.ts';
 import { connectTo } from '../support/snapshot.ts';
+
+vi.mock('../../src/hop/lanes.ts', { spy: true });
 
 let database: TestDatabase;
 let client: pg.Client;
@@ -346,4 +349,22 @@ test('statements wait for a reading only so long', async () => {
   expect(watch.pending).toBeInstanceOf(Promise);
   await watch.ready();
   expect([watch.reach, watch.pending]).toEqual([undefined, undefined]);
+});
+
+test('whatever makes it another, or doubtful, takes back what rounds may go by', async () => {
+  const revoked = vi.mocked(revokeRounds);
+  const revokes = async (what: () => unknown): Promise<boolean> => {
+    revoked.mockClear();
+    await what();
+    return revoked.mock.calls.length > 0;
+  };
+  watching();
+  expect(await revokes(() => void watch.enter())).toBe(true);
+  await watch.ready();
+  // At once, not when it was read.
+  expect(await revokes(() => void watch.changed())).toBe(true);
+  await watch.ready();
+  await created();
+  expect(await revokes(() => watch.refresh())).toBe(true);
+  expect(await revokes(() => watch.close())).toBe(true);
 });

@@ -2,6 +2,7 @@
 // test says so: writes wait, reads do not, the order of bytes is kept, and with output-commit it is answers that wait.
 
 import { afterAll, describe, expect, test } from 'vitest';
+import { parsePolicy } from '../../src/policy/rules.ts';
 import { readErrorFields, readyForQuery } from '../../src/wire/messages/backend.ts';
 import { bind, execute, parse, query, sync } from '../../src/wire/messages/frontend.ts';
 import { asFrame, commandComplete, dataRow } from '../support/frames.ts';
@@ -105,6 +106,63 @@ describe('a write', () => {
     const fields = readErrorFields(asFrame(link.toClient));
     expect([fields.get('C'), fields.get('V')]).toEqual(['58030', 'FATAL']);
     expect(link.book).toEqual(['stmt 1 pass', 'outcome 1 unknown']);
+  });
+});
+
+describe('what destroys', () => {
+  const destroys = query('delete from t where a = 1');
+  const text =
+    'version: 1\nrules:\n  - { name: all, action: pass, effects: [read, insert, delete, transaction] }\n';
+  const policy = parsePolicy({ file: 'rules.yaml', text }, () => {
+    throw new Error('no packs');
+  });
+
+  test('goes only when its record is sealed, and that is on disk', async () => {
+    const link = new Link({ manualLog: true, policy }).start();
+    link.client.write(destroys);
+    await turn();
+    link.log();
+    link.sync();
+    await turn();
+    expect([link.toServer.length, link.unsynced]).toEqual([0, 1]);
+    link.sync(undefined, { seal: true });
+    await turn();
+    expect(link.toServer).toEqual(destroys);
+  });
+
+  test('within a transaction block it is the COMMIT that waits for the seal', async () => {
+    const link = new Link({ manualLog: true, policy }).start();
+    await begun(link);
+    link.client.write(destroys);
+    await turn();
+    link.log();
+    await turn();
+    link.server.write(Buffer.concat([commandComplete('DELETE 1'), readyForQuery('T')]));
+    await turn();
+    link.client.write(query('commit'));
+    await turn();
+    link.log();
+    link.sync();
+    await turn();
+    expect(link.letters('server')).toBe('QQ');
+    link.sync(undefined, { seal: true });
+    await turn();
+    expect(link.letters('server')).toBe('QQQ');
+  });
+
+  test('a COMMIT that was bound before it waits for the seal when it is executed', async () => {
+    const link = new Link({ manualLog: true, policy }).start();
+    await begun(link);
+    const bound = [parse('', 'delete from t where a = 1'), bind('', ''), execute('')];
+    link.client.write(Buffer.concat([parse('c', 'commit'), bind('c', 'c'), ...bound, execute('c'), sync()]));
+    await turn();
+    link.log();
+    link.sync();
+    await turn();
+    expect(link.letters('server')).not.toContain('S');
+    link.sync(undefined, { seal: true });
+    await turn();
+    expect(link.letters('server')).toBe('QPBPBEES');
   });
 });
 

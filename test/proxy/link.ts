@@ -8,6 +8,7 @@ import type { Rejection, Request, Settlement } from '../../src/approval/request.
 import { HoldpointError } from '../../src/errors.ts';
 import { Ledger } from '../../src/policy/budget.ts';
 import { loadPolicy } from '../../src/policy/packs.ts';
+import type { Policy } from '../../src/policy/rules.ts';
 import type { RelayBook } from '../../src/proxy/book.ts';
 import { Parking, type ParkingDesk } from '../../src/proxy/parking.ts';
 import { Relay } from '../../src/proxy/relay.ts';
@@ -88,6 +89,15 @@ export interface LinkOptions {
   /** False: the log writes at once. */
   readonly manualLog?: boolean;
   readonly reads?: Reads;
+  /** Instead of the default ones. */
+  readonly policy?: Policy;
+}
+
+/** Somebody who waits for the disk, or for a seal on it. */
+interface Waiting {
+  readonly seq: number;
+  readonly seals: boolean;
+  readonly done: (error?: HoldpointError) => void;
 }
 
 export class Link {
@@ -110,7 +120,8 @@ export class Link {
   readonly #toClient: Buffer[] = [];
   readonly #toServer: Buffer[] = [];
   #written: ((error?: HoldpointError) => void)[] = [];
-  #durable: { seq: number; done: (error?: HoldpointError) => void }[] = [];
+  #waiting: Waiting[] = [];
+  #onDisk = 0;
   /** Seq behind the last record, and behind the last that is on disk. */
   #size = 0;
   #sealed = 0;
@@ -127,7 +138,7 @@ export class Link {
     this.session = new Session({
       analyzer,
       catalog: plainCatalog(),
-      policy: () => rules,
+      policy: () => options.policy ?? rules,
       spending: new Ledger(() => 0),
       actor: { agent: 'claude', target: 'shop', environment: 'production' },
       user: 'owner',
@@ -189,29 +200,30 @@ export class Link {
     for (const done of written) done(error);
   }
 
-  /** What was recorded up to now is on disk, or nothing will be. */
-  sync(error?: HoldpointError): void {
+  /** What was recorded up to now is on disk, or nothing will be. `seal`: and sealed there. */
+  sync(error?: HoldpointError, { seal = false } = {}): void {
     const size = this.#size;
-    if (error === undefined) this.#sealed = size;
-    const waiting = this.#durable;
-    this.#durable = waiting.filter(({ seq }) => error === undefined && seq >= size);
-    for (const { seq, done } of waiting) if (error !== undefined || seq < size) done(error);
+    if (error === undefined) this.#onDisk = size;
+    if (error === undefined && seal) this.#sealed = size;
+    const isOver = ({ seq, seals }: Waiting) => error !== undefined || (seq < size && (seal || !seals));
+    const waiting = this.#waiting;
+    this.#waiting = waiting.filter((each) => !isOver(each));
+    for (const each of waiting) if (isOver(each)) each.done(error);
   }
 
   get unsynced(): number {
-    return this.#durable.length;
+    return this.#waiting.length;
   }
 
   #fakeLog(): RelayLog {
     const size = () => this.#size;
+    const onDisk = () => (this.#manualLog ? this.#onDisk : this.#size);
     const sealed = () => (this.#manualLog ? this.#sealed : this.#size);
     const congested = () => this.congested;
-    const durable = (seq: number) =>
-      seq < sealed()
-        ? Promise.resolve()
-        : new Promise<void>((resolve, reject) => {
-            this.#durable.push({ seq, done: (error) => (error ? reject(error) : resolve()) });
-          });
+    const wait = (seq: number, seals: boolean) =>
+      new Promise<void>((resolve, reject) => {
+        this.#waiting.push({ seq, seals, done: (error) => (error ? reject(error) : resolve()) });
+      });
     return {
       get congested() {
         return congested();
@@ -221,13 +233,13 @@ export class Link {
         return size();
       },
       get onDisk() {
-        return sealed();
+        return onDisk();
       },
       get sealed() {
         return sealed();
       },
-      synced: durable,
-      durable,
+      synced: async (seq) => (seq < onDisk() ? undefined : wait(seq, false)),
+      durable: async (seq) => (seq < sealed() ? undefined : wait(seq, true)),
     };
   }
 

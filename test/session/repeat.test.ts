@@ -267,6 +267,25 @@ describe('in a session', () => {
     expect(talk.session.isRepeatable(gate)).toBe(true);
   });
 
+  test('what repetitions did in a transaction is known to its COMMIT', () => {
+    for (const [status, durability] of [
+      ['T', 'kill'],
+      ['W', 'disk'],
+      ['D', 'seal'],
+    ] as const) {
+      const { talk } = ended();
+      talk.client(query('begin'));
+      talk.server(C('BEGIN'), Z('T'));
+      expect(talk.session.repeatStatus).toBe('T');
+      talk.session.repeated({ many: 1, parsed: undefined, status, gates: 2 });
+      expect(talk.session.repeatStatus).toBe(status);
+      talk.client(query('commit'));
+      expect(talk.gates.at(-1)!.durability).toBe(durability);
+      talk.server(C('COMMIT'), Z());
+      expect(talk.session.repeatStatus).toBe('I');
+    }
+  });
+
   test.each([false, true])(
     'one that is under way is answered like any other (described: %s)',
     (isDescribed) => {
