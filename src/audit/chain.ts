@@ -103,7 +103,7 @@ export interface Snapshot {
 export class Chain {
   readonly #at: ChainState;
   readonly #monoStart: number;
-  /** What `times` said last, and when in ns of the system's clock its own began; that once it was asked for. */
+  /** What whoever made lines elsewhere said last; and when in ns of the system's clock that of here began, once asked. */
   #mono = 0;
   #start: number | undefined;
   /** What was open behind the records that the disk has confirmed, and what the records since come to, the first first. */
@@ -182,8 +182,8 @@ export class Chain {
   /** The times of this moment: µs since 1970, and ns since this boot. */
   times(): { ts: number; mono: number } {
     const { clock } = this.#at;
-    this.#mono = Math.max(this.#mono, Math.round((clock.mono() - this.#monoStart) * 1e6));
-    return { ts: Math.floor(clock.now() * 1000), mono: this.#mono };
+    const mono = Math.max(this.#mono, Math.round((clock.mono() - this.#monoStart) * 1e6));
+    return { ts: Math.floor(clock.now() * 1000), mono };
   }
 
   /**
@@ -257,7 +257,7 @@ export class Chain {
       leafCount: this.#leafCount,
       seq: this.#size,
       start,
-      mono: this.#mono,
+      mono: this.times().mono,
     };
   }
 
