@@ -245,7 +245,7 @@ export class Chain {
    */
   lend(): ChainEnd | undefined {
     const start = this.#clockStart();
-    if (start === undefined || this.length > 0 || this.#waiting.length > 0) return undefined;
+    if (start === undefined || this.length > 0) return undefined;
     if (this.#leafCount > leavesMax / 2) this.#grow();
     this.#makeRoom(lentBytesMin);
     return {

@@ -34,8 +34,8 @@ const refusalFactor = 4;
 /** Whom the end of the log is lent to; as hop has it. */
 export interface Borrower {
   /** It is about to be used: `settle` is called before this returns. */
-  recall(isNews: boolean): void;
-  /** There is news in it while it is not lent. */
+  recall(): void;
+  /** There is news in it, lent or not: what rested on what it said before does not any more. */
   revoke(): void;
   /** It may be lent again. */
   again(): void;
@@ -166,7 +166,8 @@ export class AuditLog {
    * then goes on without it). `kept`: values of it to put aside for auditors.
    */
   append(body: RecordBody, kept?: readonly Kept[]): number {
-    this.#takeBack(body.kind !== 'stmt' && body.kind !== 'outcome');
+    if (body.kind !== 'stmt' && body.kind !== 'outcome') this.#borrower?.revoke();
+    this.#takeBack();
     if (this.#closing !== undefined) throw trouble.closed(this.origin);
     const refusal = body.kind === 'outcome' ? undefined : this.#refusal();
     if (refusal !== undefined) throw refusal;
@@ -236,10 +237,9 @@ export class AuditLog {
     this.#keepPace();
   }
 
-  /** Before the chain or the file is used. `isNews`: as the borrower is told. */
-  #takeBack(isNews = false): void {
-    if (this.#isLent) this.#borrower?.recall(isNews);
-    else if (isNews) this.#borrower?.revoke();
+  /** Before the chain or the file is used. */
+  #takeBack(): void {
+    if (this.#isLent) this.#borrower?.recall();
   }
 
   /** Writes what was appended now. False where it cannot be known yet that all of it is in the file: see `written`. */
@@ -467,8 +467,8 @@ export class AuditLog {
   }
 
   #work(work: () => Promise<void>): Promise<void> {
-    this.#takeBack();
     if (this.#committing !== undefined) return this.#committing;
+    this.#takeBack();
     this.#pace.stop();
     this.#standing.asks('disk');
     // Not before the log has said what it needed the room for.

@@ -17,12 +17,9 @@ export interface LaneRecords {
 
 /** Whom the end of a log is lent to. */
 export interface Borrower {
-  /**
-   * The log is about to be used for something else: `settle` must be called before this returns. `isNews`: it is for more
-   * than the traffic of sessions, and what rounds rest on may not be what it was.
-   */
-  recall(isNews: boolean): void;
-  /** As with a recall for news, while it is not lent. */
+  /** The log is about to be used for something else: `settle` must be called before this returns. */
+  recall(): void;
+  /** It gets more than the traffic of sessions, lent or not: what rounds rest on may not be what it was. */
   revoke(): void;
   /** It may be lent again. */
   again(): void;

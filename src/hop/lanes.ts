@@ -272,10 +272,8 @@ function released(): void {
 }
 
 /** A log is about to be used. */
-function recalled(isNews: boolean): void {
-  const hop = hopHere()!;
-  if (isNews) hop.laneRevoke();
-  rounds(hop.lanePending());
+function recalled(): void {
+  rounds(hopHere()!.lanePending());
 }
 
 /** Has told what was not yet: outcomes, and what was recorded; for other rounds are told at once. */

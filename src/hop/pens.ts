@@ -6,7 +6,7 @@ import type { Hop } from './hop.ts';
 import type { Borrower, LaneLog, LaneRecords, LaneValue, Loan, Written } from './lane-log.ts';
 
 /** Records that were written with a pen, in order. */
-export class PenRecords {
+class PenRecords {
   readonly briefs: LaneRecords['briefs'][number][] = [];
   /** Of each whose values are kept. */
   readonly values: (readonly LaneValue[] | undefined)[] = [];
@@ -57,7 +57,7 @@ export class Pen {
   drop(): void {
     this.#users -= 1;
     if (this.#users > 0) return;
-    if (this.#loan !== undefined) this.#borrower.recall(false);
+    if (this.#loan !== undefined) this.#borrower.recall();
     pens.delete(this.#log);
     this.#hop.penDrop(this.#number);
   }

@@ -438,7 +438,7 @@ class Lender extends FakeLog {
   }
 
   recall(): void {
-    this.#borrower?.recall(false);
+    this.#borrower?.recall();
   }
 }
 
