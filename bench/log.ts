@@ -9,6 +9,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startPostgres } from '../test/support/postgres.ts';
+import { type Figures, spread } from './cost/figures.ts';
 import { installed } from './cost/machine.ts';
 import { latencies, pgbench } from './cost/pgbench.ts';
 import { makeAccounts } from './load/accounts.ts';
@@ -27,18 +28,13 @@ const settings: Readonly<Record<string, Omit<GuardSetting, 'url'>>> = {
   'write-ahead': { log: 'on', audit: { values: 'none', reads: 'write-ahead' } },
 };
 
-interface Figures {
-  readonly perSecond: number;
-  readonly cpu: number;
-  readonly p50: number;
-  readonly p99: number;
-}
+type Measured = Required<Omit<Figures, 'memoryMiB'>>;
 
 interface Subject {
   readonly name: string;
   readonly guard: ChildProcess;
   readonly address: GuardAddress;
-  readonly figures: Figures[];
+  readonly figures: Measured[];
 }
 
 async function subject(name: string, url: string): Promise<Subject> {
@@ -47,7 +43,7 @@ async function subject(name: string, url: string): Promise<Subject> {
   return { name, guard, address, figures: [] };
 }
 
-async function measured({ guard, address }: Subject, script: string, seconds: number): Promise<Figures> {
+async function measured({ guard, address }: Subject, script: string, seconds: number): Promise<Measured> {
   const offered = rate === 0 ? [] : ['-R', String(rate)];
   const args = ['-M', 'prepared', '-f', script, ...offered];
   const before = await ask<NodeJS.CpuUsage>(guard, 'cpu');
@@ -60,17 +56,7 @@ async function measured({ guard, address }: Subject, script: string, seconds: nu
     Number.POSITIVE_INFINITY,
   );
   const steady = transactions.filter(({ endedMs }) => endedMs > begun + catchUpMs);
-  const { p50Ms, p99Ms } = latencies(steady.map(({ ms }) => ms));
-  return { perSecond, cpu: micros / transactions.length, p50: p50Ms, p99: p99Ms };
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
-}
-
-/** Of pairs measured one after the other, so that what the machine does meanwhile falls on both. */
-function difference(of: readonly Figures[], to: readonly Figures[], key: keyof Figures): number {
-  return median(of.map((figure, i) => figure[key] - to[i]![key]));
+  return { perSecond, cpuUs: micros / transactions.length, ...latencies(steady.map(({ ms }) => ms)) };
 }
 
 async function main(): Promise<void> {
@@ -100,20 +86,21 @@ function print(subjects: readonly Subject[]): void {
     `prepared reads, ${clients} clients, ${offered}, medians of ${rounds} rounds of ${seconds} s (in brackets: of the rounds)`,
   );
   const rows = subjects.map(({ name, figures }) => {
-    const of = (key: keyof Figures) => median(figures.map((figure) => figure[key]));
-    const range = (key: keyof Figures, digits: number) => {
-      const all = figures.map((figure, i) => figure[key] - off[i]![key]).sort((a, b) => a - b);
-      return `${difference(figures, off, key).toFixed(digits)} (${all[0]!.toFixed(digits)}–${all.at(-1)!.toFixed(digits)})`;
+    const of = (key: keyof Measured) => spread(figures.map((figure) => figure[key]))!.median;
+    // Of pairs measured one after the other, so that what the machine does meanwhile falls on both.
+    const more = (key: keyof Measured, digits: number) => {
+      const { median, least, most } = spread(figures.map((figure, i) => figure[key] - off[i]![key]))!;
+      return `${median.toFixed(digits)} (${least.toFixed(digits)}–${most.toFixed(digits)})`;
     };
     return [
       name,
       {
         'statements/s': Math.round(of('perSecond')),
-        'CPU µs': of('cpu').toFixed(1),
-        '+ CPU µs': range('cpu', 1),
-        'p50 ms': of('p50').toFixed(3),
-        '+ p50 ms': range('p50', 3),
-        'p99 ms': of('p99').toFixed(2),
+        'CPU µs': of('cpuUs').toFixed(1),
+        '+ CPU µs': more('cpuUs', 1),
+        'p50 ms': of('p50Ms').toFixed(3),
+        '+ p50 ms': more('p50Ms', 3),
+        'p99 ms': of('p99Ms').toFixed(2),
       },
     ] as const;
   });
