@@ -9,6 +9,8 @@
 import { randomBytes } from 'node:crypto';
 import { lineBytesMax } from '../../verify/src/leaf.ts';
 import { type CompactTree, hashBytes } from '../../verify/src/merkle.ts';
+import { Blocks } from './blocks.ts';
+import { Briefs } from './briefs.ts';
 import { finish } from './finish.ts';
 import { lineLengthMax, type Spelling, spelling, textLength } from './frequent.ts';
 import { GrowingTree } from './growing.ts';
@@ -39,8 +41,8 @@ export interface Taken {
 
 /** Records of statements that somebody else makes into lines, many at once. */
 export interface Lines {
-  /** Of each. */
-  readonly briefs: readonly Brief[];
+  /** Of each: that of a statement that passed, or of an outcome. */
+  readonly briefs: Float64Array;
   /** Of all of them, at most. */
   readonly bytesMax: number;
   /**
@@ -61,9 +63,6 @@ const frameLength = 200;
 
 /** Leaves that are kept back from the tree, unless more come at once: to take them in must not be felt. */
 const leavesMax = 512;
-
-/** Memory in which lines are made, until it is full. What was taken of it stays as it is. */
-const blockBytes = 512 << 10;
 
 /** Room in it for what somebody else makes. */
 const lentBytesMin = 48 << 10;
@@ -108,7 +107,7 @@ export class Chain {
   #start: number | undefined;
   /** What was open behind the records that the disk has confirmed, and what the records since come to, the first first. */
   readonly #confirmedOpen: OpenWork;
-  readonly #unconfirmed: Brief[] = [];
+  readonly #unconfirmed = new Briefs();
   #size: number;
   readonly #tree: GrowingTree;
   /** Hash of the last line that was made, base64url. */
@@ -124,7 +123,8 @@ export class Chain {
   #leafCount = 0;
   /** Lines that were not taken yet: these, and behind them those of the block between `from` and `to`. */
   #pieces: Buffer[] = [];
-  #block = Buffer.allocUnsafeSlow(blockBytes);
+  readonly #blocks = new Blocks();
+  #block = this.#blocks.take(0);
   #from = 0;
   #to = 0;
   /** Where lines of the block begin that lack the hash of the one before, and how many there are. */
@@ -175,9 +175,11 @@ export class Chain {
   /** The disk has the first `size` records: what was open behind them is taken on to there. */
   confirm(size: number): void {
     const first = this.#size - this.#unconfirmed.length;
-    const briefs = this.#unconfirmed.splice(0, Math.max(0, size - first));
-    for (const [at, brief] of briefs.entries()) this.#confirmedOpen.noteBrief(brief, first + at);
+    this.#unconfirmed.shift(size - first, first, this.#noteConfirmed);
+    this.#blocks.confirm(size);
   }
+
+  readonly #noteConfirmed = (brief: Brief, seq: number): void => this.#confirmedOpen.noteBrief(brief, seq);
 
   /** The times of this moment: µs since 1970, and ns since this boot. */
   times(): { ts: number; mono: number } {
@@ -221,10 +223,10 @@ export class Chain {
     return first;
   }
 
-  #note(briefs: readonly Brief[]): void {
-    for (const brief of briefs) {
-      this.#at.open.noteBrief(brief, this.#size);
-      this.#unconfirmed.push(brief);
+  #note(briefs: Float64Array): void {
+    for (let at = 0; at < briefs.length; at += 1) {
+      this.#at.open.noteBrief(briefs[at]!, this.#size);
+      this.#unconfirmed.push(briefs[at]!);
       this.#size += 1;
     }
   }
@@ -262,7 +264,7 @@ export class Chain {
   }
 
   /** Lines of these records were made and chained meanwhile. Returns those that are in the file, and the rest. */
-  takeBack({ to, inFile, leafCount, mono }: Made, briefs: readonly Brief[]): readonly [Buffer, Buffer] {
+  takeBack({ to, inFile, leafCount, mono }: Made, briefs: Float64Array): readonly [Buffer, Buffer] {
     const from = this.#to;
     this.#from = this.#to = this.#unfinished = to;
     this.#leafCount = leafCount;
@@ -345,7 +347,8 @@ export class Chain {
     if (bytes <= this.#block.length - this.#to) return;
     this.#finish();
     if (this.#from < this.#to) this.#pieces.push(this.#block.subarray(this.#from, this.#to));
-    this.#block = Buffer.allocUnsafeSlow(Math.max(blockBytes, bytes));
+    this.#blocks.giveBack(this.#block, this.#size);
+    this.#block = this.#blocks.take(bytes);
     this.#from = 0;
     this.#to = 0;
     this.#unfinished = 0;

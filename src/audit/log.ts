@@ -11,7 +11,6 @@ import { Chain, type ChainEnd, type Lines, type Made } from './chain.ts';
 import type { Spelling } from './frequent.ts';
 import type { Blob } from './line.ts';
 import { type LogHealth, type LogListener, type LogState, systemClock } from './logstate.ts';
-import type { Brief } from './openwork.ts';
 import { Pace } from './pace.ts';
 import { patient } from './patience.ts';
 import type { RecordBody, StatementBody } from './record.ts';
@@ -224,7 +223,7 @@ export class AuditLog {
   }
 
   /** Takes back what it lent: these records were made meanwhile. `kept`: as of `adopt`. */
-  settle(made: Made, briefs: readonly Brief[], kept: readonly (readonly Kept[] | undefined)[]): void {
+  settle(made: Made, briefs: Float64Array, kept: readonly (readonly Kept[] | undefined)[]): void {
     this.#isLent = false;
     const first = this.#chain.size;
     const [inFile, rest] = this.#chain.takeBack(made, briefs);

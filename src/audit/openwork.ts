@@ -3,14 +3,16 @@
 
 import type { OwedReview, SegmentSeal } from '../../verify/src/token.ts';
 import type { OutcomeState, RecordBody } from './record.ts';
+import { SeqTable } from './seqtable.ts';
 
 /**
  * What became of a statement's bytes as far as its records tell. `passed` and `released`: they went, or were about to.
  * `held` and `refused`: they did not.
  */
-type Way = 'passed' | 'released' | 'held' | 'refused';
+const ways = ['passed', 'released', 'held', 'refused'] as const;
+type Way = (typeof ways)[number];
 
-const ways: Readonly<Record<string, Way>> = {
+const wayOf: Readonly<Record<string, Way>> = {
   pass: 'passed',
   hold: 'held',
   deny: 'refused',
@@ -25,14 +27,17 @@ const endings: Readonly<Record<Way, OutcomeState>> = {
   refused: 'refused',
 };
 
-/** What is noted of a record: of a statement its way, of an outcome the statement's seq, of others all of it. */
-export type Brief = Way | number | RecordBody;
+/** What is noted of a record: of an outcome the statement's seq, of a statement a negative number, of others all of it. */
+export type Brief = number | RecordBody;
+
+/** Of a statement that passed. */
+export const passedBrief = -1;
 
 /** In as little as can be kept of very many. */
 export function briefly(body: RecordBody): Brief {
-  if (body.kind === 'stmt') return ways[body.dec] ?? 'passed';
+  if (body.kind === 'stmt') return passedBrief - ways.indexOf(wayOf[body.dec] ?? 'passed');
   // A foreign value stays what it is.
-  return body.kind === 'outcome' && Number.isSafeInteger(body.ref) ? body.ref : body;
+  return body.kind === 'outcome' && Number.isSafeInteger(body.ref) && body.ref >= 0 ? body.ref : body;
 }
 
 /** The members of a manifest line that tell what was open when its segment closed. */
@@ -40,8 +45,8 @@ export type OpenMembers = Pick<SegmentSeal, 'intents' | 'holds' | 'reviews' | 'p
 
 /** Kept while a log is written, carried over segments in the manifest, rebuilt by recovery. */
 export class OpenWork {
-  /** Statements without an outcome, by the seq of their `stmt`, oldest first. */
-  readonly #statements = new Map<number, Way>();
+  /** Statements without an outcome, by the seq of their `stmt`; of each the number of its way. */
+  readonly #statements = new SeqTable();
   /** Statements that the log has ended itself and their session has not. */
   readonly #forgone = new Set<number>();
   /** Requests that were neither used nor ended. */
@@ -50,12 +55,9 @@ export class OpenWork {
   readonly reviews: Map<string, OwedReview>;
 
   constructor({ intents, passes = [], waits = [], holds, reviews = [] }: OpenMembers = nothing) {
-    const listed: [number, Way][] = [
-      ...intents.map((seq): [number, Way] => [seq, 'released']),
-      ...unfold(passes).map((seq): [number, Way] => [seq, 'passed']),
-      ...waits.map((seq): [number, Way] => [seq, 'held']),
-    ];
-    for (const [seq, way] of listed.sort(([a], [b]) => a - b)) this.#statements.set(seq, way);
+    for (const seq of intents) this.#statements.set(seq, ways.indexOf('released'));
+    for (const seq of unfold(passes)) this.#statements.set(seq, ways.indexOf('passed'));
+    for (const seq of waits) this.#statements.set(seq, ways.indexOf('held'));
     this.holds = new Set(holds);
     this.reviews = new Map(reviews.map((owed) => [owed.rid, owed]));
   }
@@ -80,7 +82,7 @@ export class OpenWork {
 
   /** An outcome for every statement that has none, oldest first, that says no more than its records do. */
   endings(): Outcome[] {
-    return [...this.#statements].map(([ref, way]) => outcome(ref, endings[way]));
+    return this.#statements.entries().map(([ref, way]) => outcome(ref, endings[ways[way]!]));
   }
 
   /**
@@ -117,16 +119,17 @@ export class OpenWork {
 
   /** As `note`, of what `briefly` said of it. */
   noteBrief(brief: Brief, seq: number): void {
-    if (typeof brief === 'string') this.#statements.set(seq, brief);
-    else if (typeof brief === 'number') this.#statements.delete(brief);
-    else this.#noteOther(brief);
+    if (typeof brief !== 'number') this.#noteOther(brief);
+    else if (brief < 0) this.#statements.set(seq, passedBrief - brief);
+    else this.#statements.delete(brief);
   }
 
   #noteOther(body: RecordBody): void {
     switch (body.kind) {
       case 'intent':
         // Only what is open: an intent behind an outcome would be open for ever.
-        if (this.#statements.has(body.ref)) this.#statements.set(body.ref, 'released');
+        if (this.#statements.get(body.ref) !== undefined)
+          this.#statements.set(body.ref, ways.indexOf('released'));
         break;
       case 'hold':
         this.holds.add(body.rid);
@@ -149,9 +152,8 @@ export class OpenWork {
   }
 
   #by(wanted: Way): number[] {
-    const seqs: number[] = [];
-    for (const [seq, way] of this.#statements) if (way === wanted) seqs.push(seq);
-    return seqs;
+    const found = this.#statements.entries().filter(([, way]) => ways[way] === wanted);
+    return found.map(([seq]) => seq);
   }
 }
 

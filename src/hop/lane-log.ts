@@ -1,4 +1,4 @@
-// Lane log: what lanes want of a log. Types only; the one implementation is audit's.
+// Lane log: what lanes want of a log. The one implementation is audit's.
 
 /** One of the values of a round. `value`: a view that is written over later; undefined for NULL. */
 export interface LaneValue {
@@ -8,9 +8,12 @@ export interface LaneValue {
   readonly value: Uint8Array | undefined;
 }
 
+/** What stands for a round in `briefs`. */
+export const passedBrief = -1;
+
 /** Records of rounds and of outcomes, in order; an outcome by the seq that it is of. */
 export interface LaneRecords {
-  readonly briefs: readonly ('passed' | number)[];
+  readonly briefs: Float64Array;
   readonly bytesMax: number;
   readonly make: (block: Buffer, at: number, seq: number, ts: number, mono: number) => number;
 }

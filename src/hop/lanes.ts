@@ -5,8 +5,9 @@
 import { Descriptor, hopHere, onRounds, readOf } from './descriptor.ts';
 import type { Hop } from './hop.ts';
 import { Lane, type LaneEnds, type LaneUser } from './lane.ts';
-import type { LaneLog, LaneRecords, LaneValue } from './lane-log.ts';
+import { type LaneLog, type LaneRecords, type LaneValue, passedBrief } from './lane-log.ts';
 import type { Line } from './line.ts';
+import { Numbers } from './numbers.ts';
 import { allPens, Pen } from './pens.ts';
 
 /** Of event kinds in native/lines.h; those with a line already come first, and from `gone` on. */
@@ -122,7 +123,7 @@ class Gathering {
   readonly log: LaneLog;
   readonly #from: number;
   readonly #isTaking: boolean;
-  readonly #briefs: LaneRecords['briefs'][number][] = [];
+  readonly #briefs = new Numbers();
   readonly #values: (readonly LaneValue[] | undefined)[] = [];
   #bytesMax = 0;
   /** By what their records are to be before: in the file, on disk, or sealed there. */
@@ -150,7 +151,7 @@ class Gathering {
     if (how === 'no') return false;
     user.passed(place);
     if (user.keepsValues) this.#values[this.#briefs.length] = valuesAt(at, ints, lane.oids(place));
-    this.#briefs.push('passed');
+    this.#briefs.push(passedBrief);
     this.#bytesMax += lane.lineBytes(place);
     const isKill = how === 'kill';
     (isKill ? this.#kill : how === 'disk' ? this.#disk : this.#seal).add(lane, ints[at + 2]!, ints[at + 8]!);
@@ -174,8 +175,8 @@ class Gathering {
     const from = this.#from;
     const make: LaneRecords['make'] = (block, at, seq, ts, mono) =>
       hop.laneMake(block, at, from, to, seq, ts, mono);
-    const records = { briefs: this.#briefs, bytesMax: this.#bytesMax, make };
-    this.#last = this.log.adopt(records, this.#values) + this.#briefs.length - 1;
+    const records = { briefs: this.#briefs.take(), bytesMax: this.#bytesMax, make };
+    this.#last = this.log.adopt(records, this.#values) + records.briefs.length - 1;
     if (!this.#kill.isEmpty || !this.#disk.isEmpty || !this.#seal.isEmpty) waiting.push(this);
   }
 
@@ -245,7 +246,7 @@ function settled(to: number, ints: Int32Array, doubles: Float64Array, since: num
     const { user } = lane;
     const place = ints[at + 3]!;
     user.passed(place);
-    pen!.record('passed', user.keepsValues ? valuesAt(at, ints, lane.oids(place)) : undefined);
+    pen!.record(passedBrief, user.keepsValues ? valuesAt(at, ints, lane.oids(place)) : undefined);
     if (kind !== unwritten) user.went(ints[at + 10]! / 1e9);
     if (kind === left) stuck.push(lane);
     if (kind === unwritten) {

@@ -3,14 +3,8 @@
 
 import { getSystemErrorName } from 'node:util';
 import type { Hop } from './hop.ts';
-import type { Borrower, LaneLog, LaneRecords, LaneValue, Loan, Written } from './lane-log.ts';
-
-/** Records that were written with a pen, in order. */
-class PenRecords {
-  readonly briefs: LaneRecords['briefs'][number][] = [];
-  /** Of each whose values are kept. */
-  readonly values: (readonly LaneValue[] | undefined)[] = [];
-}
+import type { Borrower, LaneLog, LaneValue, Loan, Written } from './lane-log.ts';
+import { Numbers } from './numbers.ts';
 
 export class Pen {
   readonly #hop: Hop;
@@ -23,8 +17,9 @@ export class Pen {
   /** Kept as long as the addon has its memory. */
   #loan: Loan | undefined;
   #written: Written | undefined;
-  /** What was written with it, as far as it was told. */
-  #records = new PenRecords();
+  /** What was written with it, as far as it was told; and of each whose values are kept those. */
+  readonly #briefs = new Numbers();
+  #values: (readonly LaneValue[] | undefined)[] = [];
 
   private constructor(hop: Hop, log: LaneLog, number: number, recall: Borrower['recall']) {
     this.#hop = hop;
@@ -75,7 +70,7 @@ export class Pen {
     const { fd, block, at, blank, head, leaves, leafCount, seq, start, mono } = loan;
     if (this.#hop.penLend(this.#number, fd, block, at, blank, head, leaves, leafCount, seq, start, mono))
       this.#loan = loan;
-    else this.#log.settle?.({ to: at, inFile: at, leafCount, mono, error: undefined }, [], []);
+    else this.#log.settle?.({ to: at, inFile: at, leafCount, mono, error: undefined }, none, []);
   }
 
   /** The addon has it no more. */
@@ -89,25 +84,25 @@ export class Pen {
   }
 
   /** A record that was written with it. */
-  record(brief: PenRecords['briefs'][number], values: readonly LaneValue[] | undefined): void {
-    const { briefs, values: kept } = this.#records;
-    if (values !== undefined) kept[briefs.length] = values;
-    briefs.push(brief);
+  record(brief: number, values: readonly LaneValue[] | undefined): void {
+    if (values !== undefined) this.#values[this.#briefs.length] = values;
+    this.#briefs.push(brief);
   }
 
   /** The log has it back, with all that was recorded. */
   settle(): void {
     const written = this.#written;
     if (written === undefined) return;
-    const { briefs, values } = this.#records;
+    const [briefs, values] = [this.#briefs.take(), this.#values];
     this.#written = undefined;
     this.#isUsed = briefs.length > 0;
-    if (this.#isUsed) this.#records = new PenRecords();
+    if (values.length > 0) this.#values = [];
     this.#log.settle?.(written, briefs, values);
   }
 }
 
 const pens = new Map<LaneLog, Pen>();
+const none = new Float64Array(0);
 const told = Buffer.alloc(5 * 8);
 const tells = new Float64Array(told.buffer, told.byteOffset, 5);
 

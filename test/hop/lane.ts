@@ -7,7 +7,7 @@ import { spelling } from '../../src/audit/frequent.ts';
 import type { Stamp, StatementBody } from '../../src/audit/record.ts';
 import type { Descriptor } from '../../src/hop/descriptor.ts';
 import type { Admission, Form, FormShape, Lane, LaneUser } from '../../src/hop/lane.ts';
-import type { LaneLog, LaneRecords, LaneValue } from '../../src/hop/lane-log.ts';
+import { type LaneLog, type LaneRecords, type LaneValue, passedBrief } from '../../src/hop/lane-log.ts';
 import { laneBetween } from '../../src/hop/lanes.ts';
 import { readyForQuery } from '../../src/wire/messages/backend.ts';
 import { bind, describe, execute, parse, sync } from '../../src/wire/messages/frontend.ts';
@@ -48,6 +48,11 @@ export const stamp: Omit<Stamp, 'seq'> = {
   boot: 'b',
 };
 
+/** What briefs say. */
+export function spoken(briefs: LaneRecords['briefs']): ('passed' | number)[] {
+  return [...briefs].map((brief) => (brief === passedBrief ? 'passed' : brief));
+}
+
 export class FakeLog implements LaneLog {
   takes = true;
   isClosing = false;
@@ -83,10 +88,11 @@ export class FakeLog implements LaneLog {
     const lines = text.split('\n');
     if (lines.pop() !== '' || lines.length !== briefs.length)
       throw new Error(`not ${briefs.length} lines: ${text}`);
+    const told = spoken(briefs);
     for (const [at, line] of lines.entries())
       this.records.push({
         seq: seq + at,
-        brief: briefs[at]!,
+        brief: told[at]!,
         line,
         values: values[at]?.map((each) => ({
           ...each,

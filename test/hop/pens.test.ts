@@ -14,7 +14,7 @@ import { leafHash } from '../../verify/src/leaf.ts';
 import { openTestLog, statement, temporaryFolder } from '../audit/fixture.ts';
 import { mayMount, smallDisk } from '../support/smalldisk.ts';
 import { type Line, records, verified } from '../support/trail.ts';
-import { answer, FakeLog, formOf, round, stamp, Way } from './lane.ts';
+import { answer, FakeLog, formOf, round, spoken, stamp, Way } from './lane.ts';
 import { closeAll } from './pair.ts';
 
 const isBuilt = process.platform === 'linux' && ['x64', 'arm64'].includes(process.arch);
@@ -381,7 +381,7 @@ function fail(): never {
 
 interface Returned {
   readonly seq: number;
-  readonly briefs: LaneRecords['briefs'];
+  readonly briefs: ReturnType<typeof spoken>;
   readonly text: string;
 }
 
@@ -430,7 +430,7 @@ class Lender extends FakeLog {
     this.returned.push({
       ...written,
       seq: this.times.seq,
-      briefs,
+      briefs: spoken(briefs),
       text: this.#block.toString('latin1', 3, written.to),
     });
     this.times = { ...this.times, seq: this.times.seq + briefs.length };
@@ -487,7 +487,11 @@ describe.skipIf(!isBuilt)('what is lent', () => {
     const path = temporaryFolder();
     const opened = await openTestLog(path);
     const { at, leafCount } = opened.log.lend({ recall: fail, revoke: fail, again: () => undefined })!;
-    opened.log.settle({ to: at, inFile: at, leafCount, mono: later, error: undefined }, [], []);
+    opened.log.settle(
+      { to: at, inFile: at, leafCount, mono: later, error: undefined },
+      new Float64Array(0),
+      [],
+    );
     await opened.log.synced(opened.log.append(statement(1)));
     expect(lines(path).at(-1)).toMatchObject({ kind: 'stmt', mono: later });
   });
