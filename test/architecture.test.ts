@@ -11,7 +11,9 @@ const root = join(import.meta.dirname, '..');
 const arrows: Readonly<Record<string, readonly string[]>> = {
   'errors.ts': [],
   wire: [],
-  sql: [],
+  // Of its own, how a thread stands back.
+  sql: ['background.ts'],
+  'background.ts': [],
   catalog: ['sql'],
   policy: ['sql', 'catalog'],
   session: ['wire', 'sql', 'catalog', 'policy'],
@@ -23,10 +25,10 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   // Of the verifier, what a signature is over its bytes: who decides by it and who verifies the log believe the same.
   approval: ['sql', 'policy', 'store', 'verify'],
   // Of its own, what finishes lines in C.
-  audit: ['verify', 'addon.ts'],
+  audit: ['verify', 'addon.ts', 'background.ts'],
   // Carries the log's files away: reads them as the verifier does, never through the writer. Of the store, the client
   // of a Redis.
-  ship: ['verify', 'audit', 'store', 'store-url.ts', 'metrics.ts'],
+  ship: ['verify', 'audit', 'store', 'store-url.ts', 'metrics.ts', 'background.ts'],
   'ship-shape.ts': [],
   'ship-config.ts': ['ship-shape.ts', 'store-url.ts'],
   // The log as people read it: pieces of its files, whoever wrote them.

@@ -2,11 +2,16 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 
-/** Forks a file of this folder. */
+/** Of V8's helpers, as many as bin/holdpoint lets it have. */
+const helpers = Math.max(1, Math.min(4, availableParallelism() - 1));
+
+/** Forks a file of this folder; the guard as bin/holdpoint starts it. */
 export function start(file: string): ChildProcess {
-  return fork(join(import.meta.dirname, file));
+  const execArgv = file === 'guard.ts' ? [`--v8-pool-size=${helpers}`] : [];
+  return fork(join(import.meta.dirname, file), { execArgv });
 }
 
 /** Rejects if the process ends instead of answering. */

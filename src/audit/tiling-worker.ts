@@ -2,6 +2,7 @@
 // Gets sizes that are on disk, answers with the size that the tiles then have, or with what is wrong.
 
 import { parentPort, workerData } from 'node:worker_threads';
+import { standBack } from '../background.ts';
 import { Tiler } from './tiler.ts';
 
 /** What the thread answers to a size. */
@@ -9,6 +10,8 @@ export type TilingAnswer = { readonly size: number } | { readonly error: string 
 
 const port = parentPort;
 if (port === null) throw new Error('src/audit/tiling-worker.ts runs as a worker thread only');
+
+standBack();
 
 const tiler = new Tiler(workerData as string);
 

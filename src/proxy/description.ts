@@ -38,9 +38,8 @@ export function describe(own: readonly Statement[], sql: Buffer, manner: Manner)
   const kept = memoryOf(manner);
   const known = kept.get(own);
   if (known !== undefined) return known;
-  const text = sql.toString('utf8');
   const analysis = { kind: 'statements', statements: own } as const;
-  const shown = (values === 'clear' ? loggable : normalized)(text, analysis, comments);
+  const shown = (values === 'clear' ? loggable : normalized)(sql, analysis, comments);
   const description: Description = {
     sql: shown.sql,
     literals: shown.literals.map((literal) => Buffer.from(literal, 'utf8')),

@@ -19,15 +19,15 @@ export interface Loggable {
 /** What becomes of comments: anything may be written in them. */
 export type Comments = 'strip' | 'keep';
 
-/** The text with passwords and connection strings taken out. */
-export function loggable(sql: string, analysis: Analysis, comments: Comments = 'keep'): Loggable {
+/** The text with passwords and connection strings taken out. `sql`: as the client sent it; not kept. */
+export function loggable(sql: Buffer, analysis: Analysis, comments: Comments = 'keep'): Loggable {
   return rewrite(sql, analysis, comments, undefined);
 }
 
 /** The text with every literal lifted to a parameter, numbered behind those the text has already. */
-export function normalized(sql: string, analysis: Analysis, comments: Comments = 'keep'): Loggable {
+export function normalized(sql: Buffer, analysis: Analysis, comments: Comments = 'keep'): Loggable {
   const literals: string[] = [];
-  const first = sql.includes('$') ? parametersOf(sql) + 1 : 1;
+  const first = sql.includes('$') ? parametersOf(sql.toString('utf8')) + 1 : 1;
   const lifted = rewrite(sql, analysis, comments, (text) => {
     literals.push(text);
     return `$${first + literals.length - 1}`;
@@ -51,9 +51,9 @@ interface Rewriting {
   secret: boolean;
 }
 
-function rewrite(sql: string, analysis: Analysis, comments: Comments, lift: Lift | undefined): Loggable {
-  if (analysis.kind !== 'statements') return { sql: outline(sql), literals: [], secret: true };
-  const bytes = Buffer.from(sql, 'utf8');
+function rewrite(bytes: Buffer, analysis: Analysis, comments: Comments, lift: Lift | undefined): Loggable {
+  if (analysis.kind !== 'statements')
+    return { sql: outline(bytes.toString('utf8')), literals: [], secret: true };
   const text: Rewriting = { bytes, comments, lift, secret: false };
   const written: string[] = [];
   let at = 0;

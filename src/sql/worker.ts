@@ -4,6 +4,7 @@
 // memory of WebAssembly never shrinks, and only the end of the thread gives it back at once.
 
 import { parentPort } from 'node:worker_threads';
+import { standBack } from '../background.ts';
 import { analyzeWith } from './analyze.ts';
 import { Engine } from './engine.ts';
 import type { Analysis } from './statement.ts';
@@ -27,6 +28,8 @@ const textBytesMax = 1024 * 1024;
 
 const port = parentPort;
 if (port === null) throw new Error('src/sql/worker.ts runs as a worker thread only');
+
+standBack();
 
 const engine = Engine.load();
 

@@ -55,3 +55,32 @@ test('an old Node.js is one sentence and exit code 1', async () => {
     ),
   });
 });
+
+test.each([
+  ['1', 1],
+  ['2', 1],
+  ['3', 2],
+  ['5', 4],
+  ['64', 4],
+  ['undefined', 1],
+  ['', 1],
+])(
+  'of V8’s helpers, a machine of %j cores has %i, so that one core is for the sessions',
+  async (cores, helpers) => {
+    program('path/node', 'if [ "$1" = -p ]; then echo true; else echo "$*"; fi');
+    program('path/getconf', `[ "$1" = _NPROCESSORS_ONLN ] && echo '${cores}'`);
+    const { stdout } = await run(copy, ['start', '--config', 'a b'], { env: env() });
+    expect(stdout).toMatch(
+      new RegExp(
+        `^--enable-source-maps --v8-pool-size=${helpers} \\S+/app/dist/src/cli/main\\.js start --config a b\\n$`,
+      ),
+    );
+  },
+);
+
+test('where nobody counts the cores it starts as well', async () => {
+  program('path/node', 'if [ "$1" = -p ]; then echo true; else echo "$*"; fi');
+  program('path/getconf', 'exit 127');
+  const { stdout } = await run(copy, ['start'], { env: env() });
+  expect(stdout).toContain('--v8-pool-size=1 ');
+});
