@@ -25,6 +25,7 @@ export class Lock {
   readonly #timer: NodeJS.Timeout;
   /** Of the file as made: while it is open no other file has its number. */
   #fd = -1;
+  #file: { readonly ino: number; readonly dev: number } | undefined;
   #isLost = false;
 
   /**
@@ -54,8 +55,8 @@ export class Lock {
   check(): boolean {
     if (!this.#isLost && this.#fd >= 0) {
       const there = fs.statSync(this.#path, { throwIfNoEntry: false });
-      const { ino, dev } = fs.fstatSync(this.#fd);
-      this.#isLost = there?.ino !== ino || there.dev !== dev;
+      this.#file ??= fs.fstatSync(this.#fd);
+      this.#isLost = there?.ino !== this.#file.ino || there.dev !== this.#file.dev;
     }
     return !this.#isLost;
   }

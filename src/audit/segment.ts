@@ -49,6 +49,8 @@ export class Segment {
   readonly start: SegmentStart;
   readonly #folder: Folder;
   readonly #fd: number;
+  /** What the open file is to the system, once asked: that does not change. */
+  #file: { readonly ino: number; readonly dev: number } | undefined;
   #isOpen = true;
   #bytes = 0;
   /** Of what was written, but for the last pieces. */
@@ -281,8 +283,8 @@ export class Segment {
   #checkName(): void {
     const { fs } = this.#folder;
     const named = fs.statSync(this.#folder.segment(this.n), { throwIfNoEntry: false });
-    const written = fs.fstatSync(this.#fd);
-    if (named?.ino !== written.ino || named.dev !== written.dev)
+    this.#file ??= fs.fstatSync(this.#fd);
+    if (named?.ino !== this.#file.ino || named.dev !== this.#file.dev)
       throw new Displaced(
         `${segmentName(this.n)} was moved or deleted while it was written; nobody but Holdpoint may touch it. ` +
           'Put it back',
