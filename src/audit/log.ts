@@ -9,9 +9,9 @@ import { isFull } from './ballast.ts';
 import { Blobs } from './blobs.ts';
 import { Chain, type ChainEnd, type Lines, type Made } from './chain.ts';
 import type { Spelling } from './frequent.ts';
+import { Groups } from './groups.ts';
 import type { Blob } from './line.ts';
 import { type LogHealth, type LogListener, type LogState, systemClock } from './logstate.ts';
-import { Pace } from './pace.ts';
 import { patient } from './patience.ts';
 import type { RecordBody, StatementBody } from './record.ts';
 import type { Sign } from './seal.ts';
@@ -25,8 +25,6 @@ import { Waiters, type Written } from './waiters.ts';
 
 /** Bytes of a turn, more or less, that are written at once rather than at the turn's end. */
 const turnBytesMax = 1 << 20;
-/** Groups are so many times rarer when nobody waits for one. */
-const idleFactor = 10;
 /** Of `unconfirmedBytesMax`: then records are refused, whoever asks. */
 const refusalFactor = 4;
 
@@ -59,13 +57,10 @@ export class AuditLog {
   readonly #keep = (blobs: readonly Blob[]): void =>
     this.#beside('a long statement could not be written', () => this.#blobs.keep(blobs));
 
-  // The group commit: one in flight.
-  readonly #pace: Pace;
-  #committing: Promise<void> | undefined;
+  readonly #groups: Groups;
 
   // Whether records are taken, and what is done about it if not.
   readonly #standing: Standing;
-  #full: HoldpointError | undefined;
   readonly #heartbeat: NodeJS.Timeout | undefined;
   #lastBeat = 0;
   #closing: Promise<void> | undefined;
@@ -83,13 +78,12 @@ export class AuditLog {
     this.#blobs = new Blobs(state.folder);
     this.#aside = new Aside(state.folder, state.side);
     this.#segments = new Segments(state.folder, state.manifest, state.segment);
-    this.#pace = new Pace(state.clock.mono, () => void this.#due());
     this.#standing = new Standing({
       mono: state.clock.mono,
       stallMs: state.stallMs,
       retryMs: state.retryMs,
       meter: state.meter,
-      retry: () => void this.#commit(),
+      retry: () => void this.#groups.commit(),
       refuse: (error) => {
         this.#takeBack();
         this.#waiters.reject(error);
@@ -116,6 +110,16 @@ export class AuditLog {
       closed: (n) => {
         for (const listener of this.#listeners) listener.segmentClosed?.(n);
       },
+    });
+    this.#groups = new Groups(state, {
+      sealer: this.#sealer,
+      segments: this.#segments,
+      standing: this.#standing,
+      waiters: this.#waiters,
+      turn: this.#turn,
+      takeBack: () => this.#takeBack(),
+      offer: () => this.#offer(),
+      failure: (what, cause) => this.#failure(what, cause),
     });
     if (state.heartbeatMs > 0) {
       this.#heartbeat = setInterval(() => this.#beat(), state.heartbeatMs);
@@ -233,7 +237,7 @@ export class AuditLog {
     this.#at.meter.records?.(briefs.length);
     for (const [at, values] of kept.entries()) if (values !== undefined) this.#keepValues(first + at, values);
     if (made.error !== undefined) this.#brokeOff('a record could not be written', made.error);
-    this.#keepPace();
+    this.#groups.keepPace();
   }
 
   /** Before the chain or the file is used. */
@@ -245,7 +249,7 @@ export class AuditLog {
   writeNow(): boolean {
     this.#takeBack();
     this.#flush();
-    this.#keepPace();
+    this.#groups.keepPace();
     const isTaking = !this.#segments.isBroken && this.#standing.stopped === undefined && !this.#isClosed;
     return isTaking && this.#chain.length === 0 && !this.congested;
   }
@@ -307,7 +311,7 @@ export class AuditLog {
     if (failed !== undefined) return Promise.reject(failed);
     if (seq >= this.#chain.size) return Promise.reject(new RangeError(`there is no record ${seq}`));
     const waited = wait();
-    this.#keepPace();
+    this.#groups.keepPace();
     return waited;
   }
 
@@ -320,9 +324,9 @@ export class AuditLog {
   /** Begins a new epoch now. Settles when the old key's last seal is on disk. */
   async changeKey(): Promise<void> {
     this.#takeBack();
-    await this.#committing;
+    await this.#groups.ended();
     this.#sealer.endEpoch();
-    await this.#commit();
+    await this.#groups.commit();
     const { failed } = this;
     if (failed !== undefined) throw failed;
   }
@@ -354,7 +358,7 @@ export class AuditLog {
     ) {
       const settled = this.#waiters.seal(bye).catch(() => undefined);
       // What is in flight may be no group, and then has no seal.
-      void (this.#committing ?? Promise.resolve()).then(() => this.#commit());
+      void this.#groups.ended().then(() => this.#groups.commit());
       await settled;
     }
     await this.#letGo();
@@ -364,9 +368,9 @@ export class AuditLog {
     this.#isClosed = true;
     clearInterval(this.#heartbeat);
     this.#standing.close();
-    this.#pace.stop();
+    this.#groups.stop();
     // What is in flight may still write: until it has ended, nobody else may.
-    const gone = (this.#committing ?? Promise.resolve()).then(() => {
+    const gone = this.#groups.ended().then(() => {
       this.#aside.close();
       this.#segments.close();
       this.#at.lock.release();
@@ -400,7 +404,7 @@ export class AuditLog {
   #turnEnded(): void {
     this.#flush();
     this.#answerWriters();
-    this.#keepPace();
+    this.#groups.keepPace();
     this.#offer();
   }
 
@@ -432,66 +436,6 @@ export class AuditLog {
     this.#at.meter.records?.(records);
   }
 
-  /**
-   * Sees to it that what is unsealed gets its group: soon if somebody waits for it. Whoever waits for the file and has not
-   * been answered when a turn has ended waits for a group too: the file takes nothing now, or too much waits for the disk.
-   */
-  #keepPace(): void {
-    const isStopped = this.#standing.stopped !== undefined || this.#isClosed;
-    if (this.#committing !== undefined || isStopped) return;
-    if (this.#segments.isBroken) this.#pace.within(0);
-    else if (this.#sealer.hasWork) {
-      if (this.#waiters.forDisk) this.#pace.soon();
-      else this.#pace.within(this.#betweenSeals);
-    }
-  }
-
-  /** Least time between the beginnings of two groups. */
-  get #betweenSeals(): number {
-    const isAwaited = this.#waiters.forSeal || this.#waiters.forFile;
-    return isAwaited ? this.#at.sealMs : this.#at.sealMs * idleFactor;
-  }
-
-  /** Who waits for the disk alone does not wait for a seal as well, unless there is to be one now. */
-  #due(): Promise<void> {
-    const isForDisk = this.#waiters.forDisk && !this.#segments.isBroken;
-    if (!isForDisk || this.#pace.isDue(this.#betweenSeals)) return this.#commit();
-    return this.#work(() => this.#sealer.sync());
-  }
-
-  /** A group. One at a time: whoever comes while one is in flight gets that one's end. */
-  #commit(): Promise<void> {
-    if (this.#committing === undefined) this.#pace.begin();
-    return this.#work(() => this.#sealer.group());
-  }
-
-  #work(work: () => Promise<void>): Promise<void> {
-    if (this.#committing !== undefined) return this.#committing;
-    this.#takeBack();
-    this.#pace.stop();
-    this.#standing.asks('disk');
-    // Not before the log has said what it needed the room for.
-    if (this.#full !== undefined && !this.#segments.isBroken && this.#at.ballast.makeAgain())
-      this.#full = undefined;
-    this.#committing = work()
-      .then(() => {
-        // A file that broke is mended by the next group, which follows at once.
-        if (this.#full !== undefined) this.#standing.stop(this.#full);
-        else if (!this.#segments.isBroken) this.#standing.goOn();
-      })
-      .catch((cause: unknown) => this.#standing.stop(this.#failure('the log could not be written', cause)))
-      .then(() => {
-        this.#committing = undefined;
-        this.#standing.rests();
-        this.#standing.tryLater();
-        // The end of the turn keeps the pace, when it is known whether those who wait for the file need a group for it.
-        if (this.#waiters.forFile) this.#turn.end();
-        else this.#keepPace();
-      });
-    this.#offer();
-    return this.#committing;
-  }
-
   /** The signer, asked until it answers; meanwhile it is what the log waits for. */
   #asking({ sign, stallMs, retryMs, meter }: LogState): Sign {
     const asked = patient(sign, {
@@ -518,12 +462,13 @@ export class AuditLog {
     this.#append({ kind: 'gap', reason: `${what}: ${trouble.spoken(cause)}`, from, to, count: to - from });
     const { ballast } = this.#at;
     if (isFull(cause) && ballast.giveUp()) {
-      this.#full = trouble.full(cause, ballast.bytes);
+      const full = trouble.full(cause, ballast.bytes);
+      this.#groups.filledUp(full);
       // What was kept in reserve is for the end of the log, not for more statements.
-      this.#standing.stop(this.#full);
-      void this.#commit();
+      this.#standing.stop(full);
+      void this.#groups.commit();
     } else if (this.#standing.stopped !== undefined || this.#sealer.mendedLately) this.#standing.stop(error);
-    this.#keepPace();
+    this.#groups.keepPace();
   }
 
   /** Writes something that a record needs before there is the record. */
