@@ -70,7 +70,8 @@ export class Upkeep {
     for (const rid of this.#tally.overdue(now())) this.#desk.left(rid, 'expired');
     for (const row of await store.overdue(now(), sweepRowsMax)) await this.#desk.expire(row);
     this.#desk.departAgain();
-    for (const [rid, { state, ending, from }] of this.#unfinished) {
+    // Of what there is now: what the store cannot be told of this time either is put back, and would come again and again.
+    for (const [rid, { state, ending, from }] of [...this.#unfinished]) {
       this.#unfinished.delete(rid);
       await this.finish(rid, state, ending, from);
     }

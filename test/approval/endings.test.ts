@@ -2,6 +2,7 @@
 // another node says.
 
 import { describe, expect, test } from 'vitest';
+import { HoldpointError } from '../../src/errors.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import {
   type Bench,
@@ -136,4 +137,31 @@ describe('B8: a node whose clock is off', () => {
       expect(await hold.claim()).toBeUndefined();
     },
   );
+});
+
+test('a store that answers and then is away is told once a sweep, and of everything once it is back', async () => {
+  const bench = await newBench();
+  const rids: string[] = [];
+  for (const sql of ['drop table a', 'drop table b']) {
+    const { request, values } = gate({ sql });
+    const hold = await bench.desk.open(request, values, 7);
+    await decideAs(bench, 'ann', hold.rid);
+    expect(await hold.claim()).toBeDefined();
+    rids.push(hold.rid);
+  }
+  const { end } = bench.store;
+  let told = 0;
+  // Whoever told it again and again at once would never stop; after so many it gives in, so that this can fail.
+  bench.store.end = async (...given) => {
+    told += 1;
+    if (told < 1000) throw new HoldpointError('store-unreachable', 'away');
+    return end.apply(bench.store, given);
+  };
+  for (const rid of rids) await bench.desk.finish(rid, 'executed', 'DROP TABLE');
+  expect(told).toBe(2);
+  await bench.clock.pass(5000);
+  expect(told).toBe(4);
+  bench.store.end = end;
+  await bench.clock.pass(5000);
+  for (const rid of rids) expect((await bench.store.get(rid))?.state).toBe('executed');
 });
