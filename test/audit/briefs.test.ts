@@ -4,9 +4,13 @@ import { Briefs } from '../../src/audit/briefs.ts';
 import type { Brief } from '../../src/audit/openwork.ts';
 
 const bodies = fc.nat(9).map((n): Brief => ({ kind: 'bye', reason: String(n) }));
-const runs = fc.array(fc.array(fc.oneof(fc.integer({ min: -4, max: 2 ** 40 }), bodies), { maxLength: 300 }), {
-  maxLength: 20,
-});
+const runs = fc.array(
+  fc.array(fc.oneof(fc.integer({ min: -4, max: 2 ** 40 }), bodies), { minLength: 100, maxLength: 300 }),
+  {
+    minLength: 5,
+    maxLength: 20,
+  },
+);
 
 test('they come back in order, each with its seq, however many are taken at once', () => {
   fc.assert(

@@ -12,6 +12,7 @@ const seqs = fc.oneof(
 
 test('it is a map of seqs', () => {
   const steps = fc.array(fc.tuple(fc.constantFrom('set', 'set', 'delete'), seqs, fc.nat(255)), {
+    minLength: 150,
     maxLength: 400,
   });
   fc.assert(
