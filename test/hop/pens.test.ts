@@ -382,6 +382,8 @@ function fail(): never {
 interface Returned {
   readonly seq: number;
   readonly briefs: ReturnType<typeof spoken>;
+  /** Which of them have values. */
+  readonly valued: readonly number[];
   readonly text: string;
 }
 
@@ -424,13 +426,14 @@ class Lender extends FakeLog {
     };
   }
 
-  settle(written: Written, briefs: LaneRecords['briefs']): void {
+  settle(written: Written, briefs: LaneRecords['briefs'], values: Parameters<FakeLog['adopt']>[1]): void {
     fs.closeSync(this.#fd);
     this.#borrower = undefined;
     this.returned.push({
       ...written,
       seq: this.times.seq,
       briefs: spoken(briefs),
+      valued: [...values.keys()].filter((at) => values[at] !== undefined),
       text: this.#block.toString('latin1', 3, written.to),
     });
     this.times = { ...this.times, seq: this.times.seq + briefs.length };
@@ -576,6 +579,22 @@ describe.skipIf(!isBuilt)('what is lent', () => {
       log.recall();
       expect(log.returned.flatMap(({ briefs }) => briefs)).toContain('passed');
       expect(fs.readFileSync(log.path, 'latin1')).toBe(log.returned.map(({ text }) => text).join(''));
+    }
+  });
+
+  test('comes back with the values of the rounds that went meanwhile, as long as they are kept', async () => {
+    const { log, way } = await lentWay();
+    for (const keepsValues of [true, false, true]) {
+      const before = log.returned.length;
+      way.user.keepsValues = keepsValues;
+      await unasked(way);
+      log.recall();
+      const came = log.returned.slice(before).filter(({ briefs }) => briefs.includes('passed'));
+      expect(came.length).toBeGreaterThan(0);
+      for (const { briefs, valued } of came) {
+        const passed = [...briefs.keys()].filter((at) => briefs[at] === 'passed');
+        expect(valued).toEqual(keepsValues ? passed : []);
+      }
     }
   });
 
