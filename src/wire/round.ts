@@ -20,7 +20,7 @@ export interface Round {
 
 /**
  * Undefined for whatever is not exactly one whole round of a named statement, or of the unnamed one behind its Parse: by itself
- * it is whatever was parsed last.
+ * it is whatever was parsed last. Of a Parse nothing is read but its name: a session has let the rest of it pass, or refused it.
  */
 export function readRound(bytes: Buffer): Round | undefined {
   const begin = behindParse(bytes);

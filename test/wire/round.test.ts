@@ -38,7 +38,8 @@ function framesOf(bytes: Buffer): Buffer[] | undefined {
 
 /**
  * By the readers: true if it is a round, false if it is not. Undefined where they refuse what only the server would: more
- * formats than values, a name in no encoding. No session lets that pass, so that it is never learned.
+ * formats than values, a name in no encoding; or a Parse whose inside is not one, of which a round takes the name alone. No
+ * session lets that pass, so that it is never learned.
  */
 function isRound(bytes: Buffer): boolean | undefined {
   const frames = framesOf(bytes);
@@ -59,14 +60,26 @@ function isRound(bytes: Buffer): boolean | undefined {
   } catch {
     return false;
   }
+  const parsed = lead === undefined ? undefined : nameOf(lead);
   try {
-    if (lead !== undefined && readParse(asFrame(lead)).name !== '') return false;
+    if (parsed !== undefined && parsed !== '') return false;
     const { portal, statement } = readBind(asFrame(first));
-    return portal === '' && (statement === '') === (lead !== undefined);
+    const isOne = portal === '' && (statement === '') === (lead !== undefined);
+    return isOne && lead !== undefined && parsed === undefined ? undefined : isOne;
   } catch (error) {
     if (!(error instanceof HoldpointError)) throw error;
     if (/parameter formats but|encoding|UTF-8/.test(`${error.code} ${error.message}`)) return undefined;
     return false;
+  }
+}
+
+/** Of the statement of a Parse; undefined where the reader refuses it behind its name. */
+function nameOf(lead: Buffer): string | undefined {
+  try {
+    return readParse(asFrame(lead)).name;
+  } catch (error) {
+    if (!(error instanceof HoldpointError)) throw error;
+    return lead[5] === 0 ? undefined : 'another';
   }
 }
 
