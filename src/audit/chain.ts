@@ -108,6 +108,7 @@ export class Chain {
   /** What was open behind the records that the disk has confirmed, and what the records since come to, the first first. */
   readonly #confirmedOpen: OpenWork;
   readonly #unconfirmed = new Briefs();
+  readonly #noteConfirmed = (brief: Brief, seq: number): void => this.#confirmedOpen.noteBrief(brief, seq);
   #size: number;
   readonly #tree: GrowingTree;
   /** Hash of the last line that was made, base64url. */
@@ -178,8 +179,6 @@ export class Chain {
     this.#unconfirmed.shift(size - first, first, this.#noteConfirmed);
     this.#blocks.confirm(size);
   }
-
-  readonly #noteConfirmed = (brief: Brief, seq: number): void => this.#confirmedOpen.noteBrief(brief, seq);
 
   /** The times of this moment: µs since 1970, and ns since this boot. */
   times(): { ts: number; mono: number } {

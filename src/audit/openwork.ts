@@ -69,10 +69,11 @@ export class OpenWork {
 
   /** For the manifest line of a segment that closes. */
   members(): OpenMembers {
-    const passes = runsOf(this.#by('passed')).flat();
-    const waits = this.#by('held');
+    const statements = this.#statements.entries();
+    const passes = runsOf(seqsOf(statements, 'passed')).flat();
+    const waits = seqsOf(statements, 'held');
     return {
-      intents: this.#by('released'),
+      intents: seqsOf(statements, 'released'),
       holds: [...this.holds],
       ...(passes.length > 0 && { passes }),
       ...(waits.length > 0 && { waits }),
@@ -91,7 +92,7 @@ export class OpenWork {
    */
   forgo(runsMax: number): Outcome[] {
     if (this.#statements.size <= runsMax) return [];
-    const runs = runsOf(this.#by('passed'));
+    const runs = runsOf(seqsOf(this.#statements.entries(), 'passed'));
     const refs = unfold(runs.slice(0, Math.max(0, runs.length - runsMax)).flat());
     for (const ref of refs) this.#forgone.add(ref);
     return refs.map((ref) => outcome(ref, 'unknown'));
@@ -150,11 +151,11 @@ export class OpenWork {
         break;
     }
   }
+}
 
-  #by(wanted: Way): number[] {
-    const found = this.#statements.entries().filter(([, way]) => ways[way] === wanted);
-    return found.map(([seq]) => seq);
-  }
+/** Of those whose way is that. */
+function seqsOf(statements: readonly [seq: number, way: number][], wanted: Way): number[] {
+  return statements.filter(([, way]) => ways[way] === wanted).map(([seq]) => seq);
 }
 
 type Outcome = Extract<RecordBody, { kind: 'outcome' }>;
