@@ -7,7 +7,7 @@
  * callback returns, and is written over then. Everything happens on the thread of the event loop that loaded it; a
  * process may load it on several.
  *
- * Rounds that need no judgement do not come to JavaScript one by one: lane.h has them.
+ * Rounds that need no judgement do not come to JavaScript one by one: lane.h has them. Nor do rows and COPY data: passage.h.
  *
  * Of libuv it needs the functions below, which the node binary exports and libuv 1 keeps as they are; its headers are no
  * part of node-api-headers, so they are declared here.
@@ -25,6 +25,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "lane-calls.h"
+#include "passage.h"
 
 typedef struct uv_loop_s uv_loop_t;
 typedef struct uv_poll_s uv_poll_t;
@@ -45,8 +46,9 @@ enum { uv_poll = 8, uv_timer = 13, uv_readable = 1 };
 
 /* Bytes taken from one descriptor before the next has its turn, and by all of them before JavaScript has its. */
 enum { piece = 64 << 10, inputBytes = 1 << 20 };
-/* Descriptors looked at in one go; each may be readable and writable. Three integers an event. */
-enum { readyMax = 128, eventsMax = 2 * readyMax, eventInts = 3 };
+/* Descriptors looked at in one go; each may be writable, and readable with bytes to be written and others
+ * to be seen. Three integers an event. */
+enum { readyMax = 128, eventsMax = 3 * readyMax, eventInts = 3 };
 /* The second integer of an event that says a descriptor can be written again; what is added to where bytes begin that are
  * to be written to it, and were not read. */
 enum { writable = -1, unsent = 1 << 30 };
@@ -72,6 +74,7 @@ typedef struct {
   /* Descriptor; where in `input` it begins, or `writable`; bytes, 0 for the end of the stream, or minus an errno. */
   int32_t *events;
   Lanes lanes;
+  Passages passages;
 } Hop;
 
 static void tell(Hop *hop, int count) {
@@ -138,7 +141,13 @@ static void ready(uv_poll_t *poll, int status, int events) {
       continue;
     }
     int32_t rest = 0;
-    if (bytes > 0 && laneReads(&hop->lanes, fd, hop->input + at, (int32_t)bytes, at, &rest)) {
+    const int32_t passed = passageReads(&hop->passages, fd, hop->input + at, (int32_t)bytes, &rest);
+    if (passed > 0) {
+      if (rest > 0) noteRest(hop, &count, hop->passages.of[fd].sink, unsent + at + passed - rest, rest);
+      if (passed < bytes) note(hop, &count, fd, at + passed, (int)bytes - passed);
+      /* What nobody has to see need not be kept. */
+      if (rest == 0 && passed == bytes) continue;
+    } else if (bytes > 0 && laneReads(&hop->lanes, fd, hop->input + at, (int32_t)bytes, at, &rest)) {
       if (rest > 0) noteRest(hop, &count, laneOther(&hop->lanes, fd), unsent + at + (int)bytes - rest, rest);
     } else {
       note(hop, &count, fd, at, (int)bytes);
@@ -169,6 +178,7 @@ static void closed(uv_handle_t *handle) {
     if (hop->lanes.all[i] != NULL) laneDrop(&hop->lanes, i);
   free(hop->lanes.all);
   free(hop->lanes.of);
+  free(hop->passages.of);
   /* `input` and `events` may still be seen by JavaScript: they stay with the process, once a thread. */
   free(hop);
   napi_remove_async_cleanup_hook(cleanup);
@@ -253,6 +263,7 @@ static napi_value drop(napi_env env, napi_callback_info info) {
   Hop *hop = arguments(env, info, 1, &value);
   if (hop == NULL) return NULL;
   laneCut(&hop->lanes, integer(env, value));
+  passageShut(&hop->passages, integer(env, value));
   close(integer(env, value));
   return NULL;
 }
@@ -267,6 +278,31 @@ static napi_value hold(napi_env env, napi_callback_info info) {
   if (held) uv_ref((uv_handle_t *)hop->poll);
   else uv_unref((uv_handle_t *)hop->poll);
   return NULL;
+}
+
+/*
+ * passOpen(source, sink, type, rest, lengthMax): what is read of the one goes to the other, as far as it are frames of that
+ * type. `rest`: bytes of the one begun that are still to come. False if it cannot be had.
+ */
+static napi_value passOpen(napi_env env, napi_callback_info info) {
+  napi_value values[5], result;
+  double rest = -1;
+  Hop *hop = arguments(env, info, 5, values);
+  if (hop == NULL) return NULL;
+  const int source = integer(env, values[0]);
+  napi_get_value_double(env, values[3], &rest);
+  const Passage passage = {true, (char)integer(env, values[2]), integer(env, values[1]), (int64_t)rest, integer(env, values[4])};
+  napi_get_boolean(env, source >= 0 && passage.sink >= 0 && rest >= 0 && passageOpen(&hop->passages, source, passage), &result);
+  return result;
+}
+
+/* passShut(source): nothing passes any more. Returns the bytes of the frame begun that are still to come. */
+static napi_value passShut(napi_env env, napi_callback_info info) {
+  napi_value value, result;
+  Hop *hop = arguments(env, info, 1, &value);
+  if (hop == NULL) return NULL;
+  napi_create_double(env, (double)passageShut(&hop->passages, integer(env, value)), &result);
+  return result;
 }
 
 static bool method(napi_env env, napi_value object, const char *name, napi_callback callback, void *data) {
@@ -316,6 +352,7 @@ static napi_value openHop(napi_env env, napi_callback_info info) {
       !method(env, result, "take", take, hop) || !method(env, result, "watch", watch, hop) ||
       !method(env, result, "write", writeBytes, hop) || !method(env, result, "finish", finish, hop) ||
       !method(env, result, "drop", drop, hop) || !method(env, result, "hold", hold, hop) ||
+      !method(env, result, "passOpen", passOpen, hop) || !method(env, result, "passShut", passShut, hop) ||
       !method(env, result, "laneTake", laneTake, &hop->lanes) || !method(env, result, "laneLearn", laneLearn, &hop->lanes) ||
       !method(env, result, "laneForget", laneForgetAll, &hop->lanes) ||
       !method(env, result, "laneOpen", laneOpens, &hop->lanes) || !method(env, result, "laneShut", laneShuts, &hop->lanes) ||

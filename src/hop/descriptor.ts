@@ -79,7 +79,7 @@ export class Descriptor extends EventEmitter {
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
   #isFull = false;
-  #closing: (() => void) | undefined;
+  readonly #closing: (() => void)[] = [];
 
   /**
    * Takes a duplicate of a connected, non-blocking socket's descriptor; the caller closes his own. Throws where it cannot
@@ -102,7 +102,12 @@ export class Descriptor extends EventEmitter {
 
   /** Calls `closing` before its number is given up. */
   onClosing(closing: () => void): void {
-    this.#closing = closing;
+    this.#closing.push(closing);
+  }
+
+  /** Whatever was read of it was given out, and it is read on. */
+  get isFlowing(): boolean {
+    return this.#isReading && this.#held.length === 0 && !this.#isRead && !this.#isClosed;
   }
 
   get destroyed(): boolean {
@@ -156,7 +161,7 @@ export class Descriptor extends EventEmitter {
     this.#held = [];
     this.#waiting = [];
     this.#waitingBytes = 0;
-    this.#closing?.();
+    for (const closing of this.#closing) closing();
     open[this.#fd] = undefined;
     hop!.drop(this.#fd);
     openCount -= 1;

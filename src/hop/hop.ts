@@ -20,6 +20,11 @@ export interface Hop {
   /** Whether the process goes on for the sake of what is watched. */
   hold(isHeld: boolean): void;
 
+  // Of passages (native/passage.h).
+
+  passOpen(source: number, sink: number, type: number, restBytes: number, lengthMax: number): boolean;
+  passShut(source: number): number;
+
   // The rest is of lanes (native/lane.h); what the numbers are stands there.
 
   /** What happened in lanes, in integers; written over after each call of `told`. */

@@ -6,6 +6,7 @@ import type { Line } from '../hop/line.ts';
 import type { BackendStep } from '../session/step.ts';
 import { FRAME, Framer, type FrameView, NONE, typeTable } from '../wire/framer.ts';
 import { backendFrameBytesMax, backendKnown } from '../wire/messages/backend.ts';
+import { Bypass } from './bypass.ts';
 import { Intake } from './intake.ts';
 import { Outlet, type OutputCommit } from './outlet.ts';
 import { Run } from './run.ts';
@@ -40,6 +41,8 @@ export class Downlink {
   });
   readonly #intake: Intake;
   readonly #outlet: Outlet;
+  /** Rows that nobody has to see. */
+  readonly #bypass: Bypass;
   readonly #run = new Run();
   #notices: Buffer[] = [];
   /** Output of an enclosure that is not certain yet. */
@@ -51,13 +54,18 @@ export class Downlink {
     this.#options = options;
     this.#intake = new Intake(options.server);
     this.#outlet = new Outlet(options.client, this.#intake, options.commit);
+    this.#bypass = new Bypass(options.server, options.client, this.#framer, frameBytesMax);
   }
 
   /** Nothing waits here, and the client has taken all that it was sent. */
   get isIdle(): boolean {
-    const isWhole = this.#framer.atBoundary && this.#framer.pendingBytes === 0;
+    return !this.#bypass.isOpen && this.#framer.atBoundary && this.#isClear;
+  }
+
+  /** Nothing but the stream itself is on its way to the client. */
+  get #isClear(): boolean {
     return (
-      isWhole &&
+      this.#framer.pendingBytes === 0 &&
       this.#withheld === undefined &&
       this.#notices.length === 0 &&
       !this.#deaf &&
@@ -69,6 +77,7 @@ export class Downlink {
   /** Takes bytes of the server's. Throws what ends the session; what came before that is the client's already. */
   feed(chunk: Buffer): void {
     const now = performance.now();
+    this.#catchUp();
     this.#framer.push(chunk);
     try {
       for (let given = this.#framer.next(); given !== NONE; given = this.#framer.next()) {
@@ -83,15 +92,19 @@ export class Downlink {
       }
       this.#write();
     }
+    // What waits for the disk is to be seen by the outlet.
+    if (this.#options.commit === undefined && this.#isClear) this.#bypass.open();
   }
 
   /** From now on what answers an enclosure is kept back. `overflows`: as in Withheld. */
   withhold(overflows: () => 'stream' | 'swallow'): void {
+    this.#catchUp();
     this.#withheld ??= new Withheld(overflows);
   }
 
   /** The enclosure is over: what was kept back goes to the client if it stands, and only the rest if not. */
   settle(kept: boolean): void {
+    this.#catchUp();
     const given = this.#withheld?.take(kept) ?? [];
     this.#withheld = undefined;
     this.#addAll(given);
@@ -101,6 +114,7 @@ export class Downlink {
   /** Sends a NoticeResponse of ours as soon as it may stand in the stream. */
   notice(bytes: Buffer): void {
     if (this.#deaf) return;
+    this.#catchUp();
     if (this.#framer.atBoundary) this.#outlet.write([bytes], true);
     else if (this.#notices.length < noticesMax) this.#notices.push(bytes);
   }
@@ -111,6 +125,7 @@ export class Downlink {
    */
   last(bytes: Buffer, unseen: boolean): void {
     if (this.#deaf) return;
+    this.#catchUp();
     if (unseen) {
       this.#outlet.drop();
       if (this.#outlet.atBoundary) this.#options.client.write(bytes);
@@ -119,13 +134,20 @@ export class Downlink {
 
   /** Calls `done` once the client was given what it may see; nothing follows. */
   finish(done: () => void): void {
+    this.#catchUp();
     this.#outlet.finish(done);
   }
 
   /** The client is gone; the server is read on, for what it still has to say. */
   hearOut(): void {
+    this.#catchUp();
     this.#deaf = true;
     this.#intake.goAlways();
+  }
+
+  /** The framer stands where the stream does, and nothing goes by. */
+  #catchUp(): void {
+    if (this.#bypass.shut()) this.#outlet.passedBy(this.#framer.atBoundary);
   }
 
   #show(now: number): void {

@@ -58,6 +58,11 @@ export class Outlet {
     return this.#waiting.length === 0 && this.#client.writableLength === 0 && !this.#closed;
   }
 
+  /** What the client was given meanwhile went by elsewhere. `whole`: it ends between two frames. */
+  passedBy(whole: boolean): void {
+    this.#whole = whole;
+  }
+
   /** Sends what the server said, as soon as it may be seen. `whole`: it ends between two frames. */
   write(frames: readonly Buffer[], whole: boolean): void {
     const ref = this.#commit?.ref() ?? -1;

@@ -12,6 +12,7 @@ import { FRAME, Framer, NONE, typeTable } from '../wire/framer.ts';
 import { errorFrom } from '../wire/messages/backend.ts';
 import { flush, frontendFrameBytesMax, frontendKnown } from '../wire/messages/frontend.ts';
 import type { RelayBook } from './book.ts';
+import { Bypass } from './bypass.ts';
 import { Downlink } from './downlink.ts';
 import { type AfterHold, Holding } from './holding.ts';
 import { Intake } from './intake.ts';
@@ -51,6 +52,8 @@ export class Relay {
   #view: Framer;
   readonly #downlink: Downlink;
   readonly #clientIntake: Intake;
+  /** COPY data of the client's, which nobody has to see. */
+  readonly #bypass: Bypass;
   readonly #uplink: Uplink;
   /** Why nothing is pulled from the client. */
   #waiting: 'no' | 'analysis' | 'catalog' | 'barrier' | 'answers' | 'enclosure' | 'person' | 'cancel' = 'no';
@@ -75,6 +78,7 @@ export class Relay {
     this.#backlog = new Framer(framing);
     this.#view = this.#fromClient;
     this.#clientIntake = new Intake(options.client);
+    this.#bypass = new Bypass(options.client, options.server, this.#fromClient, framing.frameBytesMax);
     this.#uplink = new Uplink({
       server: options.server,
       intake: this.#clientIntake,
@@ -134,7 +138,7 @@ export class Relay {
 
   /** True while a cancel request has something of the client's to cancel on the server. */
   get busy(): boolean {
-    this.#rounds?.leave();
+    this.#look();
     return this.#options.session.busy && !this.#options.session.undoing;
   }
 
@@ -144,7 +148,7 @@ export class Relay {
 
   /** A CancelRequest came. True if it ended a hold; else the caller forwards it. */
   cancelHold(): boolean {
-    this.#rounds?.leave();
+    this.#look();
     return this.#holding.interrupt('client');
   }
 
@@ -153,7 +157,7 @@ export class Relay {
    * the wrong statement. Returns what to call then.
    */
   delayForCancel(): () => void {
-    this.#rounds?.leave();
+    this.#look();
     this.#cancels += 1;
     if (this.#waiting === 'no') this.#waiting = 'cancel';
     return () => {
@@ -164,7 +168,7 @@ export class Relay {
 
   /** Ends the session as soon as the server owes nothing; a hold ends at once. */
   drain(error: HoldpointError): void {
-    this.#rounds?.leave();
+    this.#look();
     if (this.parked || !this.#options.session.busy) this.terminate(error);
     else this.#draining = error;
   }
@@ -172,7 +176,7 @@ export class Relay {
   /** Ends the session with a FATAL error for the client. */
   terminate(error: HoldpointError): void {
     if (this.#ended) return;
-    this.#rounds?.leave();
+    this.#look();
     this.#holding.interrupt('shutdown');
     if (!this.#clientGone) this.#downlink.last(errorFrom(error, 'FATAL'), error.code === 'log-unwritable');
     this.#end(error);
@@ -180,11 +184,19 @@ export class Relay {
 
   #clientData(chunk: Buffer): void {
     if (this.#ended) return;
-    this.#rounds?.leave();
+    this.#look();
     this.#rounds?.comes(chunk);
     this.#fromClient.push(chunk);
-    if (this.#waiting === 'no') this.#pull();
-    else if (this.#fromClient.pendingBytes > readAheadBytesMax) this.#clientIntake.stop('read-ahead');
+    if (this.#waiting === 'no') {
+      this.#pull();
+      this.#openBypass();
+    } else if (this.#fromClient.pendingBytes > readAheadBytesMax) this.#clientIntake.stop('read-ahead');
+  }
+
+  /** The session is about to be looked at, or the client's stream: nothing goes past either. */
+  #look(): void {
+    this.#rounds?.leave();
+    this.#bypass.shut();
   }
 
   /** Nothing waits on either side, and nothing is read in part. */
@@ -202,6 +214,13 @@ export class Relay {
       this.#uplink.isIdle &&
       this.#downlink.isIdle
     );
+  }
+
+  /** COPY data goes by while the client's next bytes are the next that the server is given. */
+  #openBypass(): void {
+    if (this.#waiting !== 'no' || this.#ended || this.#clientGone || this.#draining !== undefined) return;
+    if (this.#backlog.pendingBytes === 0 && this.#clientIntake.isOpen && this.#uplink.isIdle)
+      this.#bypass.open();
   }
 
   #resume(): void {
@@ -366,7 +385,7 @@ export class Relay {
 
   #serverData(chunk: Buffer): void {
     if (this.#ended) return;
-    this.#rounds?.leave();
+    this.#look();
     try {
       this.#downlink.feed(chunk);
       this.#answered();
@@ -393,7 +412,7 @@ export class Relay {
   /** The client is gone. A hold ends; a write that is under way is heard out, so that its outcome is known. */
   #clientLeft(): void {
     if (this.#clientGone || this.#ended) return;
-    this.#rounds?.leave();
+    this.#look();
     this.#clientGone = true;
     const held = this.#holding.interrupt('gone');
     const { writing, copying, enclosing } = this.#options.session;
@@ -415,7 +434,7 @@ export class Relay {
 
   #end(error: HoldpointError | undefined): void {
     if (this.#ended) return;
-    this.#rounds?.leave();
+    this.#look();
     this.#ended = true;
     this.#error = error;
     this.#holding.interrupt('gone');

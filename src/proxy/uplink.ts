@@ -141,7 +141,11 @@ export class Uplink {
   /** Nothing waits here, and the server has taken all that it was sent. */
   get isIdle(): boolean {
     return (
-      this.#batches.length === 0 && this.#deferred.length === 0 && this.#options.server.writableLength === 0
+      this.#batches.length === 0 &&
+      this.#deferred.length === 0 &&
+      this.#recorded === 0 &&
+      this.#barrier === undefined &&
+      this.#options.server.writableLength === 0
     );
   }
 

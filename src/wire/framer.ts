@@ -96,6 +96,21 @@ export class Framer implements FrameView {
     return this.#passingBytes === 0;
   }
 
+  /** The type of the unwanted frames that the stream is within, or just behind; 0 if it is not, or something waits here. */
+  get passing(): number {
+    return this.pendingBytes > 0 || this.#wanted[this.type] !== 0 ? 0 : this.type;
+  }
+
+  /** Bytes of the unwanted frame begun that are still to come. */
+  get passingBytes(): number {
+    return this.#passingBytes;
+  }
+
+  /** Such frames went by elsewhere: so many bytes of the last that was begun are still to come. */
+  passedBy(bytes: number): void {
+    this.#passingBytes = bytes;
+  }
+
   /** Whether the present view lies in the framer's own buffer, which the next frame may be written over. */
   get assembled(): boolean {
     return this.buffer === this.#assembly;
