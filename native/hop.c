@@ -27,7 +27,6 @@
 #include "lane-calls.h"
 #include "passage.h"
 
-typedef struct uv_loop_s uv_loop_t;
 typedef struct uv_poll_s uv_poll_t;
 typedef struct uv_timer_s uv_timer_t;
 typedef struct uv_handle_s uv_handle_t;
@@ -69,6 +68,8 @@ typedef struct {
   uv_poll_t *poll;
   uv_timer_t *timer;
   bool isTimed;
+  /* Being taken down; and its handles are closed. */
+  bool isOver, isClosed;
   int epoll;
   char *input;
   /* Descriptor; where in `input` it begins, or `writable`; bytes, 0 for the end of the stream, or minus an errno. */
@@ -118,6 +119,45 @@ static void late(uv_timer_t *timer) {
   tell(hop, 0);
 }
 
+/* What nobody waits for goes with the next that somebody does: half of the calls are saved. */
+static void tellLate(Hop *hop) {
+  if (hop->isTimed) return;
+  hop->isTimed = uv_timer_start(hop->timer, late, lateMs, 0) == 0;
+  if (!hop->isTimed) tell(hop, 0);
+}
+
+static void over(Hop *hop);
+
+/* The disk has confirmed what rounds wait for, or not. */
+static void synced(void *owner, Sync *sync) {
+  Hop *hop = owner;
+  Lanes *lanes = &hop->lanes;
+  int32_t kept = 0;
+  if (hop->isOver) {
+    over(hop);
+    return;
+  }
+  lanes->now = clockNow(CLOCK_MONOTONIC);
+  if (lanes->recorded < lanes->at) lanesRecord(lanes);
+  if (lanes->recorded < lanes->at) tell(hop, 0);
+  sync->next = 0;
+  for (int32_t i = 0; i < sync->count; i += 1) {
+    const Waiting waiting = sync->waits[i];
+    if (!laneRoom(lanes)) tell(hop, 0);
+    Lane *lane = laneOf(lanes, waiting);
+    if (lane == NULL) continue;
+    if (!sync->isDone || lane->ref < sync->upTo) {
+      laneFrees(lanes, lane, waiting.lane, sync->isDone);
+      continue;
+    }
+    if (lane->ref >= sync->next) sync->next = lane->ref + 1;
+    sync->waits[kept++] = waiting;
+  }
+  if (sync->count > 0) sync->count = kept;
+  if (lanes->isAwaited) tell(hop, 0);
+  else if (lanes->at > 0) tellLate(hop);
+}
+
 static void ready(uv_poll_t *poll, int status, int events) {
   Hop *hop = uv_handle_get_data((uv_handle_t *)poll);
   struct epoll_event found[readyMax];
@@ -154,23 +194,15 @@ static void ready(uv_poll_t *poll, int status, int events) {
     }
     at += (int)bytes;
   }
-  /* What nobody waits for goes with the next that somebody does: half of the calls are saved. */
   if (hop->lanes.isAwaited) lanesRecord(&hop->lanes);
-  if (count > 0 || hop->lanes.isAwaited) {
-    tell(hop, count);
-  } else if (hop->lanes.at > 0 && !hop->isTimed) {
-    hop->isTimed = uv_timer_start(hop->timer, late, lateMs, 0) == 0;
-    if (!hop->isTimed) tell(hop, 0);
-  }
+  if (count > 0 || hop->lanes.isAwaited) tell(hop, count);
+  else if (hop->lanes.at > 0) tellLate(hop);
 }
 
-static void closed(uv_handle_t *handle) {
-  Hop *hop = uv_handle_get_data(handle);
-  if (handle == (uv_handle_t *)hop->poll) {
-    uv_close((uv_handle_t *)hop->timer, closed);
-    return;
-  }
+/* Frees it once nothing runs on its behalf. */
+static void over(Hop *hop) {
   napi_async_cleanup_hook_handle cleanup = hop->cleanup;
+  if (!hop->isClosed || hop->lanes.syncing > 0) return;
   close(hop->epoll);
   free(hop->poll);
   free(hop->timer);
@@ -184,9 +216,25 @@ static void closed(uv_handle_t *handle) {
   napi_remove_async_cleanup_hook(cleanup);
 }
 
+static void closed(uv_handle_t *handle) {
+  Hop *hop = uv_handle_get_data(handle);
+  if (handle == (uv_handle_t *)hop->poll) {
+    uv_close((uv_handle_t *)hop->timer, closed);
+    return;
+  }
+  hop->isClosed = true;
+  over(hop);
+}
+
 static void cleanUp(napi_async_cleanup_hook_handle handle, void *data) {
+  Hop *hop = data;
   (void)handle;
-  uv_close((uv_handle_t *)((Hop *)data)->poll, closed);
+  hop->isOver = true;
+  for (int i = 0; i < pensMax; i += 1) {
+    if (hop->lanes.pens[i].sync != NULL) syncDrop(hop->lanes.pens[i].sync);
+    hop->lanes.pens[i].sync = NULL;
+  }
+  uv_close((uv_handle_t *)hop->poll, closed);
 }
 
 static Hop *arguments(napi_env env, napi_callback_info info, size_t wanted, napi_value *values) {
@@ -332,6 +380,9 @@ static napi_value openHop(napi_env env, napi_callback_info info) {
   if (napi_get_uv_event_loop(env, &loop) != napi_ok || uv_timer_init(loop, hop->timer) != 0 ||
       uv_poll_init(loop, hop->poll, hop->epoll) != 0)
     goto fail;
+  hop->lanes.loop = loop;
+  hop->lanes.synced = synced;
+  hop->lanes.owner = hop;
   uv_handle_set_data((uv_handle_t *)hop->timer, hop);
   uv_unref((uv_handle_t *)hop->timer);
   uv_handle_set_data((uv_handle_t *)hop->poll, hop);
@@ -357,11 +408,12 @@ static napi_value openHop(napi_env env, napi_callback_info info) {
       !method(env, result, "laneForget", laneForgetAll, &hop->lanes) ||
       !method(env, result, "laneOpen", laneOpens, &hop->lanes) || !method(env, result, "laneShut", laneShuts, &hop->lanes) ||
       !method(env, result, "laneUndo", laneUndo, &hop->lanes) || !method(env, result, "laneGo", laneGo, &hop->lanes) ||
-      !method(env, result, "laneMake", laneMake, &hop->lanes) ||
+      !method(env, result, "laneGrant", laneGrant, &hop->lanes) || !method(env, result, "laneMake", laneMake, &hop->lanes) ||
       !method(env, result, "lanePending", lanePending, &hop->lanes) ||
       !method(env, result, "laneRevoke", laneRevoke, &hop->lanes) || !method(env, result, "penTake", penTake, &hop->lanes) ||
       !method(env, result, "penLend", penLend, &hop->lanes) || !method(env, result, "penReturn", penReturn, &hop->lanes) ||
-      !method(env, result, "penDrop", penDrop, &hop->lanes) ||
+      !method(env, result, "penDrop", penDrop, &hop->lanes) || !method(env, result, "penFile", penFile, &hop->lanes) ||
+      !method(env, result, "penAbandon", penAbandon, &hop->lanes) ||
       uv_poll_start(hop->poll, uv_readable, ready) != 0)
     goto fail;
   return result;

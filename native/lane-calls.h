@@ -181,6 +181,29 @@ static napi_value laneGo(napi_env env, napi_callback_info info) {
   return laneResult(env, left);
 }
 
+/*
+ * laneGrant(rounds, count): the next rounds may go as well; three integers for each form of a lane: the lane, the place of the
+ * form, and how, as event 10 has it.
+ */
+static napi_value laneGrant(napi_env env, napi_callback_info info) {
+  napi_value values[2];
+  int32_t *numbers = NULL, count = 0;
+  size_t bytes = 0;
+  Lanes *lanes = laneArguments(env, info, 2, values);
+  if (lanes == NULL || napi_get_buffer_info(env, values[0], (void **)&numbers, &bytes) != napi_ok ||
+      napi_get_value_int32(env, values[1], &count) != napi_ok || count < 0 || (size_t)count * 12 > bytes)
+    return NULL;
+  const uint64_t now = clockNow(CLOCK_MONOTONIC);
+  for (const int32_t *one = numbers; one < numbers + 3 * count; one += 3) {
+    Lane *lane = one[0] >= 0 && one[0] < lanes->count ? lanes->all[one[0]] : NULL;
+    if (lane == NULL || one[1] < 0 || one[1] >= formsMax || lane->forms[one[1]] == NULL) continue;
+    lane->granted[one[1]] = now;
+    lane->grants[one[1]] = (uint8_t)one[2];
+    lane->epochs[one[1]] = lanes->epoch;
+  }
+  return NULL;
+}
+
 /* lanePending(): events that JavaScript was not told of yet, as it is told of them. */
 static napi_value lanePending(napi_env env, napi_callback_info info) {
   Lanes *lanes = laneArguments(env, info, 0, NULL);
@@ -216,7 +239,8 @@ static napi_value laneMake(napi_env env, napi_callback_info info) {
     if (event[0] == laneRound) {
       lane->ref = stamps[0];
       /* Whether the next of them may go as well. */
-      lane->granted[event[3]] = event[10] != 0 ? lanes->now : 0;
+      lane->granted[event[3]] = event[10] != askAgain ? lanes->now : 0;
+      lane->grants[event[3]] = (uint8_t)event[10];
       lane->epochs[event[3]] = lanes->epoch;
     }
     laneLine(&page, lane->forms[event[3]], event, (uint64_t)stamps[0], (uint64_t)stamps[1], (uint64_t)stamps[2]);
@@ -248,16 +272,18 @@ static napi_value penTake(napi_env env, napi_callback_info info) {
 }
 
 /*
- * penLend(number, fd, block, at, blank, head, leaves, leaf, seq, start, mono): from now on lines may be written with it.
- * `start`: ns of CLOCK_MONOTONIC at which the log's clock began; `mono`: what that said last. False if it is not to be.
+ * penLend(number, fd, block, at, blank, head, leaves, leaf, seq, start, mono, syncs): from now on lines may be written with
+ * it. `start`: ns of CLOCK_MONOTONIC at which the log's clock began; `mono`: what that said last; `syncs`: what waits for the
+ * disk may be left to it too. False if it is not to be.
  */
 static napi_value penLend(napi_env env, napi_callback_info info) {
-  napi_value values[11], result;
+  napi_value values[12], result;
+  bool syncs = false;
   int32_t numbers[4] = {-1, -1, -1, -1};
   double times[3] = {0};
   void *bytes[4] = {NULL};
   size_t sizes[4] = {0};
-  Lanes *lanes = laneArguments(env, info, 11, values);
+  Lanes *lanes = laneArguments(env, info, 12, values);
   if (lanes == NULL) return NULL;
   static const int numbered[] = {0, 1, 3, 7}, buffered[] = {2, 4, 5, 6};
   bool isWhole = true;
@@ -270,9 +296,13 @@ static napi_value penLend(napi_env env, napi_callback_info info) {
   isWhole = isWhole && numbers[0] < pensMax && lanes->pens[numbers[0]].isTaken && sizes[0] <= INT32_MAX &&
             (size_t)numbers[2] <= sizes[0] && sizes[1] == spelt && sizes[2] == spelt &&
             (size_t)numbers[3] <= sizes[3] / hashBytes && sizes[3] / hashBytes <= INT32_MAX;
+  napi_get_value_bool(env, values[11], &syncs);
+  Sync *sync = isWhole ? lanes->pens[numbers[0]].sync : NULL;
   if (isWhole)
     lanes->pens[numbers[0]] = (Pen){
         .isTaken = true,
+        .sync = sync,
+        .syncs = syncs && sync != NULL && sync->fd >= 0,
         .isLent = true,
         .fd = numbers[1],
         .block = bytes[0],
@@ -312,13 +342,56 @@ static napi_value penReturn(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+/*
+ * penFile(number, fd, path, lock, lockPath): what is written with it is, from now on, in this file, which is synced where rounds
+ * wait for that, as long as it and the log's lock are under their names. False where that cannot be had, or not yet.
+ */
+static napi_value penFile(napi_env env, napi_callback_info info) {
+  napi_value values[5], result;
+  int32_t numbers[3] = {-1, -1, -1};
+  void *paths[2] = {NULL};
+  size_t sizes[2] = {0};
+  Lanes *lanes = laneArguments(env, info, 5, values);
+  if (lanes == NULL) return NULL;
+  bool isHad = napi_get_buffer_info(env, values[2], &paths[0], &sizes[0]) == napi_ok &&
+               napi_get_buffer_info(env, values[4], &paths[1], &sizes[1]) == napi_ok;
+  for (int i = 0; i < 3; i += 1) isHad = isHad && napi_get_value_int32(env, values[i < 2 ? i : 3], &numbers[i]) == napi_ok;
+  isHad = isHad && numbers[0] >= 0 && numbers[0] < pensMax && lanes->pens[numbers[0]].isTaken;
+  if (isHad) {
+    Pen *pen = &lanes->pens[numbers[0]];
+    if (pen->sync == NULL) pen->sync = syncMake(lanes->loop, lanes->synced, lanes->owner, &lanes->syncing);
+    isHad = pen->sync != NULL && syncTakes(pen->sync, numbers[1], paths[0], sizes[0], numbers[2], paths[1], sizes[1]);
+  }
+  napi_get_boolean(env, isHad, &result);
+  return result;
+}
+
+/* penAbandon(number): rounds that wait for the disk are JavaScript's to see to. What runs is not waited for any more. */
+static napi_value penAbandon(napi_env env, napi_callback_info info) {
+  napi_value value;
+  int32_t number = -1;
+  Lanes *lanes = laneArguments(env, info, 1, &value);
+  if (lanes == NULL || napi_get_value_int32(env, value, &number) != napi_ok || number < 0 || number >= pensMax) return NULL;
+  Sync *sync = lanes->pens[number].sync;
+  int32_t kept = 0;
+  for (int32_t i = 0; sync != NULL && i < sync->count; i += 1) {
+    Lane *lane = laneOf(lanes, sync->waits[i]);
+    if (lane == NULL) continue;
+    if (lanes->recorded == lanes->at && laneRoom(lanes)) laneFrees(lanes, lane, sync->waits[i].lane, false);
+    else sync->waits[kept++] = sync->waits[i];
+  }
+  if (sync != NULL) sync->count = kept;
+  return NULL;
+}
+
 /* penDrop(number): nobody has it any more. */
 static napi_value penDrop(napi_env env, napi_callback_info info) {
   napi_value value;
   int32_t number = -1;
   Lanes *lanes = laneArguments(env, info, 1, &value);
-  if (lanes != NULL && napi_get_value_int32(env, value, &number) == napi_ok && number >= 0 && number < pensMax)
-    lanes->pens[number] = (Pen){.isTaken = false};
+  if (lanes == NULL || napi_get_value_int32(env, value, &number) != napi_ok || number < 0 || number >= pensMax) return NULL;
+  if (lanes->pens[number].sync != NULL) syncDrop(lanes->pens[number].sync);
+  lanes->pens[number] = (Pen){.isTaken = false};
   return NULL;
 }
 #endif

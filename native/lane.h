@@ -10,8 +10,8 @@
  * looks at the session for any other reason, and is told then what is under way.
  *
  * What it says of a round holds for the next ones of the same form and lane for a moment (`grantNs`), unless it takes it
- * back. Those need not be asked of it while the log's pen is lent (pen.h): they are recorded and go on at once, and it is
- * told afterwards.
+ * back. Those need not be asked of it while the log's pen is lent (pen.h): they are recorded and go on at once, or once the
+ * disk has their lines (sync.h), and it is told afterwards.
  *
  * Source: wire.md §2; the manual, "Message Formats"; audit-approval §3 (the lines).
  */
@@ -42,8 +42,12 @@ enum { digitsMax = 9 };
 /* Room for the events of one call of JavaScript, in integers, and for one round of the largest size. */
 enum { laneInts = 1 << 18, roundInts = 16 + roundBytesMax / 2 + 8 * valuesMax };
 enum { saltsBytes = 1 << 14 };
+/* What JavaScript says of a round: ask again; or the next ones may go once their lines are in the file, or on disk. */
+enum { askAgain, onceWritten, onceSynced };
 /* For how long a form's rounds may go once one was let go. */
 static const uint64_t grantNs = 100000000;
+/* When it is to be said again, while rounds of it still go: so that what goes on is never asked about. */
+static const uint64_t renewNs = 40000000;
 
 typedef struct {
   int state;
@@ -53,8 +57,9 @@ typedef struct {
   /* Where the session stands behind the last answer, as forms have it. */
   char status;
   Form *forms[formsMax];
-  /* When a round of each was let go, and what `Lanes.epoch` was then. */
+  /* When a round of each was let go, how, and what `Lanes.epoch` was then. */
   uint64_t granted[formsMax];
+  uint8_t grants[formsMax];
   uint32_t epochs[formsMax];
   /* Of the round that is under way: its form, its bytes and how many of them went, its time and its record. */
   int form;
@@ -86,6 +91,11 @@ typedef struct {
   /* Grants of another one count no more. */
   uint32_t epoch;
   Pen pens[pensMax];
+  /* For syncs: whose loop, whom to tell when one has ended, and how many run. */
+  uv_loop_t *loop;
+  void (*synced)(void *, Sync *);
+  void *owner;
+  int syncing;
   uint64_t now;
   int32_t serial;
   char salts[saltsBytes];
@@ -286,7 +296,8 @@ static Pen *lanePen(Lanes *lanes, const int32_t *event) {
   if (pen == NULL || !pen->isLent || event[0] == laneVoid) return NULL;
   if (event[0] == laneOutcome) return pen;
   const bool isGranted = lane->state == laneStaged && lane->epochs[event[3]] == lanes->epoch &&
-                         lanes->now - lane->granted[event[3]] < grantNs;
+                         lanes->now - lane->granted[event[3]] < grantNs &&
+                         (lane->grants[event[3]] == onceWritten || pen->syncs);
   return isGranted ? pen : NULL;
 }
 
@@ -313,6 +324,47 @@ static bool laneLines(Lanes *lanes, Pen *pen, int32_t from, int32_t to, int32_t 
   return true;
 }
 
+/* Notes what became of a round that waited for the disk, behind what is recorded; there must be room. */
+static int32_t *laneNotes(Lanes *lanes, int32_t kind, int32_t number) {
+  int32_t *event = lanes->events + lanes->at;
+  memset(event, 0, outcomeInts * sizeof *event);
+  event[0] = kind;
+  event[1] = outcomeInts;
+  event[2] = number;
+  event[3] = lanes->all[number]->form;
+  lanes->at += outcomeInts;
+  lanes->recorded = lanes->at;
+  return event;
+}
+
+/* The round of a queue, if it is one still. */
+static Lane *laneOf(Lanes *lanes, Waiting waiting) {
+  Lane *lane = waiting.lane < lanes->count ? lanes->all[waiting.lane] : NULL;
+  /* Shut meanwhile: then the session sees to it. */
+  return lane != NULL && lane->state == laneStaged && lane->serial == waiting.serial ? lane : NULL;
+}
+
+static int32_t laneNs(const Lane *lane) {
+  const uint64_t ns = clockNow(CLOCK_MONOTONIC) - lane->since;
+  return ns < INT32_MAX ? (int32_t)ns : INT32_MAX;
+}
+
+/* A round's line is on disk, and it goes; or it is JavaScript's to see to. There must be room for an event. */
+static void laneFrees(Lanes *lanes, Lane *lane, int32_t number, bool isDone) {
+  if (!isDone) {
+    int32_t *event = laneNotes(lanes, laneUnsynced, number);
+    memcpy(event + 4, &lane->ref, sizeof lane->ref);
+    event[6] = lane->serial;
+    lanes->isAwaited = true;
+    return;
+  }
+  laneSend(lane);
+  int32_t *event = laneNotes(lanes, laneFreed, number);
+  event[4] = laneNs(lane);
+  event[5] = lane->state == laneFlight;
+  if (lane->state == laneStuck) lanes->isAwaited = true;
+}
+
 /* Records so many events with one pen and lets their rounds go; false, and nothing is done, if it has no room. */
 static bool laneRecord(Lanes *lanes, Pen *pen, int32_t from, int32_t to, int32_t lines) {
   double seq = pen->seq;
@@ -329,13 +381,21 @@ static bool laneRecord(Lanes *lanes, Pen *pen, int32_t from, int32_t to, int32_t
     Lane *lane = lanes->all[event[2]];
     lane->ref = seq;
     event[0] = laneUnwritten;
+    event[7] = lanes->now - lane->granted[event[3]] > renewNs;
     if (!isWritten) continue;
+    if (lane->grants[event[3]] == onceSynced && !HOLDPOINT_UNRECORDED) {
+      event[0] = laneWaits;
+      event[6] = !syncQueues(pen->sync, event[2], lane->serial);
+      if (event[6]) lanes->isAwaited = true;
+      memcpy(event + 10, &seq, sizeof seq);
+      continue;
+    }
     laneSend(lane);
     event[0] = lane->state == laneFlight ? laneGone : laneLeft;
     if (lane->state == laneStuck) lanes->isAwaited = true;
-    const uint64_t ns = clockNow(CLOCK_MONOTONIC) - lane->since;
-    event[10] = ns < INT32_MAX ? (int32_t)ns : INT32_MAX;
+    event[10] = laneNs(lane);
   }
+  if (pen->syncs && pen->sync->count > 0) syncBegins(pen->sync, pen->seq);
   return true;
 }
 

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "finishing.h"
+#include "sync.h"
 
 enum { pensMax = 64 };
 
@@ -34,6 +35,9 @@ typedef struct {
   uint64_t start, mono;
   /* An errno, of the write that has failed. */
   int failure;
+  /* What rounds wait for that are to be on disk; NULL if it was never asked for. `syncs`: those may be left to the pen now. */
+  Sync *sync;
+  bool syncs;
 } Pen;
 
 static uint64_t clockNow(clockid_t clock) {

@@ -28,6 +28,7 @@ const loan: Loan = {
   head: nothing,
   leaves: Buffer.alloc(1 << 20),
   leafCount: 0,
+  synced: undefined,
   seq: 0,
   start: 0,
   mono: 0,

@@ -46,6 +46,11 @@ export class Lock {
     this.#timer.unref();
   }
 
+  /** The file as made, open for reading. */
+  get named(): { readonly fd: number; readonly path: string } {
+    return { fd: this.#fd, path: this.#path };
+  }
+
   /** True once somebody else was found to have taken the lock, or to have removed it. For ever: they may have written. */
   get isLost(): boolean {
     return this.#isLost;

@@ -36,6 +36,19 @@ export interface Borrower {
   revoke(): void;
   /** It may be lent again. */
   again(): void;
+  /** Nothing is taken now: who waits for the disk is to ask. */
+  refused(): void;
+}
+
+/** What it lends, as hop has it. */
+interface Lent extends ChainEnd {
+  readonly fd: number;
+  readonly synced: { readonly file: Named; readonly lock: Named } | undefined;
+}
+
+interface Named {
+  readonly fd: number;
+  readonly path: string;
 }
 
 /** The writer of one log. One per process and origin; `openLog` makes it. */
@@ -86,6 +99,7 @@ export class AuditLog {
       retry: () => void this.#groups.commit(),
       refuse: (error) => {
         this.#takeBack();
+        this.#borrower?.refused();
         this.#waiters.reject(error);
         if (this.#waiters.forFile) this.#turn.end();
       },
@@ -214,16 +228,18 @@ export class AuditLog {
   }
 
   /** Lends its end, to write records to it until it is recalled. Undefined where that is not possible now. */
-  lend(borrower: Borrower): (ChainEnd & { readonly fd: number }) | undefined {
-    const { lock, clock, open } = this.#at;
+  lend(borrower: Borrower): Lent | undefined {
+    const { lock, clock, open, side } = this.#at;
     const isBusy = this.#sealer.isClosing || open.hasForgone;
     if (isBusy || !this.takes || lock.isLost || this.#isClosed || clock !== systemClock) return undefined;
-    const { fd } = this.#segments;
-    const end = fd === undefined ? undefined : this.#chain.lend();
-    if (fd === undefined || end === undefined) return undefined;
+    const { file } = this.#segments;
+    const end = file === undefined ? undefined : this.#chain.lend();
+    if (file === undefined || end === undefined) return undefined;
     this.#borrower = borrower;
     this.#isLent = true;
-    return { ...end, fd };
+    // What lies beside the file and is to be on disk with it is for the log to sync.
+    const isAlone = side === undefined && this.#blobs.unconfirmedBytes === 0;
+    return { ...end, fd: file.fd, synced: isAlone ? { file, lock: lock.named } : undefined };
   }
 
   /** Takes back what it lent: these records were made meanwhile. `kept`: as of `adopt`. */

@@ -57,6 +57,7 @@ export class Segment {
   #hasher: Hasher = createHash('sha256');
   #unhashed: Buffer[] = [];
   #unhashedBytes = 0;
+  #named: { readonly fd: number; readonly path: string } | undefined;
   #confirmed: Confirmed | undefined;
   #unconfirmed: Buffer[] = [];
   #unconfirmedBytes = 0;
@@ -160,9 +161,10 @@ export class Segment {
     this.#wrote(bytes);
   }
 
-  /** The descriptor, for somebody who writes bytes that then are `written` or `missed`; the file is open to append. */
-  get fd(): number {
-    return this.#fd;
+  /** For somebody who writes bytes that then are `written` or `missed`; it is open to append. Always the same object. */
+  get named(): { readonly fd: number; readonly path: string } {
+    this.#named ??= { fd: this.#fd, path: this.#folder.segment(this.n) };
+    return this.#named;
   }
 
   /** Somebody has written them. */

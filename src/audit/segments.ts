@@ -68,10 +68,10 @@ export class Segments {
     }
   }
 
-  /** The present file's descriptor, if it takes lines and is a file of the system's: to write to it, then tell `wrote`. */
-  get fd(): number | undefined {
+  /** The present file, if it takes lines and is a file of the system's: to write to it, then tell `wrote`. */
+  get file(): { readonly fd: number; readonly path: string } | undefined {
     const isOurs = this.#folder.fs.writeSync === systemFs.writeSync;
-    return isOurs && !this.#isBroken && !this.#isFinished ? this.#current.fd : undefined;
+    return isOurs && !this.#isBroken && !this.#isFinished ? this.#current.named : undefined;
   }
 
   /** Somebody has written the first, and not the others if there was an error, which has broken the file. */

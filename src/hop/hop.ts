@@ -38,6 +38,7 @@ export interface Hop {
   laneShut(lane: number, told: Buffer): Buffer | undefined;
   laneUndo(lane: number): void;
   laneGo(rounds: Buffer, count: number): number;
+  laneGrant(forms: Buffer, count: number): void;
   /** Integers of `rounds` that `told` was not told of yet; from now on they count as told. */
   lanePending(): number;
   laneMake(
@@ -67,7 +68,10 @@ export interface Hop {
     seq: number,
     start: number,
     mono: number,
+    syncs: boolean,
   ): boolean;
+  penFile(pen: number, fd: number, path: Buffer, lock: number, lockPath: Buffer): boolean;
+  penAbandon(pen: number): void;
   penReturn(pen: number, told: Buffer): void;
   penDrop(pen: number): void;
 }

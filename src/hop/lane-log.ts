@@ -26,6 +26,14 @@ export interface Borrower {
   revoke(): void;
   /** It may be lent again. */
   again(): void;
+  /** The log takes nothing now: who waits for the disk is to ask it. */
+  refused(): void;
+}
+
+/** A file that is open, and where it is to be found as long as it is nobody else's. */
+export interface NamedFile {
+  readonly fd: number;
+  readonly path: string;
 }
 
 /** The end of a log: lines are made in `block` from `at` on, and written to `fd`. Nobody else touches any of it meanwhile. */
@@ -40,6 +48,8 @@ export interface Loan {
   /** Hashes of lines that are not in the tree yet, and how many there are. */
   readonly leaves: Buffer;
   readonly leafCount: number;
+  /** What rounds that wait for the disk have synced: the log's file, and its lock. Undefined: it is to be asked of the log. */
+  readonly synced: { readonly file: NamedFile; readonly lock: NamedFile } | undefined;
   /** Of the next record. */
   readonly seq: number;
   /** When the log's clock began, in ns of CLOCK_MONOTONIC, and what it said last. */

@@ -4,11 +4,11 @@
 
 import { Descriptor, hopHere, onRounds, readOf } from './descriptor.ts';
 import type { Hop } from './hop.ts';
-import { Lane, type LaneEnds, type LaneUser } from './lane.ts';
+import { type Admission, Lane, type LaneEnds, type LaneUser } from './lane.ts';
 import { type LaneLog, type LaneRecords, type LaneValue, passedBrief } from './lane-log.ts';
 import type { Line } from './line.ts';
 import { Numbers } from './numbers.ts';
-import { allPens, Pen } from './pens.ts';
+import { allPens, Pen, type PenEnds } from './pens.ts';
 
 /** Of event kinds in native/lines.h; those with a line already come first, and from `gone` on. */
 const voided = 0;
@@ -17,6 +17,9 @@ const gone = 3;
 const left = 4;
 const unwritten = 5;
 const ended = 6;
+const waits = 7;
+const freed = 8;
+const unsynced = 9;
 const roundHead = 12;
 const valueHead = 5;
 
@@ -27,6 +30,15 @@ interface Entry {
 
 /** By their numbers. */
 const entries: (Entry | undefined)[] = [];
+
+/** What the next rounds of a form and session may do without being asked about: lane.h has the numbers. */
+const grants = { none: 0, onceWritten: 1, onceSynced: 2 };
+
+function grantOf(how: Admission, { keepsValues }: LaneUser): number {
+  if (how === 'kill') return grants.onceWritten;
+  // Values that are put aside are synced by the log.
+  return how === 'disk' && !keepsValues ? grants.onceSynced : grants.none;
+}
 
 const laneEnds: LaneEnds = {
   flush: () => flush(hopHere()!),
@@ -42,7 +54,7 @@ export function laneBetween(client: Line, server: Line, user: LaneUser): Lane | 
   const hop = hopHere();
   if (hop === undefined || !(client instanceof Descriptor) || !(server instanceof Descriptor))
     return undefined;
-  const pen = Pen.of(hop, user.log, recalled);
+  const pen = Pen.of(hop, user.log, penEnds);
   const number = hop.laneTake(client.fd, server.fd, pen?.number ?? -1);
   if (number < 0) {
     pen?.drop();
@@ -156,7 +168,7 @@ class Gathering {
     const isKill = how === 'kill';
     (isKill ? this.#kill : how === 'disk' ? this.#disk : this.#seal).add(lane, ints[at + 2]!, ints[at + 8]!);
     // Then the next ones may go as well.
-    ints[at + 10] = isKill ? 1 : 0;
+    ints[at + 10] = grantOf(how, user);
     return true;
   }
 
@@ -206,6 +218,8 @@ let waiting: Gathering[] = [];
 /** Whose round went in part; and those whose records a pen could not write, by their log. */
 let stuck: Lane[] = [];
 let unwrittens = new Map<LaneLog, Going>();
+/** Those that the disk did not confirm to a pen, by their log, with the seq of the last of them. */
+let unsynceds = new Map<LaneLog, { readonly going: Going; last: number }>();
 
 /** What happened in lanes, in order. A round that does not go comes to its session as if there were no lane. */
 function rounds(to: number): void {
@@ -235,6 +249,7 @@ function rounds(to: number): void {
 /** Gives logs back what pens have, with what was written with them. Returns where events begin that have no line yet. */
 function settled(to: number, ints: Int32Array, doubles: Float64Array, since: number): number {
   let at = 0;
+  const renewed: number[] = [];
   for (const pen of allPens()) pen.take();
   for (; at < to && ints[at]! >= gone; at += ints[at + 1]!) {
     const { lane, pen } = entries[ints[at + 2]!]!;
@@ -244,9 +259,27 @@ function settled(to: number, ints: Int32Array, doubles: Float64Array, since: num
       continue;
     }
     const { user } = lane;
+    if (kind === freed) {
+      user.went(ints[at + 4]! / 1e9);
+      if (ints[at + 5] === 0) stuck.push(lane);
+      continue;
+    }
+    if (kind === unsynced) {
+      pen!.unsynced();
+      awaitDisk(lane, ints[at + 2]!, ints[at + 6]!, doubles[(at + 4) >> 1]!, since);
+      continue;
+    }
     const place = ints[at + 3]!;
     user.passed(place);
+    if (ints[at + 7] !== 0) {
+      const grant = grantOf(user.admitsStill(place), user);
+      if (grant !== grants.none) renewed.push(ints[at + 2]!, place, grant);
+    }
     pen!.record(passedBrief, user.keepsValues ? valuesAt(at, ints, lane.oids(place)) : undefined);
+    if (kind === waits) {
+      if (ints[at + 6] !== 0) awaitDisk(lane, ints[at + 2]!, ints[at + 8]!, doubles[(at + 10) >> 1]!, since);
+      continue;
+    }
     if (kind !== unwritten) user.went(ints[at + 10]! / 1e9);
     if (kind === left) stuck.push(lane);
     if (kind === unwritten) {
@@ -256,26 +289,44 @@ function settled(to: number, ints: Int32Array, doubles: Float64Array, since: num
     }
   }
   for (const pen of allPens()) pen.settle();
+  if (renewed.length > 0) hopHere()!.laneGrant(numbersOf(renewed).bytes, renewed.length / 3);
   return at;
+}
+
+/** The log is to be asked when record `ref` is on disk. */
+function awaitDisk(lane: Lane, number: number, serial: number, ref: number, since: number): void {
+  const { log } = lane.user;
+  const late = unsynceds.get(log) ?? { going: new Going(since), last: ref };
+  late.going.add(lane, number, serial);
+  late.last = Math.max(late.last, ref);
+  unsynceds.set(log, late);
 }
 
 /** All that came in the same call was seen: one write has the records of all of it. */
 function released(): void {
   const hop = hopHere()!;
-  const [all, parts, late] = [waiting, stuck, unwrittens];
+  const [all, parts, late, lost] = [waiting, stuck, unwrittens, unsynceds];
   waiting = [];
   stuck = [];
   if (late.size > 0) unwrittens = new Map();
+  if (lost.size > 0) unsynceds = new Map();
   for (const gathering of all) gathering.release(hop);
   for (const lane of parts) if (lane.isOpen) lane.user.stuck();
   for (const [log, going] of late) goOnceWritten(hop, log, going);
+  for (const [log, { going, last }] of lost) goOnce(hop, log.synced(last), going);
   for (const pen of allPens()) pen.lend();
 }
 
-/** A log is about to be used. */
-function recalled(): void {
-  rounds(hopHere()!.lanePending());
-}
+const penEnds: PenEnds = {
+  recall: () => rounds(hopHere()!.lanePending()),
+  abandon(number) {
+    const hop = hopHere()!;
+    flush(hop);
+    hop.penAbandon(number);
+    flush(hop);
+    released();
+  },
+};
 
 /** Has told what was not yet: outcomes, and what was recorded; for other rounds are told at once. */
 function flush(hop: Hop): void {

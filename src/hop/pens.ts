@@ -3,8 +3,16 @@
 
 import { getSystemErrorName } from 'node:util';
 import type { Hop } from './hop.ts';
-import type { Borrower, LaneLog, LaneValue, Loan, Written } from './lane-log.ts';
+import type { Borrower, LaneLog, LaneValue, Loan, NamedFile, Written } from './lane-log.ts';
 import { Numbers } from './numbers.ts';
+
+/** What lanes have to do when a log wants something of its pen. */
+export interface PenEnds {
+  /** Have told what was written with all pens: `take` each, `record` that, and `settle`. */
+  recall(): void;
+  /** Ask the log about the rounds that wait for the disk with the pen of that number. */
+  abandon(number: number): void;
+}
 
 export class Pen {
   readonly #hop: Hop;
@@ -17,27 +25,32 @@ export class Pen {
   /** Kept as long as the addon has its memory. */
   #loan: Loan | undefined;
   #written: Written | undefined;
+  /** The log's file that the addon has synced. */
+  #file: NamedFile | undefined;
   /** What was written with it, as far as it was told; and of each whose values are kept those. */
   readonly #briefs = new Numbers();
   #values: (readonly LaneValue[] | undefined)[] = [];
 
-  private constructor(hop: Hop, log: LaneLog, number: number, recall: Borrower['recall']) {
+  private constructor(hop: Hop, log: LaneLog, number: number, { recall, abandon }: PenEnds) {
     this.#hop = hop;
     this.#log = log;
     this.#number = number;
-    this.#borrower = { recall, revoke: () => hop.laneRevoke(), again: () => this.#again() };
+    this.#borrower = {
+      recall,
+      revoke: () => hop.laneRevoke(),
+      again: () => this.#again(),
+      // Behind whatever found it out.
+      refused: () => setImmediate(() => pens.get(log) === this && abandon(number)),
+    };
   }
 
-  /**
-   * That of a log, for one more lane; undefined where there is none to be had. `recall` is to have told what was written
-   * with all pens: `take` each, `record` that, and `settle`.
-   */
-  static of(hop: Hop, log: LaneLog, recall: Borrower['recall']): Pen | undefined {
+  /** That of a log, for one more lane; undefined where there is none to be had. */
+  static of(hop: Hop, log: LaneLog, ends: PenEnds): Pen | undefined {
     let pen = pens.get(log);
     if (pen === undefined) {
       const number = log.lend === undefined ? -1 : hop.penTake();
       if (number < 0) return undefined;
-      pen = new Pen(hop, log, number, recall);
+      pen = new Pen(hop, log, number, ends);
       pens.set(log, pen);
     }
     pen.#users += 1;
@@ -68,9 +81,27 @@ export class Pen {
     const loan = this.#log.lend?.(this.#borrower);
     if (loan === undefined) return;
     const { fd, block, at, blank, head, leaves, leafCount, seq, start, mono } = loan;
-    if (this.#hop.penLend(this.#number, fd, block, at, blank, head, leaves, leafCount, seq, start, mono))
+    const syncs = this.#syncs(loan);
+    const number = this.#number;
+    if (this.#hop.penLend(number, fd, block, at, blank, head, leaves, leafCount, seq, start, mono, syncs))
       this.#loan = loan;
     else this.#log.settle?.({ to: at, inFile: at, leafCount, mono, error: undefined }, none, []);
+  }
+
+  /** What rounds wait for may be synced by the addon. */
+  #syncs({ synced }: Loan): boolean {
+    if (synced === undefined) return false;
+    const { file, lock } = synced;
+    if (this.#file === file) return true;
+    const path = Buffer.from(file.path);
+    const isHad = this.#hop.penFile(this.#number, file.fd, path, lock.fd, Buffer.from(lock.path));
+    this.#file = isHad ? file : undefined;
+    return isHad;
+  }
+
+  /** The disk did not keep what was written, or not under its name: the log finds out what is wrong. */
+  unsynced(): void {
+    this.#file = undefined;
   }
 
   /** The addon has it no more. */

@@ -120,6 +120,10 @@ export class Rounds implements LaneUser {
     return gate.durability === 'output' ? 'no' : gate.durability;
   }
 
+  admitsStill(place: number): Admission {
+    return this.admits(place);
+  }
+
   passed(place: number): void {
     const { gate, from } = this.#repeated[place]!;
     this.#options.book.passed(gate);

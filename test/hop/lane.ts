@@ -166,6 +166,11 @@ export class FakeUser implements LaneUser {
     return this.isAdmitting ? this.how : 'no';
   }
 
+  admitsStill(place: number): Admission {
+    this.told.push(`admits still ${place}`);
+    return this.isAdmitting ? this.how : 'no';
+  }
+
   passed(place: number): void {
     this.passes.push(place);
   }

@@ -2,6 +2,7 @@
 // file before its round is anywhere; that the log has it all back before it is used. With the log itself, with files that
 // take nothing, and with as little room as there can be. Where the hop is not built there are no lanes.
 
+import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
@@ -105,7 +106,8 @@ async function goes(way: Way, text: string): Promise<void> {
   expect(await way.answers(answer())).toBe('client');
 }
 
-const asked = (way: Way) => way.user.told.filter((what) => what.startsWith('admits')).length;
+const asked = (way: Way) => way.user.told.filter((what) => /^admits \d/.test(what)).length;
+const renewed = (way: Way) => way.user.told.filter((what) => what.startsWith('admits still')).length;
 
 /** Rounds until one was not asked about: a busy machine may take longer for one than a grant lasts. Returns how many. */
 async function unasked(way: Way): Promise<number> {
@@ -379,6 +381,22 @@ function fail(): never {
   throw new Error('it was given back');
 }
 
+/** Keeps every thread of libuv's pool busy until the returned function is called. */
+function busyPool(): () => void {
+  const path = join(temporaryFolder(), 'fifo');
+  execFileSync('mkfifo', [path]);
+  const threads = Number(process.env.UV_THREADPOOL_SIZE ?? 4);
+  // To open it waits for who writes.
+  let isBusy = true;
+  for (let n = 0; n < threads; n += 1) fs.open(path, 'r', (_error, fd) => fs.close(fd));
+  const release = () => {
+    if (isBusy) fs.closeSync(fs.openSync(path, 'w'));
+    isBusy = false;
+  };
+  onTestFinished(release);
+  return release;
+}
+
 interface Returned {
   readonly seq: number;
   readonly briefs: ReturnType<typeof spoken>;
@@ -389,7 +407,7 @@ interface Returned {
 
 /** Lends what the test gives it, and remembers what came of it. */
 class Lender extends FakeLog {
-  readonly path = join(temporaryFolder(), 'lines');
+  path = join(temporaryFolder(), 'lines');
   /** What is opened to write to. */
   target = this.path;
   blockBytes = 1 << 16;
@@ -400,8 +418,11 @@ class Lender extends FakeLog {
   /** Hashes of what was written. */
   leaves = Buffer.alloc(0);
   isLending = true;
+  /** What rounds that wait for the disk have synced. */
+  isSynced: Loan['synced'];
   #block = Buffer.alloc(0);
   #borrower: Borrower | undefined;
+  #last: Borrower | undefined;
   #fd = -1;
 
   lend(borrower: Borrower): Loan | undefined {
@@ -410,6 +431,7 @@ class Lender extends FakeLog {
     this.#block = Buffer.alloc(this.blockBytes, '!');
     this.leaves = Buffer.alloc(this.leavesMax * 32);
     this.#borrower = borrower;
+    this.#last = borrower;
     const seq = this.times.seq;
     const [blank, head] = [Buffer.from(stamp.prev), Buffer.from('h'.repeat(43))];
     return {
@@ -420,6 +442,7 @@ class Lender extends FakeLog {
       head,
       leaves: this.leaves,
       leafCount: 1,
+      synced: this.isSynced,
       seq,
       start: 0,
       mono: this.mono,
@@ -442,6 +465,11 @@ class Lender extends FakeLog {
 
   recall(): void {
     this.#borrower?.recall();
+  }
+
+  /** Nothing is taken any more. */
+  refuses(): void {
+    this.#last?.refused();
   }
 }
 
@@ -489,7 +517,12 @@ describe.skipIf(!isBuilt)('what is lent', () => {
 
     const path = temporaryFolder();
     const opened = await openTestLog(path);
-    const { at, leafCount } = opened.log.lend({ recall: fail, revoke: fail, again: () => undefined })!;
+    const { at, leafCount } = opened.log.lend({
+      recall: fail,
+      revoke: fail,
+      again: () => undefined,
+      refused: fail,
+    })!;
     opened.log.settle(
       { to: at, inFile: at, leafCount, mono: later, error: undefined },
       new Float64Array(0),
@@ -524,6 +557,21 @@ describe.skipIf(!isBuilt)('what is lent', () => {
     way.lane.open(9, 'I');
     expect(await way.sends(round([Buffer.from('y')], { name: 't' }))).toBe('server');
     expect(way.user.told).toContain('admits 1');
+  });
+
+  test('goes on without being asked for as long as that is said again, and not when it is not', async () => {
+    const { way } = await lentWay();
+    // A busy machine may take longer between two rounds than what is said again holds.
+    for (let isRenewed = false; !isRenewed; ) {
+      await unasked(way);
+      const [asks, renewals] = [asked(way), renewed(way)];
+      const since = performance.now();
+      while (asked(way) === asks && performance.now() - since < 3 * grantMs) await goes(way, 'a');
+      isRenewed = asked(way) === asks && renewed(way) > renewals;
+    }
+    way.user.isAdmitting = false;
+    while ((await way.sends(roundOf('a'))) === 'server') await way.answers(answer());
+    expect(way.user.told.at(-1)).toBe('admits 0');
   });
 
   test('counts for nothing once the lane was shut, or the form learned anew', async () => {
@@ -612,5 +660,176 @@ describe.skipIf(!isBuilt)('what is lent', () => {
     const { length } = log.returned;
     log.recall();
     expect(log.returned).toHaveLength(length);
+  });
+});
+
+function stmtsIn({ path }: Lender): number {
+  return fs.readFileSync(path, 'latin1').split('"kind":"stmt"').length;
+}
+
+/** A log whose file and lock are synced by the addon, with a round that waits for the disk; `go` has the disk answer. */
+async function waitingWay(
+  set: Partial<Lender> = {},
+): Promise<{ log: Lender; way: Way; go: () => void; many: number }> {
+  const { log, way } = await lentWay(set);
+  way.user.how = 'disk';
+  way.user.keepsValues = false;
+  const many = await unasked(way);
+  const go = busyPool();
+  const before = asked(way);
+  const already = stmtsIn(log);
+  way.atServer.take();
+  way.client.write(roundOf('a'));
+  // Its line is in the file, or it was asked about: too late on a busy machine.
+  await soon(() => asked(way) > before || stmtsIn(log) > already);
+  if (asked(way) === before) return { log, way, go, many: many + 1 };
+  go();
+  closeAll();
+  return waitingWay(set);
+}
+
+function syncedIn(log = new Lender()): {
+  path: string;
+  target: string;
+  isSynced: NonNullable<Loan['synced']>;
+} {
+  const lockPath = join(temporaryFolder(), 'lock');
+  const [file, lock] = [fs.openSync(log.path, 'a'), fs.openSync(lockPath, 'w')];
+  onTestFinished(() => {
+    for (const fd of [file, lock]) fs.closeSync(fd);
+  });
+  return {
+    path: log.path,
+    target: log.path,
+    isSynced: { file: { fd: file, path: log.path }, lock: { fd: lock, path: lockPath } },
+  };
+}
+
+describe.skipIf(!isBuilt)('what waits for the disk', () => {
+  test('goes unasked too, once the disk has its line, and not before', async () => {
+    const { log, way, go, many } = await waitingWay(syncedIn());
+    expect(String(await way.sentToServer())).toBe('');
+    log.recall();
+    const briefs = log.returned.flatMap((each) => each.briefs);
+    expect(briefs.filter((brief) => brief === 'passed').length).toBe(many - asked(way));
+    expect(way.user.told.filter((what) => what === 'went')).toHaveLength(many - 1);
+    const { length } = log.calls.filter((call) => call === 'sync');
+    go();
+    await way.until(() => way.atServer.bytes === roundOf('a').length);
+    expect(await way.answers(answer())).toBe('client');
+    await soon(() => way.user.told.filter((what) => what === 'went').length === many);
+    // Not by the log.
+    expect(log.calls.filter((call) => call === 'sync')).toHaveLength(length);
+    expect(way.lane.shut()).toMatchObject({ state: 'idle', rounds: many });
+  });
+
+  test.each(['file', 'lock'] as const)(
+    "is the log's to answer for if its %s was moved meanwhile",
+    async (which) => {
+      const set = syncedIn();
+      const { log, way, go, many } = await waitingWay(set);
+      log.isSealing = false;
+      fs.renameSync(set.isSynced[which].path, `${set.isSynced[which].path}.moved`);
+      go();
+      await way.until(() => log.durables.length > 0);
+      expect(String(await way.sentToServer())).toBe('');
+      const { seq, done } = log.durables.at(-1)!;
+      expect(log.returned.flatMap(({ seq: first, briefs }) => briefs.map((_, at) => first + at))).toContain(
+        seq,
+      );
+      done();
+      await way.until(() => way.atServer.bytes === roundOf('a').length);
+      expect(way.lane.shut()).toMatchObject({ state: 'flight', rounds: many });
+    },
+  );
+
+  test("is the log's to answer for where the disk does not sync", async () => {
+    // What is no file is not synced.
+    const set = syncedIn();
+    const nothing = fs.openSync('/dev/null', 'a');
+    onTestFinished(() => fs.closeSync(nothing));
+    const { log, way } = await lentWay({
+      ...set,
+      isSealing: false,
+      isSynced: { ...set.isSynced, file: { fd: nothing, path: '/dev/null' } },
+    });
+    way.user.how = 'disk';
+    way.user.keepsValues = false;
+    for (let n = 0; n < 4; n += 1) {
+      way.client.write(roundOf('a'));
+      await way.until(() => log.durables.length > n);
+      expect(String(await way.sentToServer())).toBe('');
+      log.durables[n]!.done();
+      await way.until(() => way.atServer.bytes === roundOf('a').length);
+      way.atServer.take();
+      expect(await way.answers(answer())).toBe('client');
+    }
+    // Some of them unasked.
+    expect(log.returned.flatMap(({ briefs }) => briefs)).toContain('passed');
+  });
+
+  test('does not go with a sync that was begun before its line was there', async () => {
+    for (let isTried = false; !isTried; closeAll()) {
+      const { log, way } = await lentWay(syncedIn());
+      const other = await Way.make(log);
+      other.lane.learn(0, formOf(roundOf('a')));
+      other.lane.open(0, 'I');
+      const goes: (() => void)[] = [];
+      for (const each of [way, other]) {
+        each.user.how = 'disk';
+        each.user.keepsValues = false;
+        await unasked(each);
+        each.atServer.take();
+      }
+      const asks = asked(way) + asked(other);
+      for (const each of [way, other]) {
+        // The second is queued in front of what follows the first sync.
+        if (each === way) goes.push(busyPool());
+        const before = stmtsIn(log);
+        each.client.write(roundOf('a'));
+        await soon(() => asked(way) + asked(other) > asks || stmtsIn(log) > before);
+      }
+      goes.push(busyPool());
+      isTried = asked(way) + asked(other) === asks;
+      goes[0]!();
+      if (isTried) {
+        await way.until(() => way.atServer.bytes === roundOf('a').length);
+        expect(String(await other.sentToServer())).toBe('');
+      }
+      goes[1]!();
+      if (isTried) await other.until(() => other.atServer.bytes === roundOf('a').length);
+    }
+  });
+
+  test("is the session's once the lane is shut, and goes nowhere", async () => {
+    const { way, go, many } = await waitingWay(syncedIn());
+    const standing = way.lane.shut()!;
+    expect(standing).toMatchObject({ state: 'staged', rounds: many, bytes: roundOf('a') });
+    expect(standing.ref).toBeGreaterThan(0);
+    go();
+    way.lane.open(9, 'I');
+    await goes(way, 'b');
+    expect(way.user.told.filter((what) => what === 'went')).toHaveLength(many);
+  });
+
+  test('hears of it when the log takes nothing any more, whatever the disk does', async () => {
+    const { log, way, go, many } = await waitingWay(syncedIn());
+    log.isSealing = false;
+    log.refuses();
+    await way.until(() => log.durables.length > 0);
+    log.durables.at(-1)!.done(new Error('the disk does not answer'));
+    await soon(() => way.user.told.includes('failed the disk does not answer'));
+    expect(String(await way.sentToServer())).toBe('');
+    expect(way.lane.shut()).toMatchObject({ state: 'staged', rounds: many });
+    go();
+  });
+
+  test('is asked about where values are put aside, which the log syncs', async () => {
+    const { way } = await lentWay(syncedIn());
+    way.user.how = 'disk';
+    for (let n = 1; n < 5; n += 1) {
+      await goes(way, 'a');
+      expect(asked(way)).toBe(n);
+    }
   });
 });
