@@ -25,8 +25,9 @@ export class Pen {
   /** Kept as long as the addon has its memory. */
   #loan: Loan | undefined;
   #written: Written | undefined;
-  /** The log's file that the addon has synced. */
+  /** The log's file that the addon has synced; and the last one that it could not. */
   #file: NamedFile | undefined;
+  #refused: NamedFile | undefined;
   /** What was written with it, as far as it was told; and of each whose values are kept those. */
   readonly #briefs = new Numbers();
   #values: (readonly LaneValue[] | undefined)[] = [];
@@ -93,14 +94,19 @@ export class Pen {
     if (synced === undefined) return false;
     const { file, lock } = synced;
     if (this.#file === file) return true;
+    if (this.#refused === file) return false;
     const path = Buffer.from(file.path);
     const isHad = this.#hop.penFile(this.#number, file.fd, path, lock.fd, Buffer.from(lock.path));
     this.#file = isHad ? file : undefined;
     return isHad;
   }
 
-  /** The disk did not keep what was written, or not under its name: the log finds out what is wrong. */
+  /**
+   * The disk did not keep what was written, or not under its name: the log finds out what is wrong. Of that file the addon
+   * is not asked again: the system tells a descriptor once of what was lost, and says of later lines that they are there.
+   */
   unsynced(): void {
+    this.#refused = this.#file ?? this.#refused;
     this.#file = undefined;
   }
 
