@@ -7,11 +7,12 @@ import { HoldpointError } from '../errors.ts';
 import { Aside } from './aside.ts';
 import { isFull } from './ballast.ts';
 import { Blobs } from './blobs.ts';
-import { Chain, type ChainEnd, type Lines, type Made } from './chain.ts';
+import { Chain, type Lines, type Made } from './chain.ts';
 import type { Spelling } from './frequent.ts';
 import { Groups } from './groups.ts';
+import { type Borrower, Lending, type Lent } from './lending.ts';
 import type { Blob } from './line.ts';
-import { type LogHealth, type LogListener, type LogState, systemClock } from './logstate.ts';
+import type { LogHealth, LogListener, LogState } from './logstate.ts';
 import { patient } from './patience.ts';
 import type { RecordBody, StatementBody } from './record.ts';
 import type { Sign } from './seal.ts';
@@ -27,29 +28,6 @@ import { Waiters, type Written } from './waiters.ts';
 const turnBytesMax = 1 << 20;
 /** Of `unconfirmedBytesMax`: then records are refused, whoever asks. */
 const refusalFactor = 4;
-
-/** Whom the end of the log is lent to; as hop has it. */
-export interface Borrower {
-  /** It is about to be used: `settle` is called before this returns. */
-  recall(): void;
-  /** There is news in it, lent or not: what rested on what it said before does not any more. */
-  revoke(): void;
-  /** It may be lent again. */
-  again(): void;
-  /** Nothing is taken now: who waits for the disk is to ask. */
-  refused(): void;
-}
-
-/** What it lends, as hop has it. */
-interface Lent extends ChainEnd {
-  readonly fd: number;
-  readonly synced: { readonly file: Named; readonly lock: Named } | undefined;
-}
-
-interface Named {
-  readonly fd: number;
-  readonly path: string;
-}
 
 /** The writer of one log. One per process and origin; `openLog` makes it. */
 export class AuditLog {
@@ -71,6 +49,7 @@ export class AuditLog {
     this.#beside('a long statement could not be written', () => this.#blobs.keep(blobs));
 
   readonly #groups: Groups;
+  readonly #lending: Lending;
 
   // Whether records are taken, and what is done about it if not.
   readonly #standing: Standing;
@@ -78,9 +57,6 @@ export class AuditLog {
   #lastBeat = 0;
   #closing: Promise<void> | undefined;
   #isClosed = false;
-  /** Whom its end was lent to last, and whether it is. */
-  #borrower: Borrower | undefined;
-  #isLent = false;
 
   constructor(state: LogState) {
     this.#at = state;
@@ -98,8 +74,8 @@ export class AuditLog {
       meter: state.meter,
       retry: () => void this.#groups.commit(),
       refuse: (error) => {
-        this.#takeBack();
-        this.#borrower?.refused();
+        this.#lending.takeBack();
+        this.#lending.refused();
         this.#waiters.reject(error);
         if (this.#waiters.forFile) this.#turn.end();
       },
@@ -110,7 +86,7 @@ export class AuditLog {
       aside: this.#aside,
       segments: this.#segments,
       sign: this.#asking(state),
-      takeBack: () => this.#takeBack(),
+      takeBack: () => this.#lending.takeBack(),
       append: (body) => this.#append(body),
       flush: () => this.#flush(),
       brokeOff: (what, cause) => this.#brokeOff(what, cause),
@@ -125,14 +101,23 @@ export class AuditLog {
         for (const listener of this.#listeners) listener.segmentClosed?.(n);
       },
     });
+    this.#lending = new Lending(state, {
+      chain: this.#chain,
+      blobs: this.#blobs,
+      segments: this.#segments,
+      sealer: this.#sealer,
+      keepValues: (seq, kept) => this.#keepValues(seq, kept),
+      brokeOff: (what, cause) => this.#brokeOff(what, cause),
+      keepPace: () => this.#groups.keepPace(),
+    });
     this.#groups = new Groups(state, {
       sealer: this.#sealer,
       segments: this.#segments,
       standing: this.#standing,
       waiters: this.#waiters,
       turn: this.#turn,
-      takeBack: () => this.#takeBack(),
-      offer: () => this.#offer(),
+      takeBack: () => this.#lending.takeBack(),
+      offer: () => this.#lending.offer(),
       failure: (what, cause) => this.#failure(what, cause),
     });
     if (state.heartbeatMs > 0) {
@@ -153,7 +138,7 @@ export class AuditLog {
 
   /** Records appended so far. */
   get size(): number {
-    this.#takeBack();
+    this.#lending.takeBack();
     return this.#chain.size;
   }
 
@@ -163,7 +148,7 @@ export class AuditLog {
   }
 
   get health(): LogHealth {
-    this.#takeBack();
+    this.#lending.takeBack();
     const { failed } = this;
     const { ballast } = this.#at;
     return {
@@ -183,8 +168,8 @@ export class AuditLog {
    * then goes on without it). `kept`: values of it to put aside for auditors.
    */
   append(body: RecordBody, kept?: readonly Kept[]): number {
-    if (body.kind !== 'stmt' && body.kind !== 'outcome') this.#borrower?.revoke();
-    this.#takeBack();
+    if (body.kind !== 'stmt' && body.kind !== 'outcome') this.#lending.revoke();
+    this.#lending.takeBack();
     if (this.#closing !== undefined) throw trouble.closed(this.origin);
     const refusal = body.kind === 'outcome' ? undefined : this.#refusal();
     if (refusal !== undefined) throw refusal;
@@ -199,7 +184,7 @@ export class AuditLog {
 
   /** As `append`, of a record that nobody waits for: it goes to the file with the next one, or by itself in a moment. */
   appendLate(body: RecordBody): void {
-    this.#takeBack();
+    this.#lending.takeBack();
     if (this.#closing !== undefined) throw trouble.closed(this.origin);
     if (!this.#at.open.repeats(body)) this.#append(body, true);
   }
@@ -220,7 +205,7 @@ export class AuditLog {
 
   /** As many `append`s, of records whose lines the caller makes; `kept`: values of each to put aside. Returns the first seq. */
   adopt(lines: Lines, kept: readonly (readonly Kept[] | undefined)[]): number {
-    this.#takeBack();
+    this.#lending.takeBack();
     const first = this.#chain.adopt(lines);
     for (const [at, values] of kept.entries()) if (values !== undefined) this.#keepValues(first + at, values);
     this.#appended(true);
@@ -229,41 +214,17 @@ export class AuditLog {
 
   /** Lends its end, to write records to it until it is recalled. Undefined where that is not possible now. */
   lend(borrower: Borrower): Lent | undefined {
-    const { lock, clock, open, side } = this.#at;
-    const isBusy = this.#sealer.isClosing || open.hasForgone;
-    if (isBusy || !this.takes || lock.isLost || this.#isClosed || clock !== systemClock) return undefined;
-    const { file } = this.#segments;
-    const end = file === undefined ? undefined : this.#chain.lend();
-    if (file === undefined || end === undefined) return undefined;
-    this.#borrower = borrower;
-    this.#isLent = true;
-    // What lies beside the file and is to be on disk with it is for the log to sync.
-    const isAlone = side === undefined && this.#blobs.unconfirmedBytes === 0;
-    return { ...end, fd: file.fd, synced: isAlone ? { file, lock: lock.named } : undefined };
+    return this.takes && !this.#isClosed ? this.#lending.lend(borrower) : undefined;
   }
 
   /** Takes back what it lent: these records were made meanwhile. `kept`: as of `adopt`. */
   settle(made: Made, briefs: Float64Array, kept: readonly (readonly Kept[] | undefined)[]): void {
-    this.#isLent = false;
-    const first = this.#chain.size;
-    const [inFile, rest] = this.#chain.takeBack(made, briefs);
-    if (briefs.length === 0) return;
-    this.#sealer.appended();
-    this.#segments.wrote(inFile, rest, made.error);
-    this.#at.meter.records?.(briefs.length);
-    for (const [at, values] of kept.entries()) if (values !== undefined) this.#keepValues(first + at, values);
-    if (made.error !== undefined) this.#brokeOff('a record could not be written', made.error);
-    this.#groups.keepPace();
-  }
-
-  /** Before the chain or the file is used. */
-  #takeBack(): void {
-    if (this.#isLent) this.#borrower?.recall();
+    this.#lending.settle(made, briefs, kept);
   }
 
   /** Writes what was appended now. False where it cannot be known yet that all of it is in the file: see `written`. */
   writeNow(): boolean {
-    this.#takeBack();
+    this.#lending.takeBack();
     this.#flush();
     this.#groups.keepPace();
     const isTaking = !this.#segments.isBroken && this.#standing.stopped === undefined && !this.#isClosed;
@@ -280,7 +241,7 @@ export class AuditLog {
    * while the log is congested, once it is not. With an error, nothing that depends on those records may go on.
    */
   written(done: Written): void {
-    this.#takeBack();
+    this.#lending.takeBack();
     this.#waiters.written(done);
     this.#turn.end();
   }
@@ -321,7 +282,7 @@ export class AuditLog {
   }
 
   #awaited(seq: number, done: number, wait: () => Promise<void>): Promise<void> {
-    this.#takeBack();
+    this.#lending.takeBack();
     if (seq < done) return Promise.resolve();
     const { failed } = this;
     if (failed !== undefined) return Promise.reject(failed);
@@ -339,7 +300,7 @@ export class AuditLog {
 
   /** Begins a new epoch now. Settles when the old key's last seal is on disk. */
   async changeKey(): Promise<void> {
-    this.#takeBack();
+    this.#lending.takeBack();
     await this.#groups.ended();
     this.#sealer.endEpoch();
     await this.#groups.commit();
@@ -349,14 +310,14 @@ export class AuditLog {
 
   /** Writes `bye`, seals, syncs and lets go of the folder. A stopped log tries once more. Never rejects; see `failed`. */
   close(reason = 'shutdown'): Promise<void> {
-    this.#takeBack();
+    this.#lending.takeBack();
     this.#closing ??= this.#close(reason);
     return this.#closing;
   }
 
   /** Lets go of the folder as a crash would, once what is in flight has ended. */
   abandon(): Promise<void> {
-    this.#takeBack();
+    this.#lending.takeBack();
     this.#closing ??= this.#letGo();
     return this.#closing;
   }
@@ -421,12 +382,7 @@ export class AuditLog {
     this.#flush();
     this.#answerWriters();
     this.#groups.keepPace();
-    this.#offer();
-  }
-
-  /** What the log itself does with its end is done, or goes on without it. */
-  #offer(): void {
-    if (!this.#isLent) this.#borrower?.again();
+    this.#lending.offer();
   }
 
   #answerWriters(): void {
@@ -471,7 +427,7 @@ export class AuditLog {
 
   /** The file that is written is not used any more. Its last lines are written again by the group that follows. */
   #brokeOff(what: string, cause: unknown): void {
-    this.#takeBack();
+    this.#lending.takeBack();
     const error = this.#failure(what, cause);
     const from = this.#segments.confirmed;
     const to = this.#chain.size;
@@ -513,7 +469,7 @@ export class AuditLog {
   }
 
   #beat(): void {
-    this.#takeBack();
+    this.#lending.takeBack();
     // Only where nothing else happened: any sealed record says as much.
     if (this.failed === undefined && this.#closing === undefined && this.#chain.size === this.#lastBeat)
       this.#append({ kind: 'hb' });
