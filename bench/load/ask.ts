@@ -11,7 +11,14 @@ const helpers = Math.max(1, Math.min(4, availableParallelism() - 1));
 /** Forks a file of this folder; the guard as bin/holdpoint starts it. */
 export function start(file: string): ChildProcess {
   const execArgv =
-    file === 'guard.ts' ? [`--v8-pool-size=${helpers}`, '--heap-growing-percent=200', '--liftoff-only'] : [];
+    file === 'guard.ts'
+      ? [
+          `--v8-pool-size=${helpers}`,
+          '--heap-growing-percent=200',
+          '--max-semi-space-size=4',
+          '--liftoff-only',
+        ]
+      : [];
   return fork(join(import.meta.dirname, file), { execArgv });
 }
 

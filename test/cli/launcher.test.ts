@@ -72,7 +72,7 @@ test.each([
     const { stdout } = await run(copy, ['start', '--config', 'a b'], { env: env() });
     expect(stdout).toMatch(
       new RegExp(
-        `^--enable-source-maps --v8-pool-size=${helpers} --heap-growing-percent=200 --liftoff-only \\S+/app/dist/src/cli/main\\.js start --config a b\\n$`,
+        `^--enable-source-maps --v8-pool-size=${helpers} --heap-growing-percent=200 --max-semi-space-size=4 --liftoff-only \\S+/app/dist/src/cli/main\\.js start --config a b\\n$`,
       ),
     );
   },
