@@ -322,6 +322,7 @@ test('those who wait for the file alone do not hurry the disk, however many ther
   expect(groups).toBeGreaterThan(0);
   expect(groups).toBeLessThanOrEqual((performance.now() - begun) / (sealMs * 10) + 2);
   const { size } = log;
-  await expect.poll(() => log.sealed).toBe(size);
+  // On a fast machine so many records fill a segment, whose end adds the next key's.
+  await expect.poll(() => log.sealed).toBeGreaterThanOrEqual(size);
   await log.close();
 });
