@@ -335,6 +335,8 @@ export class Listener {
       random: randomBytes,
     });
     const slot = this.#keys.allocate(startup.minor);
+    // As long as the session only these two: what else there was of the login, its socket above all, may go.
+    const { pid, key } = upstream;
     const session = new Session({
       escort,
       locked: () => options.overdue(target.name),
@@ -400,7 +402,7 @@ export class Listener {
         return relay.busy;
       },
       delayForCancel: () => relay.delayForCancel(),
-      cancelUpstream: () => cancelUpstream(target.address, upstream.pid, upstream.key),
+      cancelUpstream: () => cancelUpstream(target.address, pid, key),
     });
     this.#relays.set(relay, actor);
     target.catalog.enter(upstream.identity);
