@@ -24,6 +24,13 @@ static Lane *laneNumbered(napi_env env, napi_callback_info info, size_t wanted, 
   return number >= 0 && number < lanes->count ? lanes->all[number] : NULL;
 }
 
+/* The pen of that number; NULL if there is none, or no lanes. */
+static Pen *penOf(napi_env env, Lanes *lanes, napi_value value) {
+  int32_t number = -1;
+  if (lanes == NULL || napi_get_value_int32(env, value, &number) != napi_ok) return NULL;
+  return number >= 0 && number < pensMax && lanes->pens[number].isTaken ? &lanes->pens[number] : NULL;
+}
+
 static napi_value laneResult(napi_env env, int32_t number) {
   napi_value result;
   napi_create_int32(env, number, &result);
@@ -171,12 +178,11 @@ static napi_value laneGo(napi_env env, napi_callback_info info) {
       napi_get_value_int32(env, values[1], &count) != napi_ok || (size_t)count * 8 > bytes)
     return NULL;
   for (int32_t i = 0; i < count; i += 1) {
-    const int32_t number = numbers[2 * i];
-    Lane *lane = number >= 0 && number < lanes->count ? lanes->all[number] : NULL;
-    /* Shut meanwhile: then the session sees to it. */
-    if (lane == NULL || lane->state != laneStaged || lane->serial != numbers[2 * i + 1]) continue;
+    const Waiting round = {numbers[2 * i], numbers[2 * i + 1]};
+    Lane *lane = laneOf(lanes, round);
+    if (lane == NULL) continue;
     laneSend(lane);
-    if (lane->state == laneStuck) numbers[left++] = number;
+    if (lane->state == laneStuck) numbers[left++] = round.lane;
   }
   return laneResult(env, left);
 }
@@ -235,7 +241,12 @@ static napi_value laneMake(napi_env env, napi_callback_info info) {
   for (int32_t at = numbers[1]; at < numbers[2]; at += lanes->events[at + 1]) {
     const int32_t *event = lanes->events + at;
     if (event[0] != laneRound && event[0] != laneOutcome) continue;
-    Lane *lane = lanes->all[event[2]];
+    Lane *lane = event[2] < lanes->count ? lanes->all[event[2]] : NULL;
+    /* Whoever closes one of its descriptors has its events dealt with first. */
+    if (lane == NULL || lane->forms[event[3]] == NULL) {
+      napi_throw_error(env, NULL, "there is no such lane");
+      return NULL;
+    }
     if (event[0] == laneRound) {
       lane->ref = stamps[0];
       /* Whether the next of them may go as well. */
@@ -286,23 +297,22 @@ static napi_value penLend(napi_env env, napi_callback_info info) {
   Lanes *lanes = laneArguments(env, info, 12, values);
   if (lanes == NULL) return NULL;
   static const int numbered[] = {0, 1, 3, 7}, buffered[] = {2, 4, 5, 6};
-  bool isWhole = true;
+  Pen *pen = penOf(env, lanes, values[0]);
+  bool isWhole = pen != NULL;
   for (int i = 0; i < 4; i += 1) {
     isWhole = isWhole && napi_get_value_int32(env, values[numbered[i]], &numbers[i]) == napi_ok && numbers[i] >= 0;
     isWhole = isWhole && napi_get_buffer_info(env, values[buffered[i]], &bytes[i], &sizes[i]) == napi_ok;
   }
   for (int i = 0; i < 3; i += 1)
     isWhole = isWhole && napi_get_value_double(env, values[8 + i], &times[i]) == napi_ok && times[i] >= 0;
-  isWhole = isWhole && numbers[0] < pensMax && lanes->pens[numbers[0]].isTaken && sizes[0] <= INT32_MAX &&
-            (size_t)numbers[2] <= sizes[0] && sizes[1] == spelt && sizes[2] == spelt &&
+  isWhole = isWhole && sizes[0] <= INT32_MAX && (size_t)numbers[2] <= sizes[0] && sizes[1] == spelt && sizes[2] == spelt &&
             (size_t)numbers[3] <= sizes[3] / hashBytes && sizes[3] / hashBytes <= INT32_MAX;
   napi_get_value_bool(env, values[11], &syncs);
-  Sync *sync = isWhole ? lanes->pens[numbers[0]].sync : NULL;
   if (isWhole)
-    lanes->pens[numbers[0]] = (Pen){
+    *pen = (Pen){
         .isTaken = true,
-        .sync = sync,
-        .syncs = syncs && sync != NULL && sync->fd >= 0,
+        .sync = pen->sync,
+        .syncs = syncs && pen->sync != NULL && pen->sync->fd >= 0,
         .isLent = true,
         .fd = numbers[1],
         .block = bytes[0],
@@ -327,15 +337,12 @@ static napi_value penLend(napi_env env, napi_callback_info info) {
  * are in the file; how many leaves there are; what its clock said last; and the errno of a write that failed, or 0.
  */
 static napi_value penReturn(napi_env env, napi_callback_info info) {
-  napi_value values[2];
-  int32_t number = -1;
+  napi_value values[2] = {NULL};
   void *told = NULL;
   size_t size = 0;
   Lanes *lanes = laneArguments(env, info, 2, values);
-  if (lanes == NULL || napi_get_value_int32(env, values[0], &number) != napi_ok || number < 0 || number >= pensMax ||
-      napi_get_buffer_info(env, values[1], &told, &size) != napi_ok || size < 5 * sizeof(double))
-    return NULL;
-  Pen *pen = &lanes->pens[number];
+  Pen *pen = penOf(env, lanes, values[0]);
+  if (pen == NULL || napi_get_buffer_info(env, values[1], &told, &size) != napi_ok || size < 5 * sizeof(double)) return NULL;
   const double tells[5] = {pen->at, pen->written, pen->leaf, (double)pen->mono, pen->failure};
   memcpy(told, tells, sizeof tells);
   pen->isLent = false;
@@ -348,31 +355,28 @@ static napi_value penReturn(napi_env env, napi_callback_info info) {
  */
 static napi_value penFile(napi_env env, napi_callback_info info) {
   napi_value values[5], result;
-  int32_t numbers[3] = {-1, -1, -1};
+  int32_t file = -1, lock = -1;
   void *paths[2] = {NULL};
   size_t sizes[2] = {0};
   Lanes *lanes = laneArguments(env, info, 5, values);
   if (lanes == NULL) return NULL;
-  bool isHad = napi_get_buffer_info(env, values[2], &paths[0], &sizes[0]) == napi_ok &&
+  Pen *pen = penOf(env, lanes, values[0]);
+  bool isHad = pen != NULL && napi_get_value_int32(env, values[1], &file) == napi_ok &&
+               napi_get_value_int32(env, values[3], &lock) == napi_ok &&
+               napi_get_buffer_info(env, values[2], &paths[0], &sizes[0]) == napi_ok &&
                napi_get_buffer_info(env, values[4], &paths[1], &sizes[1]) == napi_ok;
-  for (int i = 0; i < 3; i += 1) isHad = isHad && napi_get_value_int32(env, values[i < 2 ? i : 3], &numbers[i]) == napi_ok;
-  isHad = isHad && numbers[0] >= 0 && numbers[0] < pensMax && lanes->pens[numbers[0]].isTaken;
-  if (isHad) {
-    Pen *pen = &lanes->pens[numbers[0]];
-    if (pen->sync == NULL) pen->sync = syncMake(lanes->loop, lanes->synced, lanes->owner, &lanes->syncing);
-    isHad = pen->sync != NULL && syncTakes(pen->sync, numbers[1], paths[0], sizes[0], numbers[2], paths[1], sizes[1]);
-  }
+  if (isHad && pen->sync == NULL) pen->sync = syncMake(lanes->loop, lanes->synced, lanes->owner, &lanes->syncing);
+  isHad = isHad && pen->sync != NULL && syncTakes(pen->sync, file, paths[0], sizes[0], lock, paths[1], sizes[1]);
   napi_get_boolean(env, isHad, &result);
   return result;
 }
 
 /* penAbandon(number): rounds that wait for the disk are JavaScript's to see to. What runs is not waited for any more. */
 static napi_value penAbandon(napi_env env, napi_callback_info info) {
-  napi_value value;
-  int32_t number = -1;
+  napi_value value = NULL;
   Lanes *lanes = laneArguments(env, info, 1, &value);
-  if (lanes == NULL || napi_get_value_int32(env, value, &number) != napi_ok || number < 0 || number >= pensMax) return NULL;
-  Sync *sync = lanes->pens[number].sync;
+  Pen *pen = penOf(env, lanes, value);
+  Sync *sync = pen == NULL ? NULL : pen->sync;
   int32_t kept = 0;
   for (int32_t i = 0; sync != NULL && i < sync->count; i += 1) {
     Lane *lane = laneOf(lanes, sync->waits[i]);
@@ -386,12 +390,12 @@ static napi_value penAbandon(napi_env env, napi_callback_info info) {
 
 /* penDrop(number): nobody has it any more. */
 static napi_value penDrop(napi_env env, napi_callback_info info) {
-  napi_value value;
-  int32_t number = -1;
+  napi_value value = NULL;
   Lanes *lanes = laneArguments(env, info, 1, &value);
-  if (lanes == NULL || napi_get_value_int32(env, value, &number) != napi_ok || number < 0 || number >= pensMax) return NULL;
-  if (lanes->pens[number].sync != NULL) syncDrop(lanes->pens[number].sync);
-  lanes->pens[number] = (Pen){.isTaken = false};
+  Pen *pen = penOf(env, lanes, value);
+  if (pen == NULL) return NULL;
+  if (pen->sync != NULL) syncDrop(pen->sync);
+  *pen = (Pen){.isTaken = false};
   return NULL;
 }
 #endif

@@ -337,9 +337,9 @@ static int32_t *laneNotes(Lanes *lanes, int32_t kind, int32_t number) {
   return event;
 }
 
-/* The round of a queue, if it is one still. */
+/* The lane of a round that waits, if it does still. */
 static Lane *laneOf(Lanes *lanes, Waiting waiting) {
-  Lane *lane = waiting.lane < lanes->count ? lanes->all[waiting.lane] : NULL;
+  Lane *lane = waiting.lane >= 0 && waiting.lane < lanes->count ? lanes->all[waiting.lane] : NULL;
   /* Shut meanwhile: then the session sees to it. */
   return lane != NULL && lane->state == laneStaged && lane->serial == waiting.serial ? lane : NULL;
 }

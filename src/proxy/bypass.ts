@@ -25,7 +25,12 @@ export class Bypass {
     return this.#passage?.isOpen === true;
   }
 
-  /** What comes next goes by, if the framer stands among frames that nobody wants, and nothing that came before waits. */
+  /** The framer stands among frames that nobody wants. */
+  get isWanted(): boolean {
+    return this.#framer.passing !== 0 && this.#passage !== null;
+  }
+
+  /** What comes next goes by, where it is wanted, and nothing that came before waits. */
   open(): void {
     const type = this.#framer.passing;
     if (type === 0) return;
@@ -33,7 +38,7 @@ export class Bypass {
     this.#passage?.open(type, this.#framer.passingBytes, this.#frameBytesMax(type));
   }
 
-  /** Nothing goes by any more, and the framer stands where the stream does. False if nothing went by. */
+  /** Nothing goes by any more, and the framer stands where the stream does. False if it was not open. */
   shut(): boolean {
     const rest = this.#passage?.shut();
     if (rest === undefined) return false;

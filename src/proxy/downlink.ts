@@ -93,7 +93,7 @@ export class Downlink {
       this.#write();
     }
     // What waits for the disk is to be seen by the outlet.
-    if (this.#options.commit === undefined && this.#isClear) this.#bypass.open();
+    if (this.#bypass.isWanted && this.#options.commit === undefined && this.#isClear) this.#bypass.open();
   }
 
   /** From now on what answers an enclosure is kept back. `overflows`: as in Withheld. */

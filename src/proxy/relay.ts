@@ -189,7 +189,7 @@ export class Relay {
     this.#fromClient.push(chunk);
     if (this.#waiting === 'no') {
       this.#pull();
-      this.#openBypass();
+      if (this.#bypass.isWanted && this.#isClear) this.#bypass.open();
     } else if (this.#fromClient.pendingBytes > readAheadBytesMax) this.#clientIntake.stop('read-ahead');
   }
 
@@ -202,25 +202,25 @@ export class Relay {
   /** Nothing waits on either side, and nothing is read in part. */
   get #isQuiet(): boolean {
     return (
-      this.#waiting === 'no' &&
+      this.#isClear &&
       this.#cancels === 0 &&
-      !this.#ended &&
-      !this.#clientGone &&
-      this.#draining === undefined &&
       this.#fromClient.pendingBytes === 0 &&
       this.#fromClient.atBoundary &&
-      this.#backlog.pendingBytes === 0 &&
-      this.#clientIntake.isOpen &&
-      this.#uplink.isIdle &&
       this.#downlink.isIdle
     );
   }
 
-  /** COPY data goes by while the client's next bytes are the next that the server is given. */
-  #openBypass(): void {
-    if (this.#waiting !== 'no' || this.#ended || this.#clientGone || this.#draining !== undefined) return;
-    if (this.#backlog.pendingBytes === 0 && this.#clientIntake.isOpen && this.#uplink.isIdle)
-      this.#bypass.open();
+  /** The client's next bytes are the next that the server is given. */
+  get #isClear(): boolean {
+    return (
+      this.#waiting === 'no' &&
+      !this.#ended &&
+      !this.#clientGone &&
+      this.#draining === undefined &&
+      this.#backlog.pendingBytes === 0 &&
+      this.#clientIntake.isOpen &&
+      this.#uplink.isIdle
+    );
   }
 
   #resume(): void {
