@@ -79,6 +79,7 @@ process.once('message', async ({ url, log, audit, connectionsMax, hold, tls }: G
     url,
     audit,
     openLog: openers[log],
+    isForgetful: true,
     ...(connectionsMax && { limits: { connectionsMax } }),
     ...(hold && { hold }),
     ...(tls && { tls }),

@@ -6,8 +6,8 @@ import type { DeskOptions } from './ports.ts';
 import type { Request } from './request.ts';
 import { linkAudience, signLink } from './token.ts';
 
-/** Links remembered, so that asking again for the same recipient gives the same one. */
-const linksMax = 10_000;
+/** Links remembered, so that asking again for the same recipient gives the same one; of more, the last ones. */
+const linksMax = 4_000;
 
 /** The links of one desk. */
 export class Links {
@@ -27,8 +27,8 @@ export class Links {
     const before = this.#given.get(key);
     if (before !== undefined) return before;
     const link = this.#make(request, rd, recipient);
-    if (this.#given.size >= linksMax) this.#given.clear();
     this.#given.set(key, link);
+    if (this.#given.size > linksMax) this.#given.delete(this.#given.keys().next().value!);
     // A failed one is not remembered.
     link.catch(() => this.#given.delete(key));
     return link;

@@ -15,19 +15,25 @@ import type {
 } from './store.ts';
 
 /** Rows kept in all. Ended ones make room, oldest first; open ones never do. */
-export const memoryRowsMax = 10_000;
+const rowsMaxUsual = 10_000;
+/** Of those, the ones that only people read any more: a client that comes and goes leaves one each time. */
+const pastRowsMaxUsual = 1_000;
 
 /** Never shared between processes; `close` drops everything. */
 export class MemoryStore implements Store {
   /** In order of creation. Rows are replaced, not changed: a reader keeps what it got. */
   readonly #rows = new Map<string, StoredRequest>();
+  /** Those that nothing is decided by any more, in the order in which they ended. */
+  readonly #past = new Set<string>();
   readonly #watchers = new Set<Watcher>();
   readonly #leases = new Map<string, Lease>();
   readonly #once = new Map<string, number>();
   readonly #rowsMax: number;
+  readonly #pastRowsMax: number;
 
-  constructor(rowsMax: number = memoryRowsMax) {
+  constructor(rowsMax: number = rowsMaxUsual, pastRowsMax: number = pastRowsMaxUsual) {
     this.#rowsMax = rowsMax;
+    this.#pastRowsMax = pastRowsMax;
   }
 
   async create(row: StoredRequest, pendingMax: number, now: number): Promise<'created' | 'too-many'> {
@@ -196,11 +202,15 @@ export class MemoryStore implements Store {
 
   async close(): Promise<void> {
     this.#rows.clear();
+    this.#past.clear();
     this.#watchers.clear();
   }
 
   #put(row: StoredRequest): void {
     this.#rows.set(row.rid, row);
+    this.#past.delete(row.rid);
+    if (isPast(row)) this.#past.add(row.rid);
+    if (this.#past.size > this.#pastRowsMax) this.#forget(this.#past.keys().next().value!);
     for (const watcher of this.#watchers) watcher.changed(row.rid);
   }
 
@@ -208,11 +218,21 @@ export class MemoryStore implements Store {
     if (this.#rows.size < this.#rowsMax) return true;
     for (const row of this.#rows.values()) {
       if (isOpen(row.state)) continue;
-      this.#rows.delete(row.rid);
+      this.#forget(row.rid);
       return true;
     }
     return false;
   }
+
+  #forget(rid: string): void {
+    this.#past.delete(rid);
+    this.#rows.delete(rid);
+  }
+}
+
+/** A rejection counts against those who ask again, a grant covers more statements, and one that is used has an outcome to come. */
+function isPast({ state, grant }: StoredRequest): boolean {
+  return !isOpen(state) && state !== 'consumed' && state !== 'rejected' && grant === null;
 }
 
 function isOpen(state: RequestState): boolean {

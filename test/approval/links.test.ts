@@ -34,3 +34,14 @@ test('without its record there is no link; once the log can be written there is'
   bench.log.broken = false;
   expect(await bench.desk.link(request, rd, 'ann')).toContain(`/r/${request.rid}#`);
 });
+
+test('of very many links the first are forgotten first', async () => {
+  const bench = await newBench();
+  const { request } = gate();
+  const rd = requestDigest(request);
+  const first = await bench.desk.link(request, rd, 'first');
+  const second = await bench.desk.link(request, rd, 'second');
+  for (let n = 0; n < 3_999; n += 1) void bench.desk.link(request, rd, `${n}`);
+  expect(await bench.desk.link(request, rd, 'second')).toBe(second);
+  expect(await bench.desk.link(request, rd, 'first')).not.toBe(first);
+});
