@@ -11,9 +11,9 @@
  * What an event is; one that JavaScript does not want becomes `laneVoid`. Those with a line already: a round that is the
  * server's, one of which the kernel took part, one whose line is not in the file, an outcome, and a round that waits for the
  * disk (double 5: the seq of its line; integer 6: whether JavaScript is to see to it); integer 7 of each round: whether
- * JavaScript is to say again that those like it may go. And what becomes of those: one went
- * (integer 4: ns since it came; 5: whether the kernel took all of it), and one is JavaScript's to see to (double 2: the seq
- * of its line; integer 6: its serial).
+ * JavaScript is to say again that those like it may go. And what becomes of those: one went (integer 4: ns since it came;
+ * 5: whether the kernel took all of it), and one is JavaScript's to see to (double 2: the seq of its line; integer 6: its
+ * serial).
  */
 enum { laneVoid, laneRound, laneOutcome, laneGone, laneLeft, laneUnwritten, laneEnded, laneWaits, laneFreed, laneUnsynced };
 /* Integers in front of a round's values, of an outcome, and in front of each value (its length, its salt). */
