@@ -57,6 +57,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'yaml.ts',
   ],
   'json-file.ts': [],
+  'open-files.ts': [],
   'registry-file.ts': ['approval', 'credential-shape.ts', 'json-file.ts', 'verify'],
   'registry-book.ts': ['approval', 'config.ts', 'registry-file.ts', 'verify', 'wire'],
   'delegations.ts': ['approval', 'json-file.ts'],
@@ -95,6 +96,7 @@ const pure = (path: string) =>
   /^approval\/(approvers|request|decision|evidence|sshsig|webauthn|oidc|slack)\.ts$/.test(path) ||
   /^audit\/(anchor|note-signer|record|seal)\.ts$/.test(path) ||
   /^reconcile\/(comparison|executed|ledger)\.ts$/.test(path) ||
+  path === 'open-files.ts' ||
   // Of the verifier, all but what reads files, owns threads and is a command.
   (/^verify\//.test(path) && !/^verify\/(source|input|anchor-input|crew|worker|command|cli)\.ts$/.test(path));
 
