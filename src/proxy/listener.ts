@@ -6,6 +6,7 @@ import net from 'node:net';
 import { ownRequests } from '../approval/own.ts';
 import type { RecordBody } from '../audit/record.ts';
 import { HoldpointError } from '../errors.ts';
+import { hasHop } from '../hop/descriptor.ts';
 import { takeOver } from '../hop/takeover.ts';
 import type { Ledger } from '../policy/budget.ts';
 import type { Policy } from '../policy/rules.ts';
@@ -29,6 +30,7 @@ import type { Privacy } from './recording.ts';
 import { Relay } from './relay.ts';
 import type { RoundsLog } from './rounds.ts';
 import { shapeOf } from './shape.ts';
+import { shortageOf, shortageRemedy } from './shortage.ts';
 import type { RelayLog } from './uplink.ts';
 import { type Admit, cancelUpstream, connectUpstream, type Upstream } from './upstream.ts';
 
@@ -131,6 +133,8 @@ export class Listener {
   /** Resolves with the port once it listens. Rejects with a sentence where the address cannot be had. */
   listen(): Promise<number> {
     const { host, port } = this.#options;
+    // It takes descriptors of its own, once: now, and not at a login when there may be none.
+    hasHop();
     return new Promise((resolve, reject) => {
       this.#server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(host, port, error)));
       this.#server.listen(port, host, () => {
@@ -219,11 +223,22 @@ export class Listener {
       return;
     }
     if (result.kind === 'cancel') {
-      await this.#keys.request(result.pid, result.key, socket.remoteAddress ?? '', Date.now());
-      socket.destroy();
+      await this.#cancel(socket, result);
       return;
     }
     await this.#serve(socket, result);
+  }
+
+  async #cancel(socket: net.Socket, { pid, key }: Extract<Login, { kind: 'cancel' }>): Promise<void> {
+    try {
+      await this.#keys.request(pid, key, socket.remoteAddress ?? '', Date.now());
+    } catch (error) {
+      this.#options.report('error', `a cancel request could not be passed on: ${whyOf(error)}`, {
+        cause: causeOf(error),
+      });
+    } finally {
+      socket.destroy();
+    }
   }
 
   #rejected(socket: net.Socket, from: string, error: unknown): void {
@@ -254,8 +269,9 @@ export class Listener {
     try {
       upstream = await connectUpstream(target.address, settings, target.admit);
     } catch (error) {
-      metrics.upstreamError(startup.database);
-      report('error', 'the target cannot be used', { target: startup.database, cause: causeOf(error) });
+      // Nobody asked the target.
+      if (shortageOf(error) === undefined) metrics.upstreamError(startup.database);
+      report('error', whyOf(error), { target: startup.database, cause: causeOf(error) });
       if (error instanceof HoldpointError) client.write(errorFrom(error, 'FATAL'));
       if (error instanceof HoldpointError && error.code === 'wrong-server') {
         const from = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;
@@ -444,6 +460,12 @@ function greeting(upstream: Upstream, pid: number, key: Buffer): Buffer {
 function causeOf(error: unknown): string {
   const { cause = error } = error as { cause?: unknown };
   return cause instanceof Error ? cause.message : String(cause);
+}
+
+/** What an operator reads of a connection to a target that could not be had. */
+function whyOf(error: unknown): string {
+  if (shortageOf(error) === undefined) return 'the target cannot be used';
+  return `there is no file descriptor left for another connection to the target; ${shortageRemedy}`;
 }
 
 function listenError(host: string, port: number, error: NodeJS.ErrnoException): HoldpointError {

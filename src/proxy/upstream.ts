@@ -32,6 +32,7 @@ import { cancelRequest, sslRequest, startupMessage } from '../wire/startup.ts';
 import { FrameStream } from './framestream.ts';
 import { ask } from './question.ts';
 import { identityQuestions, readIdentity, readSession } from './server-identity.ts';
+import { shortageOf } from './shortage.ts';
 
 /** A connection that is ready for queries. `head`: bytes read behind the last ReadyForQuery. */
 export interface Upstream {
@@ -65,7 +66,9 @@ const spoken = new Map<string, 0 | 2>();
 
 /**
  * Connects and logs in, within the address's time. `settings` as from `startupSettings`; `admit` sees every server
- * before anybody else does, and what it throws is thrown. Else throws `upstream-unreachable`, or `upstream-refused` with the target's SQLSTATE where a client can act on it (53300, 57P03, 3D000).
+ * before anybody else does, and what it throws is thrown. Else throws `upstream-unreachable`, or `upstream-refused` with
+ * the target's SQLSTATE where a client can act on it (53300, 57P03, 3D000), or `too-many-connections` where there is no
+ * descriptor for it.
  */
 export async function connectUpstream(
   address: TargetAddress,
@@ -83,6 +86,8 @@ export async function connectUpstream(
     return { ...upstream, warnings: await admit(upstream.identity, upstream.session) };
   } catch (error) {
     socket.destroy();
+    const shortage = shortageOf(error);
+    if (shortage !== undefined) throw shortage;
     if (error instanceof HoldpointError) throw error;
     throw new HoldpointError('upstream-unreachable', 'the database cannot be reached', {
       hint: 'Try again later; the operator of this proxy can see the cause in its log.',
@@ -93,7 +98,10 @@ export async function connectUpstream(
   }
 }
 
-/** Asks the target to cancel what `pid` runs. Resolves when the target has taken notice, at the latest after 5 s. */
+/**
+ * Asks the target to cancel what `pid` runs. Resolves when the target has taken notice, at the latest after 5 s. Throws
+ * `too-many-connections` if there is no descriptor to ask with.
+ */
 export async function cancelUpstream(address: TargetAddress, pid: number, key: Buffer): Promise<void> {
   const socket = net.connect(whereabouts(address));
   const timer = setTimeout(() => socket.destroy(), cancelMs);
@@ -105,7 +113,9 @@ export async function cancelUpstream(address: TargetAddress, pid: number, key: B
       stream.on('error', () => resolve());
       stream.resume();
     });
-  } catch {
+  } catch (error) {
+    const shortage = shortageOf(error);
+    if (shortage !== undefined) throw shortage;
     // A cancel that cannot be delivered is what the client would see on a direct connection too: nothing happens.
   } finally {
     clearTimeout(timer);
