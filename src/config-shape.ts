@@ -308,7 +308,14 @@ export const configShape = z.strictObject({
     .default([]),
   limits: z
     .strictObject({
-      connectionsMax: z.int().min(1).max(100_000).default(1000),
+      connectionsMax: z
+        .int()
+        .min(1)
+        .max(100_000)
+        .default(1000)
+        .describe(
+          'Connections of agents at once. Each takes two descriptors: where the limit of open files is lower, as many as fit are taken, and a start says so.',
+        ),
       statementBytesMax: z.int().min(1024).max(1_073_741_823).default(16_777_216),
       bindBytesMax: z.int().min(1024).max(1_073_741_823).default(67_108_864),
       loginMs: ms(100, 600_000).default(10_000),

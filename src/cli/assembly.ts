@@ -16,6 +16,7 @@ import { HoldpointError } from '../errors.ts';
 import { revokeRounds } from '../hop/lanes.ts';
 import { createMetrics } from '../metrics.ts';
 import type { Courier } from '../notify/courier.ts';
+import type { Shares } from '../open-files.ts';
 import { Ledger } from '../policy/budget.ts';
 import { loadPolicy } from '../policy/packs.ts';
 import type { Policy } from '../policy/rules.ts';
@@ -39,6 +40,7 @@ import { type Announce, courierOf, deskNotify } from './notifications.ts';
 import type { Parts } from './parts.ts';
 import { privacyOf } from './privacy.ts';
 import { requireApprovers } from './quorums.ts';
+import { roomFor } from './room.ts';
 import { keepLog } from './shipping.ts';
 import { endLeftovers, enterNodes, openStore, spreadDelegations, spreadReviews } from './store.ts';
 import { admissions, admittingOwn, meetTargets, requireRootCerts } from './targets.ts';
@@ -80,6 +82,7 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
   prepareFolder(config.dataDir);
   const undo: (() => Promise<unknown> | unknown)[] = [];
   try {
+    const room = roomFor(config, report);
     const metrics = createMetrics({ version, process: true });
     const registry = await Registry.open({
       dataDir: config.dataDir,
@@ -176,10 +179,10 @@ export async function assemble(options: AssemblyOptions): Promise<Running> {
     await endLeftovers(desk, recovered);
     const parts: Parts = { ...common, desk, courier };
     await meetTargets(targets, report);
-    const http = await serveWeb(parts, httpPort);
+    const http = await serveWeb(parts, httpPort, room.httpConnectionsMax);
     undo.push(() => http.close());
     await courier.resume();
-    const listener = proxyListener(parts);
+    const listener = proxyListener(parts, room);
     const postgresPort = await listener.listen();
     const changed = (): void => {
       recordApprovers();
@@ -374,7 +377,7 @@ function openDesk(
   });
 }
 
-function proxyListener(parts: Parts): Listener {
+function proxyListener(parts: Parts, room: Shares): Listener {
   const { config, publicUrl, log, desk, registry, metrics, targets, analyzer, report } = parts;
   return new Listener({
     host: config.listen.postgres.host,
@@ -416,7 +419,7 @@ function proxyListener(parts: Parts): Listener {
     publicUrl,
     privacy: parts.privacy,
     reads: config.audit.reads,
-    limits: config.limits,
+    limits: { ...config.limits, ...room },
   });
 }
 

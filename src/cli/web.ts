@@ -19,8 +19,8 @@ import { slackPorts } from './notifications.ts';
 import type { Parts } from './parts.ts';
 import { readiness } from './ready.ts';
 
-/** Listens on `port` of the configured host. Throws HoldpointError with a sentence if it cannot. */
-export async function serveWeb(parts: Parts, port: number): Promise<HttpListener> {
+/** Listens on `port` of the configured host, to so many at once. Throws HoldpointError with a sentence if it cannot. */
+export async function serveWeb(parts: Parts, port: number, connectionsMax: number): Promise<HttpListener> {
   const {
     config,
     publicUrl,
@@ -74,6 +74,7 @@ export async function serveWeb(parts: Parts, port: number): Promise<HttpListener
       countParses(metrics, analyzer);
       return metrics.render();
     },
+    connectionsMax,
     ready: readiness(
       log,
       store,
@@ -91,7 +92,7 @@ export async function serveWeb(parts: Parts, port: number): Promise<HttpListener
     publicKeys: () => [{ ...linkKey.jwk, kid: linkKey.kid, use: 'sig' }, rootKey],
     onError: (error) => report('error', 'an HTTP request failed', { cause: String(error) }),
   });
-  const listener = await listenHttp(app, { host: config.listen.http.host, port });
+  const listener = await listenHttp(app, { host: config.listen.http.host, port }, connectionsMax);
   const close = async () => {
     reader.close();
     await listener.close();

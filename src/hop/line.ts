@@ -6,5 +6,5 @@ import type { Duplex } from 'node:stream';
 
 export type Line = Pick<
   Duplex,
-  'write' | 'end' | 'destroy' | 'pause' | 'resume' | 'on' | 'once' | 'writableLength'
+  'write' | 'end' | 'destroy' | 'destroyed' | 'pause' | 'resume' | 'on' | 'once' | 'writableLength'
 >;

@@ -8,8 +8,11 @@ import { HoldpointError } from '../errors.ts';
 import type { AccessPorts, Doorkeeper } from './access.ts';
 import { approverOnly, type LogPorts } from './log.ts';
 
-/** Streams open at once; whoever comes later asks now and then instead. */
-const streamsMax = 400;
+/**
+ * Of the connections that there may be, those that streams take at once: the others are for whoever asks. Whoever comes
+ * later asks now and then instead.
+ */
+const streamsPart = 0.4;
 /** Between two lines that say nothing: shorter than the patience of proxies in between. */
 const beatMs = 20_000;
 /** Longest life of a stream; the browser opens the next one by itself, and shows again who it is. */
@@ -23,11 +26,12 @@ type Subscribe = (hear: (name: string) => void) => () => void;
 
 /** The routes /api/events (an approver's list), /api/requests/ID/events and, where there is a log, /api/log/events. */
 export function events(
-  ports: AccessPorts & { readonly log?: Pick<LogPorts, 'changes'> },
+  ports: AccessPorts & { readonly log?: Pick<LogPorts, 'changes'>; readonly connectionsMax: number },
   doorkeeper: Doorkeeper,
 ): Hono {
   const { desk } = ports;
   const app = new Hono();
+  const streamsMax = Math.floor(ports.connectionsMax * streamsPart);
   let streams = 0;
 
   app.get('/api/events', async (c) => {

@@ -39,6 +39,8 @@ export interface HttpPorts extends PagePorts, PasskeyPorts, PlanPorts, Pick<Enro
   readonly ready: () => Promise<readonly Check[]>;
   /** Every public key an outsider may need, each with its `kid` and `use`. */
   readonly publicKeys: () => readonly JWK[];
+  /** Of the listener that this is for. */
+  readonly connectionsMax?: number;
   /** The log of this process, to be read. */
   readonly log?: LogPorts;
   /** Set where Slack may call back. */
@@ -46,6 +48,9 @@ export interface HttpPorts extends PagePorts, PasskeyPorts, PlanPorts, Pick<Enro
   /** Told of errors that are not ours to explain. */
   readonly onError?: (error: unknown) => void;
 }
+
+/** Where nobody has to share descriptors with others. */
+const connectionsMaxDefault = 1_000;
 
 /** An app that answers nothing yet: with the headers, the refusal of foreign pages, and errors as problems. */
 function bare(publicUrl: string, onError?: (error: unknown) => void): Hono {
@@ -80,7 +85,7 @@ export function httpApp(ports: HttpPorts): Hono {
   const app = bare(ports.publicUrl, ports.onError);
   const doorkeeper = new Doorkeeper(ports);
   app.route('/', pages(ports, doorkeeper));
-  app.route('/', events(ports, doorkeeper));
+  app.route('/', events({ connectionsMax: connectionsMaxDefault, ...ports }, doorkeeper));
   if (ports.log !== undefined) app.route('/', logPages(ports, ports.log, doorkeeper));
   app.route('/assets', assets());
   app.route('/api/requests', requestsApi(ports, doorkeeper));
@@ -119,10 +124,13 @@ export interface HttpListener {
 const requestMsMax = 15_000;
 const headersMsMax = 10_000;
 const headerBytesMax = 16_384;
-const connectionsMax = 1_000;
 
-/** Listens; rejects with `bad-config` and a sentence when it cannot. */
-export async function listenHttp(app: Hono, listen: { host: string; port: number }): Promise<HttpListener> {
+/** Listens, to `connectionsMax` at once; rejects with `bad-config` and a sentence when it cannot. */
+export async function listenHttp(
+  app: Hono,
+  listen: { host: string; port: number },
+  connectionsMax = connectionsMaxDefault,
+): Promise<HttpListener> {
   const server = createAdaptorServer({
     fetch: app.fetch,
     serverOptions: {

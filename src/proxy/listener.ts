@@ -22,6 +22,7 @@ import type { Blast } from './blast.ts';
 import { type BookLog, type BookMetrics, SessionBook } from './bookkeeping.ts';
 import { CancelKeys } from './cancel.ts';
 import { catalogOf, type WatchedCatalog } from './catalog-of.ts';
+import { Door, type DoorLimits } from './door.ts';
 import { type EscortPlans, PlanEscort } from './escort.ts';
 import { type Login, LoginFailure, type LoginOptions, login } from './login.ts';
 import type { TargetNeed } from './need.ts';
@@ -94,36 +95,25 @@ export interface ListenerOptions extends LoginOptions {
   readonly privacy: Privacy;
   /** What is asked of the records of statements that write nothing. */
   readonly reads: Reads;
-  readonly limits: {
-    readonly connectionsMax: number;
+  readonly limits: DoorLimits & {
     readonly statementBytesMax: number;
     readonly bindBytesMax: number;
     readonly loginMs: number;
   };
 }
 
-/**
- * Connections that have not logged in yet, of all addresses together: at most half of those that may be open, so that a
- * pool of hundreds can open at once and whoever never logs in leaves room for those who did.
- */
-const strangersShare = 0.5;
-
-/** SSLRequest and GSSENCRequest, each once. */
-const encryptionRequestsMax = 2;
-const encryptionRequestBytes = 8;
-const turnAwayMs = 1000;
-
 export class Listener {
   readonly #options: ListenerOptions;
   readonly #server: net.Server;
   readonly #keys = new CancelKeys();
   readonly #relays = new Map<Relay, Actor>();
-  readonly #strangers = new Set<net.Socket>();
+  readonly #door: Door;
   #draining: HoldpointError | undefined;
   #drained: () => void = () => undefined;
 
   constructor(options: ListenerOptions) {
     this.#options = options;
+    this.#door = new Door(options.limits, options.tls !== undefined);
     this.#server = net.createServer(
       { noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000, pauseOnConnect: true },
       (socket) => this.#accept(socket),
@@ -156,7 +146,7 @@ export class Listener {
       hint: 'Connect again in a moment.',
     });
     this.#draining = error;
-    for (const socket of this.#strangers) socket.destroy();
+    this.#door.clear();
     for (const relay of [...this.#relays.keys()]) relay.drain(error);
     if (this.#relays.size === 0) return;
     await new Promise<void>((resolve) => {
@@ -177,43 +167,17 @@ export class Listener {
   }
 
   #accept(socket: net.Socket): void {
-    const { limits } = this.#options;
     socket.on('error', () => socket.destroy());
-    if (
-      this.#relays.size + this.#strangers.size >= limits.connectionsMax ||
-      this.#strangers.size >= Math.ceil(limits.connectionsMax * strangersShare)
-    ) {
-      this.#turnAway(socket);
-      return;
-    }
-    this.#strangers.add(socket);
-    const timer = setTimeout(() => socket.destroy(), limits.loginMs);
+    if (!this.#door.enter(socket, this.#relays.size)) return;
+    const timer = setTimeout(() => socket.destroy(), this.#options.limits.loginMs);
     // A socket that has failed no longer knows whose it was.
     const from = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;
     this.#welcome(socket)
       .catch((error: unknown) => this.#rejected(socket, from, error))
       .finally(() => {
         clearTimeout(timer);
-        this.#strangers.delete(socket);
+        this.#door.known(socket);
       });
-  }
-
-  /**
-   * Whoever floods us is owed little: no login, no TLS, one second. A client that asks for encryption first would read
-   * an error in its place as a broken server, so that it is told `N` where we have none to offer.
-   */
-  #turnAway(socket: net.Socket): void {
-    const error = new HoldpointError('too-many-connections', 'sorry, too many clients already', {
-      hint: 'Try again later.',
-    });
-    let questions = this.#options.tls === undefined ? encryptionRequestsMax : 0;
-    socket.on('data', (chunk: Buffer) => {
-      questions -= 1;
-      if (questions >= 0 && chunk.length === encryptionRequestBytes) socket.write('N');
-      else socket.end(errorFrom(error, 'FATAL'));
-    });
-    setTimeout(() => socket.destroy(), turnAwayMs).unref();
-    socket.resume();
   }
 
   async #welcome(socket: net.Socket): Promise<void> {
@@ -252,6 +216,7 @@ export class Listener {
       report('warn', 'connection failed', { from, error: String(error) });
     socket.end();
     setTimeout(() => socket.destroy(), 1000).unref();
+    this.#door.leaves(socket);
   }
 
   async #serve(socket: net.Socket, entered: Extract<Login, { kind: 'session' }>): Promise<void> {
@@ -401,6 +366,7 @@ export class Listener {
         escort.ended();
         slot.free();
         this.#relays.delete(relay);
+        this.#door.leaves(near.line);
         target.catalog.leave();
         options.metrics.closed();
         if (error !== undefined)

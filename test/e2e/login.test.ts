@@ -1,12 +1,13 @@
 // Login: what a client may say before it is somebody, and what it is told. Over real sockets and TLS; the target behind
 // is real, and never hears of a client that was not let in.
 
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import tls from 'node:tls';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { query } from '../../src/wire/messages/frontend.ts';
+import { query, terminate } from '../../src/wire/messages/frontend.ts';
 import { gssencRequest, sslRequest, startupMessage } from '../../src/wire/startup.ts';
 import { type Guard, startGuard } from '../support/holdpoint.ts';
 import { createDatabase, type TestDatabase, tlsFixture } from '../support/postgres.ts';
@@ -249,6 +250,37 @@ test('half of the connections may be strangers at once; the next is turned away,
     inside.destroy();
   } finally {
     for (const stranger of strangers) stranger.destroy();
+    await small.close();
+  }
+});
+
+test('a connection counts until it is closed, also when its session is over or there was none', async () => {
+  const small = await startGuard({ url: database.url, limits: { connectionsMax: 1 } });
+  const halfOpen = async (): Promise<RawClient> => {
+    const socket = net.connect({ host: small.host, port: small.port, allowHalfOpen: true });
+    await once(socket, 'connect');
+    return new RawClient(socket);
+  };
+  const turnedAway = expect.objectContaining({ sqlstate: '53300' });
+  try {
+    const over = await halfOpen();
+    await over.login({ user, password, database: 'shop' });
+    over.send(terminate());
+    await once(over.socket, 'end');
+    await expect(small.connect()).rejects.toEqual(turnedAway);
+    over.destroy();
+    let wrong = over;
+    const mistaken = async (): Promise<string> => {
+      wrong = await halfOpen();
+      return wrong
+        .login({ user, password: 'wrong', database: 'shop' })
+        .then(String, ({ sqlstate }) => sqlstate);
+    };
+    await expect.poll(mistaken).toBe('28P01');
+    await expect(small.connect()).rejects.toEqual(turnedAway);
+    wrong.destroy();
+    await expect.poll(() => small.connect().then((client) => client.destroy(), String)).toBeUndefined();
+  } finally {
     await small.close();
   }
 });

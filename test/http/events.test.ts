@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { HttpListener } from '../../src/http/server.ts';
 import { type Bench, decideAs, gate, until } from '../support/approvals.ts';
-import { agentPasswords, basic, gateAt, serve } from '../support/http.ts';
+import { agentPasswords, appOf, basic, gateAt, serve } from '../support/http.ts';
 
 let bench: Bench;
 let url: string;
@@ -115,4 +115,15 @@ test('listeners that go away are forgotten, and those over the limit are sent aw
     return answer.status;
   };
   await expect.poll(again, { timeout: 10_000 }).toBe(200);
+});
+
+test('where there may be few connections, most of them are not for streams', async () => {
+  const { hold, link } = await held();
+  const app = appOf(bench, { publicUrl: url, connectionsMax: 5 });
+  const stream = () =>
+    app.request(`${url}/api/requests/${hold.rid}/events`, { headers: { Authorization: `Bearer ${link}` } });
+  const open = [await stream(), await stream()];
+  expect(open.map(({ status }) => status)).toEqual([200, 200]);
+  expect((await stream()).status).toBe(503);
+  await Promise.all(open.map(({ body }) => body?.cancel()));
 });
