@@ -8,12 +8,13 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
 import { share } from '../../src/open-files.ts';
 import { query } from '../../src/wire/messages/frontend.ts';
 import { cancelRequest } from '../../src/wire/startup.ts';
-import { canLimit, descriptorsOf, exhaust, limitDescriptors } from '../support/descriptors.ts';
+import { canLimit, descriptorsOf, exhaust, limitDescriptors, socketsOf } from '../support/descriptors.ts';
 import { createDatabase, type TestDatabase } from '../support/postgres.ts';
 import { errorFields, RawClient, type ServerError } from '../support/raw.ts';
 
@@ -113,6 +114,18 @@ async function crowd(port: number, count: number): Promise<net.Socket[]> {
   return sockets;
 }
 
+/** Whether the server is at it. */
+async function running(sql: string): Promise<boolean> {
+  const client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  const { rowCount } = await client.query(
+    "select from pg_stat_activity where datname = current_database() and state = 'active' and query = $1",
+    [sql],
+  );
+  await client.end();
+  return rowCount === 1;
+}
+
 function segmentsOf({ auditDir }: Limited): number {
   const [log] = readdirSync(auditDir);
   return readdirSync(join(auditDir, log!)).filter((name) => name.startsWith('seg-')).length;
@@ -183,13 +196,15 @@ describe.skipIf(!canLimit)('a guard that may have 200 files open', () => {
     // What the first session brings with it, the side connection for the catalog above all, is there.
     inside.send(query('select count(*) from orders'));
     await inside.until('Z');
+    const before = socketsOf(guard.pid);
     const [stranger, canceler] = await Promise.all([
       RawClient.connect(host, guard.port),
       RawClient.connect(host, guard.port),
     ]);
-    await metrics(guard);
     inside.send(query('select pg_sleep(600)'));
-    const before = descriptorsOf(guard.pid);
+    await expect.poll(() => running('select pg_sleep(600)')).toBe(true);
+    // Accepted, not only connected: that happens without the guard.
+    await expect.poll(() => socketsOf(guard.pid)).toBe(before + 2);
 
     exhaust(guard.pid);
     canceler.send(cancelRequest(inside.pid, inside.key));
@@ -207,7 +222,7 @@ describe.skipIf(!canLimit)('a guard that may have 200 files open', () => {
       .poll(guard.said)
       .toMatch(/"target":"shop".*EMFILE.*no file descriptor left for another connection to the target/);
     await expect.poll(guard.said).toMatch(/EMFILE.*a cancel request could not be passed on/);
-    await expect.poll(() => descriptorsOf(guard.pid)).toBe(before - 2);
+    await expect.poll(() => socketsOf(guard.pid)).toBe(before);
 
     // All is as before: a cancel arrives, a login succeeds.
     const again = await RawClient.connect(host, guard.port);

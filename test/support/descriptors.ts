@@ -2,7 +2,7 @@
 
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
 
 export const canLimit = process.platform === 'linux';
 
@@ -11,6 +11,20 @@ const none = 3;
 
 export function descriptorsOf(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length;
+}
+
+/** Of them the sockets: files come and go by themselves. */
+export function socketsOf(pid: number): number {
+  const folder = `/proc/${pid}/fd`;
+  const leadsTo = (fd: string): string => {
+    try {
+      return readlinkSync(`${folder}/${fd}`);
+    } catch {
+      // It was closed meanwhile.
+      return '';
+    }
+  };
+  return readdirSync(folder).filter((fd) => leadsTo(fd).startsWith('socket:')).length;
 }
 
 /** The soft limit of another process; it may be raised again as far as the hard one. */
