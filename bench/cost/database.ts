@@ -7,7 +7,7 @@ import pg from 'pg';
 import { startPostgres } from '../../test/support/postgres.ts';
 import type { Address } from '../subjects/subject.ts';
 import { client } from './pgbench.ts';
-import { type Bulk, scripts } from './workloads.ts';
+import { type Bulk, scriptsFor } from './workloads.ts';
 
 export interface Database {
   readonly address: Address;
@@ -56,7 +56,8 @@ export async function startDatabase(options: DatabaseOptions): Promise<Database>
     const url = server.url(database, user);
     const file = join(folder, 'bulk.copy');
     if (copies) await makeBulk(url, address, file, copyMb);
-    for (const [name, text] of Object.entries(scripts)) writeFileSync(join(folder, `${name}.sql`), text);
+    for (const [name, text] of Object.entries(scriptsFor(scale)))
+      writeFileSync(join(folder, `${name}.sql`), text);
     await query(server.url(database), 'CHECKPOINT');
     const bulk: Bulk = {
       megabytes: copyMb,

@@ -2,6 +2,7 @@
 
 import type { Results } from './results.ts';
 import { asMarkdown, tablesOf } from './table.ts';
+import { accountsUsed } from './workloads.ts';
 
 export function document(results: Results, chartFile: string | undefined): string {
   const { machine, versions, workloads, absent } = results;
@@ -19,7 +20,8 @@ export function document(results: Results, chartFile: string | undefined): strin
     '',
     `Medians of ${results.rounds} rounds of ${results.seconds} s a cell after a warm-up, ranges in parentheses. Every round runs every cell through every`,
     'subject, one after the other, so that what the machine does meanwhile falls on all alike. The server waits for its disk',
-    `(fsync on); pgbench's tables have scale ${results.scale}; a COPY carries ${results.copyMb} MB. The client's leg is ${results.tls ? 'encrypted' : 'in plaintext'}.`,
+    `(fsync on); pgbench's tables have scale ${results.scale}, of which ${accountsUsed} accounts are used; a COPY carries ${results.copyMb} MB.`,
+    `The client's leg is ${results.tls ? 'encrypted' : 'in plaintext'}.`,
     'Holdpoint has the rules `default` and nothing besides, the catalog watched, the log in its default class, and its',
     'metrics scraped every 5 s. CPU is user and system time of the process tree between two moments within the load;',
     '`+ p50` and `+ p99` are the difference to `direct` in the same round. Memory is the proportional set size. Why a target',
