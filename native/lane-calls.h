@@ -189,7 +189,7 @@ static napi_value laneGo(napi_env env, napi_callback_info info) {
 
 /*
  * laneGrant(rounds, count): the next rounds may go as well; three integers for each form of a lane: the lane, the place of the
- * form, and how, as event 10 has it.
+ * form, and how (`onceWritten`, `onceSynced`).
  */
 static napi_value laneGrant(napi_env env, napi_callback_info info) {
   napi_value values[2];
@@ -203,6 +203,7 @@ static napi_value laneGrant(napi_env env, napi_callback_info info) {
   for (const int32_t *one = numbers; one < numbers + 3 * count; one += 3) {
     Lane *lane = one[0] >= 0 && one[0] < lanes->count ? lanes->all[one[0]] : NULL;
     if (lane == NULL || one[1] < 0 || one[1] >= formsMax || lane->forms[one[1]] == NULL) continue;
+    if (one[2] != onceWritten && one[2] != onceSynced) continue;
     lane->granted[one[1]] = now;
     lane->grants[one[1]] = (uint8_t)one[2];
     lane->epochs[one[1]] = lanes->epoch;
@@ -218,9 +219,7 @@ static napi_value lanePending(napi_env env, napi_callback_info info) {
 
 /*
  * laneMake(block, at, from, to, seq, ts, mono): writes the lines of the events between `from` and `to` into `block` at `at`,
- * each with its LF, the first with that seq, and notes the seqs of rounds, and whether the next ones need be asked of
- * JavaScript. Returns where they end. Throws if there is no
- * room.
+ * each with its LF, the first with that seq, and notes the seqs of rounds. Returns where they end. Throws if there is no room.
  */
 static napi_value laneMake(napi_env env, napi_callback_info info) {
   napi_value values[7];
@@ -247,13 +246,7 @@ static napi_value laneMake(napi_env env, napi_callback_info info) {
       napi_throw_error(env, NULL, "there is no such lane");
       return NULL;
     }
-    if (event[0] == laneRound) {
-      lane->ref = stamps[0];
-      /* Whether the next of them may go as well. */
-      lane->granted[event[3]] = event[10] != askAgain ? lanes->now : 0;
-      lane->grants[event[3]] = (uint8_t)event[10];
-      lane->epochs[event[3]] = lanes->epoch;
-    }
+    if (event[0] == laneRound) lane->ref = stamps[0];
     laneLine(&page, lane->forms[event[3]], event, (uint64_t)stamps[0], (uint64_t)stamps[1], (uint64_t)stamps[2]);
     stamps[0] += 1;
   }

@@ -42,8 +42,8 @@ enum { digitsMax = 9 };
 /* Room for the events of one call of JavaScript, in integers, and for one round of the largest size. */
 enum { laneInts = 1 << 18, roundInts = 16 + roundBytesMax / 2 + 8 * valuesMax };
 enum { saltsBytes = 1 << 14 };
-/* What JavaScript says of a round: ask again; or the next ones may go once their lines are in the file, or on disk. */
-enum { askAgain, onceWritten, onceSynced };
+/* What JavaScript says of the next rounds of a form: they may go once their lines are in the file, or on disk. */
+enum { onceWritten = 1, onceSynced };
 /* For how long a form's rounds may go once one was let go. */
 static const uint64_t grantNs = 100000000;
 /* When it is to be said again, while rounds of it still go: so that what goes on is never asked about. */

@@ -47,13 +47,15 @@ export interface LaneUser {
   readonly log: LaneLog;
   /** The values of its rounds are put aside. */
   readonly keepsValues: boolean;
+  /** How many forms it has: one in each place below that. */
+  readonly places: number;
   /**
    * Whether a round of the form in that place may go now, as one went before: `no`, or once its record is in the file
    * (`kill`), on disk (`disk`), or sealed there (`seal`). With `kill` and `disk`, so may the next ones for a moment, unless
    * `revokeRounds` is called.
    */
   admits(place: number): Admission;
-  /** The same of the next rounds, where some went a moment ago and none waits for the answer. */
+  /** The same of the next rounds, of each form of a lane that is in use: none waits for the answer. */
   admitsStill(place: number): Admission;
   /** A round of the form in that place goes. Of one that is admitted, and of those like it that went then unasked. */
   passed(place: number): void;

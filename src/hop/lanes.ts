@@ -167,8 +167,6 @@ class Gathering {
     this.#bytesMax += lane.lineBytes(place);
     const isKill = how === 'kill';
     (isKill ? this.#kill : how === 'disk' ? this.#disk : this.#seal).add(lane, ints[at + 2]!, ints[at + 8]!);
-    // Then the next ones may go as well.
-    ints[at + 10] = grantOf(how, user);
     return true;
   }
 
@@ -226,9 +224,10 @@ function rounds(to: number): void {
   const hop = hopHere()!;
   const { ints, doubles } = viewsOf(hop);
   const returned: { readonly fd: number; readonly at: number }[] = [];
+  const asked = new Set<number>();
   let gathering: Gathering | undefined;
   const since = performance.now();
-  for (let at = settled(to, ints, doubles, since); at < to; at += ints[at + 1]!) {
+  for (let at = settled(to, ints, doubles, since, asked); at < to; at += ints[at + 1]!) {
     const { lane } = entries[ints[at + 2]!]!;
     if (gathering?.log !== lane.user.log) {
       gathering?.record(hop, at);
@@ -240,16 +239,42 @@ function rounds(to: number): void {
       ints[at] = voided;
       hop.laneUndo(ints[at + 2]!);
       returned.push({ fd: lane.fd, at });
-    }
+    } else asked.add(ints[at + 2]!);
   }
   gathering?.record(hop, to);
+  if (asked.size > 0) grant(hop, asked);
   for (const { fd, at } of returned) readOf(fd, ints[at + 6]!, ints[at + 7]!);
 }
 
-/** Gives logs back what pens have, with what was written with them. Returns where events begin that have no line yet. */
-function settled(to: number, ints: Int32Array, doubles: Float64Array, since: number): number {
+/**
+ * Says of all forms of these lanes whether their next rounds may go, since what is asked about one of them is true of most:
+ * a transaction of seven statements is not asked about seven times. After all that may have made it untrue.
+ */
+function grant(hop: Hop, lanes: ReadonlySet<number>): void {
+  const granted: number[] = [];
+  for (const number of lanes) {
+    const user = entries[number]?.lane.user;
+    if (user === undefined || !user.log.takes) continue;
+    for (let place = 0; place < user.places; place += 1) {
+      const how = grantOf(user.admitsStill(place), user);
+      if (how !== grants.none) granted.push(number, place, how);
+    }
+  }
+  if (granted.length > 0) hop.laneGrant(numbersOf(granted).bytes, granted.length / 3);
+}
+
+/**
+ * Gives logs back what pens have, with what was written with them. Returns where events begin that have no line yet. `asked`:
+ * lanes of which is to be said again that their rounds may go.
+ */
+function settled(
+  to: number,
+  ints: Int32Array,
+  doubles: Float64Array,
+  since: number,
+  asked: Set<number>,
+): number {
   let at = 0;
-  const renewed: number[] = [];
   for (const pen of allPens()) pen.take();
   for (; at < to && ints[at]! >= gone; at += ints[at + 1]!) {
     const { lane, pen } = entries[ints[at + 2]!]!;
@@ -271,10 +296,7 @@ function settled(to: number, ints: Int32Array, doubles: Float64Array, since: num
     }
     const place = ints[at + 3]!;
     user.passed(place);
-    if (ints[at + 7] !== 0) {
-      const grant = grantOf(user.admitsStill(place), user);
-      if (grant !== grants.none) renewed.push(ints[at + 2]!, place, grant);
-    }
+    if (ints[at + 7] !== 0) asked.add(ints[at + 2]!);
     pen!.record(passedBrief, user.keepsValues ? valuesAt(at, ints, lane.oids(place)) : undefined);
     if (kind === waits) {
       if (ints[at + 6] !== 0) awaitDisk(lane, ints[at + 2]!, ints[at + 8]!, doubles[(at + 10) >> 1]!, since);
@@ -289,7 +311,6 @@ function settled(to: number, ints: Int32Array, doubles: Float64Array, since: num
     }
   }
   for (const pen of allPens()) pen.settle();
-  if (renewed.length > 0) hopHere()!.laneGrant(numbersOf(renewed).bytes, renewed.length / 3);
   return at;
 }
 

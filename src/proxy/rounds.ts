@@ -113,6 +113,10 @@ export class Rounds implements LaneUser {
     return this.#keepsValues;
   }
 
+  get places(): number {
+    return this.#repeated.length;
+  }
+
   admits(place: number): Admission {
     const { gate, policy } = this.#repeated[place]!;
     if (!this.#options.session.mayRepeat(gate, policy)) return 'no';

@@ -147,11 +147,16 @@ export class FakeLog implements LaneLog {
 export class FakeUser implements LaneUser {
   readonly log: LaneLog;
   keepsValues = true;
+  places = 1;
   isAdmitting = true;
   /** What it was told, in order. */
   readonly told: string[] = [];
+  /** Places of forms of whose next rounds it was asked. */
+  readonly stills: number[] = [];
   /** Places of forms whose rounds went. */
   readonly passes: number[] = [];
+  /** Places of forms of which every round is to be asked about. */
+  readonly exceptions = new Set<number>();
   /** What to do when the lane is stuck. */
   onStuck: () => void = () => undefined;
   /** What the records of its rounds are to be before they go. */
@@ -167,8 +172,8 @@ export class FakeUser implements LaneUser {
   }
 
   admitsStill(place: number): Admission {
-    this.told.push(`admits still ${place}`);
-    return this.isAdmitting ? this.how : 'no';
+    this.stills.push(place);
+    return this.isAdmitting && !this.exceptions.has(place) ? this.how : 'no';
   }
 
   passed(place: number): void {
