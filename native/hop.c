@@ -72,16 +72,19 @@ typedef struct {
   bool isOver, isClosed;
   int epoll;
   char *input;
-  /* Descriptor; where in `input` it begins, or `writable`; bytes, 0 for the end of the stream, or minus an errno. */
+  /*
+   * Descriptor, or minus a lane's number and 1; where in `input` it begins, or `writable`; bytes, 0 for the end of the stream, or
+   * minus an errno.
+   */
   int32_t *events;
   Lanes lanes;
   Passages passages;
 } Hop;
 
-static void tell(Hop *hop, int count) {
+/* `rounds`: integers of what happened in lanes. */
+static void tellOf(Hop *hop, int count, int32_t rounds) {
   napi_handle_scope scope;
   napi_value callback, receiver, arguments[2], result;
-  const int32_t rounds = lanesGiven(&hop->lanes);
   if (count == 0 && rounds == 0) return;
   napi_open_handle_scope(hop->env, &scope);
   napi_get_reference_value(hop->env, hop->callback, &callback);
@@ -95,6 +98,8 @@ static void tell(Hop *hop, int count) {
   }
   napi_close_handle_scope(hop->env, scope);
 }
+
+static void tell(Hop *hop, int count) { tellOf(hop, count, lanesGiven(&hop->lanes)); }
 
 static void note(Hop *hop, int *count, int fd, int at, int bytes) {
   int32_t *event = hop->events + *count * eventInts;
@@ -161,7 +166,8 @@ static void synced(void *owner, Sync *sync) {
 static void ready(uv_poll_t *poll, int status, int events) {
   Hop *hop = uv_handle_get_data((uv_handle_t *)poll);
   struct epoll_event found[readyMax];
-  int count = 0, at = 0;
+  /* `answers`: of `count`, those of rounds whose clients are no descriptors. */
+  int count = 0, answers = 0, at = 0;
   int ready = epoll_wait(hop->epoll, found, readyMax, 0);
   (void)status;
   (void)events;
@@ -173,7 +179,7 @@ static void ready(uv_poll_t *poll, int status, int events) {
     if (inputBytes - at < piece || !laneRoom(&hop->lanes)) {
       if (hop->lanes.isAwaited) lanesRecord(&hop->lanes);
       tell(hop, count);
-      count = at = 0;
+      count = answers = at = 0;
     }
     ssize_t bytes = recv(fd, hop->input + at, piece, MSG_DONTWAIT);
     if (bytes < 0) {
@@ -188,15 +194,22 @@ static void ready(uv_poll_t *poll, int status, int events) {
       /* What nobody has to see need not be kept. */
       if (rest == 0 && passed == bytes) continue;
     } else if (bytes > 0 && laneReads(&hop->lanes, fd, hop->input + at, (int32_t)bytes, at, &rest)) {
-      if (rest > 0) noteRest(hop, &count, laneOther(&hop->lanes, fd), unsent + at + (int)bytes - rest, rest);
+      const int other = rest > 0 ? laneOther(&hop->lanes, fd) : 0;
+      if (rest > 0) noteRest(hop, &count, other, unsent + at + (int)bytes - rest, rest);
+      if (other < 0) answers += 1;
     } else {
       note(hop, &count, fd, at, (int)bytes);
     }
     at += (int)bytes;
   }
   if (hop->lanes.isAwaited) lanesRecord(&hop->lanes);
-  if (count > 0 || hop->lanes.isAwaited) tell(hop, count);
-  else if (hop->lanes.at > 0) tellLate(hop);
+  if (count > answers || hop->lanes.isAwaited) {
+    tell(hop, count);
+    return;
+  }
+  /* They only have to be written: what happened is told as late as ever. */
+  if (answers > 0) tellOf(hop, answers, 0);
+  if (hop->lanes.at > 0) tellLate(hop);
 }
 
 /* Frees it once nothing runs on its behalf. */
@@ -353,6 +366,29 @@ static napi_value passShut(napi_env env, napi_callback_info info) {
   return result;
 }
 
+/*
+ * laneFeed(number, bytes): what a client sent that is no descriptor. 0: it is no round, and the session's; 1: it is, and is
+ * recorded; 2: JavaScript is to be told of it.
+ */
+static napi_value laneFeed(napi_env env, napi_callback_info info) {
+  napi_value values[2];
+  void *bytes = NULL;
+  size_t size = 0;
+  Hop *hop = arguments(env, info, 2, values);
+  if (hop == NULL) return NULL;
+  Lanes *lanes = &hop->lanes;
+  const int lane = integer(env, values[0]);
+  lanes->now = clockNow(CLOCK_MONOTONIC);
+  if (lane < 0 || lane >= lanes->count || lanes->all[lane] == NULL || lanes->all[lane]->client >= 0 || !laneRoom(lanes) ||
+      napi_get_buffer_info(env, values[1], &bytes, &size) != napi_ok || size > roundBytesMax ||
+      !laneBegins(lanes, lane, bytes, (int32_t)size, -1))
+    return number(env, 0);
+  lanesRecord(lanes);
+  if (lanes->isAwaited) return number(env, 2);
+  tellLate(hop);
+  return number(env, 1);
+}
+
 static bool method(napi_env env, napi_value object, const char *name, napi_callback callback, void *data) {
   napi_value function;
   return napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, data, &function) == napi_ok &&
@@ -404,7 +440,7 @@ static napi_value openHop(napi_env env, napi_callback_info info) {
       !method(env, result, "write", writeBytes, hop) || !method(env, result, "finish", finish, hop) ||
       !method(env, result, "drop", drop, hop) || !method(env, result, "hold", hold, hop) ||
       !method(env, result, "passOpen", passOpen, hop) || !method(env, result, "passShut", passShut, hop) ||
-      !method(env, result, "laneTake", laneTake, &hop->lanes) || !method(env, result, "laneLearn", laneLearn, &hop->lanes) ||
+      !method(env, result, "laneFeed", laneFeed, hop) || !method(env, result, "laneTake", laneTake, &hop->lanes) || !method(env, result, "laneLearn", laneLearn, &hop->lanes) ||
       !method(env, result, "laneForget", laneForgetAll, &hop->lanes) ||
       !method(env, result, "laneOpen", laneOpens, &hop->lanes) || !method(env, result, "laneShut", laneShuts, &hop->lanes) ||
       !method(env, result, "laneUndo", laneUndo, &hop->lanes) || !method(env, result, "laneGo", laneGo, &hop->lanes) ||

@@ -37,16 +37,21 @@ static napi_value laneResult(napi_env env, int32_t number) {
   return result;
 }
 
-/* laneTake(client, server, pen): the number of a new lane between two descriptors, shut; -1 if there is none to be had. */
+/*
+ * laneTake(client, server, pen): the number of a new lane between two descriptors, shut; -1 if there is none to be had. `client`:
+ * -1 if it is none.
+ */
 static napi_value laneTake(napi_env env, napi_callback_info info) {
   napi_value values[3];
   int32_t ends[2] = {-1, -1}, pen = -1;
+  const int client = 0;
   int number = 0;
   Lanes *lanes = laneArguments(env, info, 3, values);
   if (lanes == NULL) return NULL;
   napi_get_value_int32(env, values[2], &pen);
   for (int i = 0; i < 2; i += 1) {
     napi_get_value_int32(env, values[i], &ends[i]);
+    if (i == client && ends[i] == -1) continue;
     if (ends[i] < 0) return laneResult(env, -1);
     if (ends[i] >= lanes->descriptors) {
       const int many = ends[i] * 2 + 64;
@@ -73,7 +78,7 @@ static napi_value laneTake(napi_env env, napi_callback_info info) {
   lane->server = ends[1];
   lane->pen = pen >= 0 && pen < pensMax && lanes->pens[pen].isTaken ? pen : -1;
   lanes->all[number] = lane;
-  lanes->of[ends[0]] = number * 2 + 1;
+  if (ends[0] >= 0) lanes->of[ends[0]] = number * 2 + 1;
   lanes->of[ends[1]] = number * 2 + 2;
   return laneResult(env, number);
 }

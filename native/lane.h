@@ -13,6 +13,9 @@
  * back. Those need not be asked of it while the log's pen is lent (pen.h): they are recorded and go on at once, or once the
  * disk has their lines (sync.h), and it is told afterwards.
  *
+ * The client need not be a descriptor: behind TLS its bytes are JavaScript's, which feeds them to the lane, and is given the
+ * answers to write.
+ *
  * Source: wire.md §2; the manual, "Message Formats"; audit-approval §3 (the lines).
  */
 #ifndef HOLDPOINT_LANE_H
@@ -51,6 +54,7 @@ static const uint64_t renewNs = 40000000;
 
 typedef struct {
   int state;
+  /* `client`: -1 if it is no descriptor. */
   int client, server;
   /* Number of the pen of its log; -1. */
   int pen;
@@ -171,7 +175,7 @@ static bool laneAsks(Lanes *lanes, const Form *form, const char *bytes, int32_t 
   }
 }
 
-/* Takes what a client sent if it is a round and none is under way. `input`: where it lies. */
+/* Takes what a client sent if it is a round and none is under way. `input`: where it lies; -1 if it was fed. */
 static bool laneBegins(Lanes *lanes, int number, const char *bytes, int32_t size, int32_t input) {
   Lane *lane = lanes->all[number];
   int32_t *event = lanes->events + lanes->at;
@@ -219,7 +223,7 @@ static bool laneBegins(Lanes *lanes, int number, const char *bytes, int32_t size
 
 /*
  * Gives the client what a server sent, if it is the answer to the round under way. What the kernel does not take of it is
- * returned in `rest`: the last so many bytes are JavaScript's to send.
+ * returned in `rest`: the last so many bytes are JavaScript's to send, which are all if the client is no descriptor.
  */
 static bool laneEnds(Lanes *lanes, int number, const char *bytes, int32_t size, int32_t *rest) {
   Lane *lane = lanes->all[number];
@@ -229,11 +233,15 @@ static bool laneEnds(Lanes *lanes, int number, const char *bytes, int32_t size, 
   const uint64_t micros = (lanes->now - lane->since) / 1000;
   /* What took longer than an event can say is for the session to say. */
   if (rows < 0 || micros > INT32_MAX) return false;
-  const ssize_t sent = send(lane->client, bytes, (size_t)size, MSG_NOSIGNAL | MSG_DONTWAIT);
-  /* The client is gone, or reads nothing: that is the session's to deal with. */
-  if (sent <= 0) return false;
+  ssize_t sent = 0;
+  if (lane->client >= 0) {
+    sent = send(lane->client, bytes, (size_t)size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    /* The client is gone, or reads nothing: that is the session's to deal with. */
+    if (sent <= 0) return false;
+  }
   *rest = size - (int32_t)sent;
-  lane->isClogged = *rest > 0;
+  /* A stream of JavaScript's has room, and has the server not read while it is full. */
+  lane->isClogged = lane->client >= 0 && *rest > 0;
   lane->state = laneIdle;
   lane->status = lane->forms[lane->form]->to;
   int32_t *event = lanes->events + lanes->at;
@@ -258,7 +266,8 @@ static void laneForget(Lane *lane) {
 
 static void laneDrop(Lanes *lanes, int number) {
   Lane *lane = lanes->all[number];
-  lanes->of[lane->client] = lanes->of[lane->server] = 0;
+  if (lane->client >= 0) lanes->of[lane->client] = 0;
+  lanes->of[lane->server] = 0;
   laneForget(lane);
   free(lane->bytes);
   free(lane);
@@ -280,10 +289,12 @@ static bool laneReads(Lanes *lanes, int descriptor, const char *bytes, int32_t s
                                               : laneEnds(lanes, number, bytes, size, rest);
 }
 
-/* The other end of a descriptor's lane. */
+/* The other end of a descriptor's lane; minus the lane's number and 1 if that is no descriptor. */
 static int laneOther(const Lanes *lanes, int descriptor) {
-  const Lane *lane = lanes->all[(lanes->of[descriptor] - 1) / 2];
-  return lane->client == descriptor ? lane->server : lane->client;
+  const int number = (lanes->of[descriptor] - 1) / 2;
+  const Lane *lane = lanes->all[number];
+  const int other = lane->client == descriptor ? lane->server : lane->client;
+  return other >= 0 ? other : -1 - number;
 }
 
 /* True if there is room for the events of one more descriptor. */

@@ -26,6 +26,8 @@ export interface LanesTold {
   rounds(rounds: number): void;
   /** Behind it. */
   ended(): void;
+  /** What the server answered to a round of the lane of that number, whose client is no descriptor. */
+  answered(lane: number, bytes: Buffer): void;
 }
 
 let lanes: LanesTold | undefined;
@@ -178,9 +180,7 @@ export class Descriptor extends EventEmitter {
     if (count < 0) this.#fail('read', count);
     else if (count === 0) this.#readEnd();
     else {
-      const { input } = hop!;
-      const bytes = count > pooledBytesMax ? Buffer.allocUnsafeSlow(count) : Buffer.allocUnsafe(count);
-      input.copy(bytes, 0, start, start + count);
+      const bytes = inputOf(start, count);
       // It may have been paused by what was read of another in the same call.
       if (this.#isReading && this.#held.length === 0) this.emit('data', bytes);
       else this.#held.push(bytes);
@@ -267,14 +267,28 @@ export class Descriptor extends EventEmitter {
   }
 }
 
+/** A copy of what the hop has read. */
+function inputOf(start: number, count: number): Buffer {
+  const bytes = count > pooledBytesMax ? Buffer.allocUnsafeSlow(count) : Buffer.allocUnsafe(count);
+  hop!.input.copy(bytes, 0, start, start + count);
+  return bytes;
+}
+
 /** Something of one must not keep the others from theirs. */
 function told(count: number, rounds: number): void {
   if (rounds > 0) lanes?.rounds(rounds);
   const { events } = hop!;
   let at = 0;
   // They come first, and go before anything else is written to the same descriptors.
-  for (; at < count * 3 && events[at + 1]! >= unsent; at += 3)
-    open[events[at]!]?.rest(events[at + 1]! - unsent, events[at + 2]!);
+  for (; at < count * 3 && events[at + 1]! >= unsent; at += 3) {
+    const [to, start, bytes] = [events[at]!, events[at + 1]! - unsent, events[at + 2]!];
+    try {
+      if (to < 0) lanes?.answered(-1 - to, inputOf(start, bytes));
+      else open[to]?.rest(start, bytes);
+    } catch (error) {
+      throwLater(error);
+    }
+  }
   for (; at < count * 3; at += 3) {
     const descriptor = open[events[at]!];
     if (descriptor === undefined) continue;

@@ -29,7 +29,9 @@ export interface Hop {
 
   /** What happened in lanes, in integers; written over after each call of `told`. */
   readonly rounds: Buffer;
-  /** `pen`: of its log; -1. */
+  /** What a client sent that is no descriptor. 0: not taken; 1: taken; 2: taken, and `lanePending` is to be asked. */
+  laneFeed(lane: number, bytes: Buffer): number;
+  /** `client`: -1 if it is no descriptor; `pen`: of its log; -1. */
   laneTake(client: number, server: number, pen: number): number;
   laneLearn(lane: number, place: number, form: Buffer): boolean;
   laneForget(lane: number): void;

@@ -65,6 +65,8 @@ export interface LaneUser {
   stuck(): void;
   /** A record could not be written: nothing goes on. */
   failed(error: Error): void;
+  /** Of a client that is no descriptor: it is to be given this, the answer to its round, before anything else. */
+  answered(bytes: Buffer): void;
 }
 
 /** How a lane stood when it was shut. */
@@ -93,6 +95,9 @@ export const roundBytesMax = 4096;
 const nothing = Buffer.alloc(0);
 const noRound: Round = { lead: nothing, prefix: nothing, suffix: nothing, bindBytes: 0, isDescribed: false };
 
+/** What becomes of what is fed: native/hop.c has the numbers. */
+const feeds = { taken: 1, told: 2 };
+
 const states = ['idle', 'idle', 'staged', 'stuck', 'flight'] as const;
 const shut: Standing = {
   state: 'idle',
@@ -107,6 +112,8 @@ const shut: Standing = {
 
 /** Of a lane, whoever tells lanes apart. */
 export interface LaneEnds {
+  /** A round that was fed waits to be told. */
+  fed(): void;
   /** Has what happened in lanes told that was not told yet. */
   flush(): void;
   /** The lane of that number is none any more. */
@@ -121,13 +128,15 @@ const commitmentBytes = 46;
 export class Lane {
   readonly #hop: Hop;
   readonly user: LaneUser;
-  /** The client's descriptor. */
+  /** The client's descriptor; -1 if it is none. */
   readonly fd: number;
   /** -1 once one of its descriptors is closed. */
   #number: number;
   #isOpen = false;
   /** How it stood when that happened. */
   #last = shut;
+  /** What was fed just now is no round that may go. */
+  #isUndone = false;
   readonly #lineBytes: number[] = [];
   readonly #oids: (readonly number[])[] = [];
 
@@ -178,6 +187,21 @@ export class Lane {
     if (this.#number < 0) return;
     this.#hop.laneOpen(this.#number, n, status.charCodeAt(0));
     this.#isOpen = true;
+  }
+
+  /** What the client sent, if it is no descriptor. False if that is the session's to see. */
+  feed(bytes: Buffer): boolean {
+    if (!this.#isOpen || this.#number < 0 || this.fd >= 0) return false;
+    const how = this.#hop.laneFeed(this.#number, bytes);
+    if (how !== feeds.told) return how === feeds.taken;
+    this.#isUndone = false;
+    this.#ends.fed();
+    return !this.#isUndone;
+  }
+
+  /** What was fed is the session's all the same. */
+  undo(): void {
+    this.#isUndone = true;
   }
 
   /** No round goes any more. Undefined if it was not open. */

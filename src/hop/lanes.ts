@@ -41,6 +41,10 @@ function grantOf(how: Admission, { keepsValues }: LaneUser): number {
 }
 
 const laneEnds: LaneEnds = {
+  fed() {
+    flush(hopHere()!);
+    released();
+  },
   flush: () => flush(hopHere()!),
   gone(number) {
     const pen = entries[number]?.pen;
@@ -49,23 +53,30 @@ const laneEnds: LaneEnds = {
   },
 };
 
-/** A lane between two lines, shut; undefined where there is none. */
+/**
+ * A lane between two lines, shut; undefined where there is none. A client that is no descriptor, one behind TLS, has what it
+ * sends fed to the lane.
+ */
 export function laneBetween(client: Line, server: Line, user: LaneUser): Lane | undefined {
   const hop = hopHere();
-  if (hop === undefined || !(client instanceof Descriptor) || !(server instanceof Descriptor))
-    return undefined;
+  if (hop === undefined || !(server instanceof Descriptor)) return undefined;
   const pen = Pen.of(hop, user.log, penEnds);
-  const number = hop.laneTake(client.fd, server.fd, pen?.number ?? -1);
+  const fd = client instanceof Descriptor ? client.fd : -1;
+  const number = hop.laneTake(fd, server.fd, pen?.number ?? -1);
   if (number < 0) {
     pen?.drop();
     return undefined;
   }
-  const lane = new Lane(hop, number, client.fd, user, laneEnds);
+  const lane = new Lane(hop, number, fd, user, laneEnds);
   entries[number] = { lane, pen };
-  for (const end of [client, server]) end.onClosing(() => lane.cut());
-  onRounds({ rounds, ended: released });
+  for (const end of [client, server]) if (end instanceof Descriptor) end.onClosing(() => lane.cut());
+  onRounds({ rounds, ended: released, answered });
   isUsed = true;
   return lane;
+}
+
+function answered(number: number, bytes: Buffer): void {
+  entries[number]?.lane.user.answered(bytes);
 }
 
 /** There are lanes. */
@@ -238,7 +249,8 @@ function rounds(to: number): void {
     } else if (!gathering.round(lane, at, ints)) {
       ints[at] = voided;
       hop.laneUndo(ints[at + 2]!);
-      returned.push({ fd: lane.fd, at });
+      if (lane.fd < 0) lane.undo();
+      else returned.push({ fd: lane.fd, at });
     } else asked.add(ints[at + 2]!);
   }
   gathering?.record(hop, to);

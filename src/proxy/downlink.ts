@@ -96,6 +96,11 @@ export class Downlink {
     if (this.#bypass.isWanted && this.#options.commit === undefined && this.#isClear) this.#bypass.open();
   }
 
+  /** What the server said goes to the client as it is, between two frames; the stream was never seen here. */
+  passes(bytes: Buffer): void {
+    if (!this.#deaf) this.#outlet.write([bytes], true);
+  }
+
   /** From now on what answers an enclosure is kept back. `overflows`: as in Withheld. */
   withhold(overflows: () => 'stream' | 'swallow'): void {
     this.#catchUp();

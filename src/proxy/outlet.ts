@@ -4,6 +4,7 @@
 // the log is. Source: audit-approval §4 (D1).
 
 import type { HoldpointError } from '../errors.ts';
+import { Descriptor } from '../hop/descriptor.ts';
 import type { Line } from '../hop/line.ts';
 import type { Intake } from './intake.ts';
 import { writeAll } from './run.ts';
@@ -53,9 +54,10 @@ export class Outlet {
     return this.#whole;
   }
 
-  /** The client has all that came. */
+  /** Nothing that came is in the way of what is given to the client elsewhere: a stream keeps the order by itself. */
   get isEmpty(): boolean {
-    return this.#waiting.length === 0 && this.#client.writableLength === 0 && !this.#closed;
+    const isWritten = !(this.#client instanceof Descriptor) || this.#client.writableLength === 0;
+    return this.#waiting.length === 0 && isWritten && !this.#closed;
   }
 
   /** What the client was given meanwhile went by elsewhere. `whole`: it ends between two frames. */

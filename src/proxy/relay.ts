@@ -100,6 +100,7 @@ export class Relay {
         isQuiet: () => this.#isQuiet,
         resumed: (ref, underWay) => this.#uplink.resumes(ref, underWay),
         failed: (error) => this.terminate(error),
+        answers: (bytes) => this.#downlink.passes(bytes),
       });
     this.#holding = new Holding({
       session: options.session,
@@ -183,7 +184,7 @@ export class Relay {
   }
 
   #clientData(chunk: Buffer): void {
-    if (this.#ended) return;
+    if (this.#ended || this.#rounds?.takes(chunk) === true) return;
     this.#look();
     this.#rounds?.comes(chunk);
     this.#fromClient.push(chunk);
@@ -389,7 +390,7 @@ export class Relay {
     try {
       this.#downlink.feed(chunk);
       this.#answered();
-      this.#rounds?.answered();
+      this.#rounds?.heard();
     } catch (error) {
       this.#fail(error);
     }

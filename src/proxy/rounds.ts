@@ -48,6 +48,8 @@ export interface RoundsOptions {
   /** The last record of the lane's is `ref`. */
   readonly resumed: (ref: number, underWay?: UnderWay) => void;
   readonly failed: (error: HoldpointError) => void;
+  /** The client is to be given this, whole answers of the server's. */
+  readonly answers: (bytes: Buffer) => void;
 }
 
 /** What is repeated. */
@@ -146,6 +148,15 @@ export class Rounds implements LaneUser {
     this.#options.failed(error as HoldpointError);
   }
 
+  answered(bytes: Buffer): void {
+    this.#options.answers(bytes);
+  }
+
+  /** What the client sent, if it is no descriptor, and before the session is looked at. True if it goes by the lane. */
+  takes(bytes: Buffer): boolean {
+    return this.#lane?.feed(bytes) === true;
+  }
+
   /** Shuts the lane: the session has the connection, and what went meanwhile. Before anything else looks at it. */
   leave(): void {
     const standing = this.#lane?.shut();
@@ -173,7 +184,7 @@ export class Rounds implements LaneUser {
   }
 
   /** The server said something, and the session has seen it. */
-  answered(): void {
+  heard(): void {
     const { session, isQuiet } = this.#options;
     if (this.#candidate === undefined && !this.#isReturning) {
       this.#forget();

@@ -157,6 +157,8 @@ export class FakeUser implements LaneUser {
   readonly passes: number[] = [];
   /** Places of forms of which every round is to be asked about. */
   readonly exceptions = new Set<number>();
+  /** What its client is to be given, if that is no descriptor. */
+  readonly answers: Buffer[] = [];
   /** What to do when the lane is stuck. */
   onStuck: () => void = () => undefined;
   /** What the records of its rounds are to be before they go. */
@@ -191,6 +193,10 @@ export class FakeUser implements LaneUser {
 
   failed(error: Error): void {
     this.told.push(`failed ${error.message}`);
+  }
+
+  answered(bytes: Buffer): void {
+    this.answers.push(bytes);
   }
 }
 

@@ -13,7 +13,7 @@ import { hasHop } from '../../src/hop/descriptor.ts';
 import { query } from '../../src/wire/messages/frontend.ts';
 import type { GuardOptions } from '../support/holdpoint.ts';
 import { comparable, loginsOf, type Played, play, type Trail, trailOf, valuesOf } from '../support/lane.ts';
-import { createDatabase, type TestDatabase } from '../support/postgres.ts';
+import { createDatabase, type TestDatabase, tlsFixture } from '../support/postgres.ts';
 import type { RawClient } from '../support/raw.ts';
 import { roundRules, roundTables, type Script, scriptOf } from '../support/rounds.ts';
 import { type Line, records, verified } from '../support/trail.ts';
@@ -67,6 +67,10 @@ const modes: Readonly<Record<string, () => Audit>> = {
 };
 const modeNames = Object.keys(modes);
 
+/** How the clients come: as descriptors, or as streams of JavaScript's that are fed to the lane. */
+const legs = ['plaintext', 'TLS'] as const;
+type Leg = (typeof legs)[number];
+
 /** What one guard made of the scripts. */
 interface Told {
   readonly played: readonly Played[];
@@ -77,9 +81,16 @@ interface Told {
 }
 
 /** Plays the scripts, several at a time, at a guard of the twin's that is started and ended for them. */
-async function told(at: number, batch: readonly Script[], audit: Audit): Promise<Told> {
+async function told(at: number, batch: readonly Script[], audit: Audit, leg: Leg): Promise<Told> {
   const dataDir = mkdtempSync(join(folder, 'guard-'));
-  const guard = await twins[at]!.start({ url: databases[at]!.url, rules, dataDir, audit });
+  const setting = {
+    url: databases[at]!.url,
+    rules,
+    dataDir,
+    audit,
+    ...(leg === 'TLS' && { tls: { cert: tlsFixture.cert, key: tlsFixture.key } }),
+  };
+  const guard = await twins[at]!.start(setting);
   const loginOf = loginsOf();
   const keeping = await keeper(guard);
   loginOf(keeping);
@@ -205,11 +216,11 @@ describe('random scripts', () => {
     batches.length < modeNames.length
       ? modeNames.flatMap((mode) => batches.map((batch, at) => ({ batch, at, mode })))
       : batches.map((batch, at) => ({ batch, at, mode: modeNames[at % modeNames.length]! }));
-  test.each(each)(
-    'batch $at, $mode',
-    async ({ batch, mode }) => {
+  test.each(legs.flatMap((leg) => each.map((one) => ({ ...one, leg }))))(
+    'batch $at, $mode, $leg',
+    async ({ batch, mode, leg }) => {
       const audit = modes[mode]!();
-      const both = (await Promise.all(twins.map((_, at) => told(at, batch, audit)))) as [Told, Told];
+      const both = (await Promise.all(twins.map((_, at) => told(at, batch, audit, leg)))) as [Told, Told];
       batch.forEach((script, index) => {
         compareBytes(script, [both[0].played[index]!, both[1].played[index]!]);
         compareRecords(script, both, index);

@@ -3,8 +3,10 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type Guard, type GuardOptions, startGuard } from './holdpoint.ts';
+import { tlsFixture } from './postgres.ts';
 import { RawClient } from './raw.ts';
 
 /** What a message can say of a guard. */
@@ -16,6 +18,7 @@ type Order =
 type Done = { readonly id: number; readonly told?: Told; readonly error?: string };
 
 export interface TwinGuard extends Told {
+  /** Through TLS, with the certificate of the tests, where it was started with `tls`. */
   connect(parameters?: Record<string, string>): Promise<RawClient>;
   /** Statements that went without being judged again. */
   repeated(): Promise<number>;
@@ -62,10 +65,11 @@ export function startTwin(native: 'on' | 'off'): Twin {
     async start(options) {
       const guard = (await told({ what: 'start', options }))!;
       const { port } = guard;
+      const secure = options.tls && { ca: readFileSync(tlsFixture.ca), servername: 'localhost' };
       return {
         ...guard,
         async connect(parameters = {}) {
-          const client = await RawClient.connect('127.0.0.1', port);
+          const client = await RawClient.connect('127.0.0.1', port, secure);
           await client.login({ user: 'claude', password: 'agent secret', database: 'shop', parameters });
           return client;
         },
