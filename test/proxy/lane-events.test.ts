@@ -9,7 +9,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { hasHop } from '../../src/hop/descriptor.ts';
 import { bind, execute, parse, query, sync } from '../../src/wire/messages/frontend.ts';
 import { cancelRequest } from '../../src/wire/startup.ts';
-import { startPostgres, type TestServer } from '../support/postgres.ts';
+import { startPostgres, type TestServer, tlsFixture } from '../support/postgres.ts';
 import { errorFields, RawClient, type Reply } from '../support/raw.ts';
 import { type Line, records, verified } from '../support/trail.ts';
 import { startTwin, type Twin, type TwinGuard } from '../support/twin.ts';
@@ -59,7 +59,11 @@ const kills = Number(process.env.HOLDPOINT_KILLS ?? 2);
 const lifeMs = 100;
 const patienceMs = 60_000;
 
-describe.each(['on', 'off'] as const)('native %s', (native) => {
+describe.each([
+  { native: 'on', leg: 'plaintext' },
+  { native: 'off', leg: 'plaintext' },
+  { native: 'on', leg: 'TLS' },
+] as const)('native $native, $leg', ({ native, leg }) => {
   let twin: Twin;
   let rules: string;
   let dataDir: string;
@@ -91,6 +95,7 @@ describe.each(['on', 'off'] as const)('native %s', (native) => {
       audit: { values: 'none' },
       catalog: { pollMs: 100 },
       hold: { waitMs: 100 },
+      ...(leg === 'TLS' && { tls: { cert: tlsFixture.cert, key: tlsFixture.key } }),
     });
     guard = started;
     return started;
@@ -163,7 +168,7 @@ describe.each(['on', 'off'] as const)('native %s', (native) => {
           '  - { name: rows, action: deny, effects: [delete, code, unknown, function] }',
         ),
       );
-      const name = `f_${native}_${who.slice(0, 3)}`;
+      const name = `f_${native}_${leg}_${who.slice(0, 3)}`.toLowerCase();
       await direct.query(
         `create function ${name}(int) returns int language sql stable as 'select id from watched where id = $1'`,
       );
@@ -189,7 +194,7 @@ describe.each(['on', 'off'] as const)('native %s', (native) => {
     const at = await start(
       passing(everyday, '  - { name: rows, action: deny, effects: [delete, code, unknown, function] }'),
     );
-    const name = `g_${native}`;
+    const name = `g_${native}_${leg}`.toLowerCase();
     const text = `select ${name}($1::int)`;
     await direct.query(
       `create function ${name}(int) returns int language sql stable as 'select id from watched where id = $1'`,
@@ -329,7 +334,7 @@ describe.each(['on', 'off'] as const)('native %s', (native) => {
     'a proxy that is killed in the middle of rounds: what the server was given is in the log',
     async () => {
       for (let kill = 1; kill <= kills; kill += 1) {
-        const name = `${native}-${kill}`;
+        const name = `${native}-${leg}-${kill}`;
         const doomed = startTwin(native);
         const at = await start(passing(everyday), doomed);
         guard = undefined;
